@@ -1,0 +1,8 @@
+//! The domain of Saldo: what may happen. No I/O, no clock, no randomness.
+
+pub mod credits;
+pub mod event;
+pub mod id;
+pub mod pii;
+pub mod user;
+pub mod wallet;

@@ -1,0 +1,259 @@
+//! What happened in a wallet. Events are for ever: see `tests/wire.rs` before changing one.
+
+use chrono::{DateTime, Utc};
+use cqrs_es::DomainEvent;
+use serde::{Deserialize, Serialize};
+
+use super::terms::{Balance, GrantTerms, Movement, Origin, Price, SpendWindow, Usage};
+use crate::credits::Credits;
+use crate::id::{DebitId, GrantId, HoldId, ReversalGroup, UserId};
+
+/// What happened in a wallet. `at` is the time the command carried; `balance` is the wallet
+/// afterwards; a [`Movement`] is one grant afterwards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum WalletEvent {
+    /// The wallet exists, for this person.
+    Opened { owner: UserId, at: DateTime<Utc> },
+
+    /// A bucket of credits arrived.
+    Granted { grant: GrantTerms, reason: String, balance: Balance, at: DateTime<Utc> },
+    /// Unspent credits of a grant were withdrawn by an administrator.
+    GrantVoided { movement: Movement, reason: String, balance: Balance, at: DateTime<Utc> },
+    /// A grant's time was over: what remained is breakage (`movement.amount`).
+    GrantExpired { movement: Movement, balance: Balance, at: DateTime<Utc> },
+
+    /// Credits were set aside, from these grants.
+    HoldAuthorized {
+        hold: HoldId,
+        origin: Origin,
+        amount: Credits,
+        movements: Vec<Movement>,
+        expires_at: DateTime<Utc>,
+        price: Price,
+        reason: String,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+    /// More credits were set aside for an open hold.
+    HoldIncremented {
+        hold: HoldId,
+        amount: Credits,
+        authorized: Credits,
+        movements: Vec<Movement>,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+    /// An open hold will last longer.
+    HoldExtended { hold: HoldId, expires_at: DateTime<Utc>, at: DateTime<Utc> },
+    /// Held credits were spent (`amount`, per grant `movement.amount`). When `last`, the rest
+    /// (`released`) went back to its grants, or was breakage where the grant had expired.
+    HoldCaptured {
+        hold: HoldId,
+        amount: Credits,
+        captured: Credits,
+        released: Credits,
+        last: bool,
+        usage: Option<Usage>,
+        movements: Vec<Movement>,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+    /// An open hold was given up: per grant `movement.released`, and `movement.expired` as breakage.
+    HoldReleased {
+        hold: HoldId,
+        amount: Credits,
+        reason: String,
+        movements: Vec<Movement>,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+    /// An open hold's time was over; moves as `HoldReleased`.
+    HoldExpired {
+        hold: HoldId,
+        amount: Credits,
+        movements: Vec<Movement>,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+    /// What an expired hold had delivered was charged after all; `uncovered` found no credits.
+    HoldLateCaptured {
+        hold: HoldId,
+        amount: Credits,
+        uncovered: Credits,
+        usage: Option<Usage>,
+        movements: Vec<Movement>,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+
+    /// Credits were spent in one step.
+    Debited {
+        debit: DebitId,
+        origin: Origin,
+        amount: Credits,
+        movements: Vec<Movement>,
+        price: Price,
+        reason: String,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+    /// Spent credits came back: to their grants, and what had expired since as breakage.
+    DebitReversed {
+        debit: DebitId,
+        amount: Credits,
+        reversed: Credits,
+        movements: Vec<Movement>,
+        reason: String,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+
+    /// The share of a payment's grants that its refunds and disputes reverse; remembered when
+    /// its grants have not arrived, or some of their credits are held.
+    ReversalTargetSet {
+        group: ReversalGroup,
+        reversed_minor: i64,
+        paid_minor: i64,
+        at: DateTime<Utc>,
+    },
+    /// Credits of reversed grants were taken back: `recovered` from grants, `indebted` as debt.
+    ClawedBack {
+        group: ReversalGroup,
+        recovered: Credits,
+        indebted: Credits,
+        movements: Vec<Movement>,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+    /// Less is reversed than before: debt was forgiven first, the rest came back as a grant.
+    Reinstated {
+        group: ReversalGroup,
+        debt_forgiven: Credits,
+        restored: Option<GrantTerms>,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+    /// Debt was paid from grants.
+    DebtRepaid {
+        amount: Credits,
+        movements: Vec<Movement>,
+        balance: Balance,
+        at: DateTime<Utc>,
+    },
+    /// Debt was given up by an administrator.
+    DebtWrittenOff { amount: Credits, reason: String, balance: Balance, at: DateTime<Utc> },
+
+    /// Spending is stopped.
+    Frozen { reason: String, at: DateTime<Utc> },
+    /// Spending is allowed again.
+    Unfrozen { reason: String, at: DateTime<Utc> },
+    /// How much may be spent in a window (UTC); none lifts the limit.
+    SpendLimitSet { window: SpendWindow, limit: Option<Credits>, at: DateTime<Utc> },
+}
+
+impl WalletEvent {
+    /// The wallet after this event, where the event moved credits.
+    #[must_use]
+    pub fn balance(&self) -> Option<Balance> {
+        match self {
+            Self::Granted { balance, .. }
+            | Self::GrantVoided { balance, .. }
+            | Self::GrantExpired { balance, .. }
+            | Self::HoldAuthorized { balance, .. }
+            | Self::HoldIncremented { balance, .. }
+            | Self::HoldCaptured { balance, .. }
+            | Self::HoldReleased { balance, .. }
+            | Self::HoldExpired { balance, .. }
+            | Self::HoldLateCaptured { balance, .. }
+            | Self::Debited { balance, .. }
+            | Self::DebitReversed { balance, .. }
+            | Self::ClawedBack { balance, .. }
+            | Self::Reinstated { balance, .. }
+            | Self::DebtRepaid { balance, .. }
+            | Self::DebtWrittenOff { balance, .. } => Some(*balance),
+            Self::Opened { .. }
+            | Self::HoldExtended { .. }
+            | Self::ReversalTargetSet { .. }
+            | Self::Frozen { .. }
+            | Self::Unfrozen { .. }
+            | Self::SpendLimitSet { .. } => None,
+        }
+    }
+
+    /// The grants after this event, as far as it changed grants that existed.
+    #[must_use]
+    pub fn movements(&self) -> &[Movement] {
+        match self {
+            Self::GrantVoided { movement, .. } | Self::GrantExpired { movement, .. } => {
+                std::slice::from_ref(movement)
+            }
+            Self::HoldAuthorized { movements, .. }
+            | Self::HoldIncremented { movements, .. }
+            | Self::HoldCaptured { movements, .. }
+            | Self::HoldReleased { movements, .. }
+            | Self::HoldExpired { movements, .. }
+            | Self::HoldLateCaptured { movements, .. }
+            | Self::Debited { movements, .. }
+            | Self::DebitReversed { movements, .. }
+            | Self::ClawedBack { movements, .. }
+            | Self::DebtRepaid { movements, .. } => movements,
+            Self::Opened { .. }
+            | Self::Granted { .. }
+            | Self::HoldExtended { .. }
+            | Self::ReversalTargetSet { .. }
+            | Self::Reinstated { .. }
+            | Self::DebtWrittenOff { .. }
+            | Self::Frozen { .. }
+            | Self::Unfrozen { .. }
+            | Self::SpendLimitSet { .. } => &[],
+        }
+    }
+
+    /// The grant that this event brought into being.
+    #[must_use]
+    pub fn granted(&self) -> Option<&GrantTerms> {
+        match self {
+            Self::Granted { grant, .. } => Some(grant),
+            Self::Reinstated { restored, .. } => restored.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The event's name, as the log's `event_type`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "Opened",
+            Self::Granted { .. } => "Granted",
+            Self::GrantVoided { .. } => "GrantVoided",
+            Self::GrantExpired { .. } => "GrantExpired",
+            Self::HoldAuthorized { .. } => "HoldAuthorized",
+            Self::HoldIncremented { .. } => "HoldIncremented",
+            Self::HoldExtended { .. } => "HoldExtended",
+            Self::HoldCaptured { .. } => "HoldCaptured",
+            Self::HoldReleased { .. } => "HoldReleased",
+            Self::HoldExpired { .. } => "HoldExpired",
+            Self::HoldLateCaptured { .. } => "HoldLateCaptured",
+            Self::Debited { .. } => "Debited",
+            Self::DebitReversed { .. } => "DebitReversed",
+            Self::ReversalTargetSet { .. } => "ReversalTargetSet",
+            Self::ClawedBack { .. } => "ClawedBack",
+            Self::Reinstated { .. } => "Reinstated",
+            Self::DebtRepaid { .. } => "DebtRepaid",
+            Self::DebtWrittenOff { .. } => "DebtWrittenOff",
+            Self::Frozen { .. } => "Frozen",
+            Self::Unfrozen { .. } => "Unfrozen",
+            Self::SpendLimitSet { .. } => "SpendLimitSet",
+        }
+    }
+}
+
+impl DomainEvent for WalletEvent {
+    fn event_type(&self) -> String {
+        self.name().to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        "1".to_owned()
+    }
+}

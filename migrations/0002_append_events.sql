@@ -1,0 +1,151 @@
+-- The only writer of the log. Called in autocommit, one round trip for a whole batch of units; a
+-- unit is one or several commands' events on one or several streams, with the side rows that must
+-- live or die with them. One unit's refusal leaves its neighbours alone.
+--
+-- Arrays are per stream (s_) and per event (e_), each row naming its unit by number; nothing is
+-- subscripted, since that is linear in a text[]. Verdicts: appended, duplicate (one of the unit's
+-- commands is in the log), conflict (a stream is not where the unit expects it), claimed (somebody
+-- else has the e-mail address).
+create function append_events(
+    s_unit       int[],
+    s_type       text[],
+    s_id         text[],
+    s_expected   bigint[],
+    e_unit       int[],
+    e_type       text[],
+    e_id         text[],
+    e_sequence   bigint[],
+    e_event_type text[],
+    e_version    text[],
+    e_payload    text[],
+    e_metadata   text[],
+    e_command    uuid[],
+    e_ordinal    smallint[],
+    e_leaf       bytea[],
+    side         jsonb
+) returns table (unit int, verdict text, last_position bigint, at timestamptz)
+language plpgsql
+set search_path = public
+set enable_seqscan = off
+set enable_mergejoin = off
+set enable_hashjoin = off
+as $$
+declare
+    head_position bigint;
+    head_hash     bytea;
+    head_at       timestamptz;
+    now_at        timestamptz;
+    new_hash      bytea;
+    appended      bigint;
+    duplicates    int[];
+    conflicts     int[];
+    claimed       int[];
+    refused       int[];
+begin
+    -- Alone in its statement, so that what follows sees a snapshot newer than the lock.
+    select h.position, h.hash, h.recorded_at into head_position, head_hash, head_at
+    from log_head h where h.id = 1 for update;
+
+    select array_agg(distinct c.unit) into duplicates
+    from unnest(e_unit, e_command, e_ordinal) as c (unit, command_id, ordinal)
+    where c.ordinal = 0
+      and exists (select from events e where e.command_id = c.command_id and e.ordinal = 0);
+
+    select array_agg(distinct s.unit) into conflicts
+    from unnest(s_unit, s_type, s_id, s_expected) as s (unit, type, id, expected)
+    where s.expected <> coalesce((
+        select e.sequence from events e
+        where e.aggregate_type = s.type and e.aggregate_id = s.id
+        order by e.sequence desc limit 1), 0);
+
+    if side is not null then
+        select array_agg(distinct r.unit) into claimed
+        from jsonb_to_recordset(side) as r (unit int, kind text, email_hash text)
+        join email_claims c on c.email_hash = decode(r.email_hash, 'hex')
+        where r.kind = 'email_claim';
+    end if;
+
+    refused := coalesce(duplicates, '{}') || coalesce(conflicts, '{}') || coalesce(claimed, '{}');
+    now_at := greatest(clock_timestamp(), head_at);
+
+    insert into events (
+        aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata,
+        position, recorded_at, command_id, ordinal, leaf_hash)
+    select e.type, e.id, e.sequence, e.event_type, e.version, e.payload::json, e.metadata::json,
+        head_position + row_number() over (order by e.n), now_at, e.command_id, e.ordinal, e.leaf
+    from unnest(e_unit, e_type, e_id, e_sequence, e_event_type, e_version, e_payload, e_metadata,
+            e_command, e_ordinal, e_leaf) with ordinality
+        as e (unit, type, id, sequence, event_type, version, payload, metadata, command_id,
+            ordinal, leaf, n)
+    where e.unit <> all (refused);
+    get diagnostics appended = row_count;
+
+    if appended > 0 then
+        select sha256(head_hash || int8send(head_position + 1) || int8send(head_position + appended)
+                || int8send((extract(epoch from now_at) * 1000000)::bigint)
+                || string_agg(e.leaf, ''::bytea order by e.n))
+        into new_hash
+        from unnest(e_unit, e_leaf) with ordinality as e (unit, leaf, n)
+        where e.unit <> all (refused);
+
+        insert into batches (first_position, last_position, recorded_at, previous_hash, hash)
+        values (head_position + 1, head_position + appended, now_at, head_hash, new_hash);
+
+        update log_head
+        set position = head_position + appended, hash = new_hash, recorded_at = now_at
+        where id = 1;
+
+        if side is not null then
+            perform write_side_rows(side, refused);
+        end if;
+    end if;
+
+    return query
+    select u.unit,
+        case
+            when u.unit = any (duplicates) then 'duplicate'
+            when u.unit = any (conflicts)  then 'conflict'
+            when u.unit = any (claimed)    then 'claimed'
+            else 'appended'
+        end,
+        head_position + count(*) filter (where u.unit <> all (refused))
+            + coalesce(sum(count(*) filter (where u.unit <> all (refused)))
+                over (order by u.unit rows between unbounded preceding and 1 preceding), 0)::bigint,
+        now_at
+    from unnest(e_unit) as u (unit)
+    group by u.unit;
+end $$;
+
+-- Rows beside the log that live or die with their unit's events.
+create function write_side_rows(side jsonb, refused int[]) returns void
+language sql
+set search_path = public
+as $$
+    insert into person_keys (user_id, wrapped_key, key_id)
+    select r.user_id, decode(r.wrapped_key, 'hex'), r.key_id
+    from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, wrapped_key text, key_id text)
+    where r.kind = 'person_key' and r.unit <> all (refused);
+
+    insert into email_claims (email_hash, user_id)
+    select decode(r.email_hash, 'hex'), r.user_id
+    from jsonb_to_recordset(side) as r (unit int, kind text, email_hash text, user_id uuid)
+    where r.kind = 'email_claim' and r.unit <> all (refused);
+
+    insert into credentials (user_id, kind, secret)
+    select r.user_id, r.credential, r.secret
+    from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, credential text, secret text)
+    where r.kind = 'credential' and r.unit <> all (refused);
+
+    insert into sessions (session_id, user_id, refresh_hash, expires_at)
+    select r.session_id, r.user_id, decode(r.refresh_hash, 'hex'), r.expires_at
+    from jsonb_to_recordset(side)
+        as r (unit int, kind text, session_id uuid, user_id uuid, refresh_hash text, expires_at timestamptz)
+    where r.kind = 'session' and r.unit <> all (refused);
+
+    insert into analyses (analysis_id, user_id, feature, credits, sealed, created_at)
+    select r.analysis_id, r.user_id, r.feature, r.credits, r.sealed, r.created_at
+    from jsonb_to_recordset(side)
+        as r (unit int, kind text, analysis_id uuid, user_id uuid, feature text, credits bigint,
+            sealed text, created_at timestamptz)
+    where r.kind = 'analysis' and r.unit <> all (refused);
+$$;

@@ -10,7 +10,8 @@ pub use command::{Ask, UserCommand};
 pub use error::UserError;
 pub use event::{SignIn, UserEvent};
 
-use cqrs_es::{Aggregate, EventSink};
+use cqrs_es::Aggregate;
+use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
 use crate::pii::Pii;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::terms::{Balance, GrantTerms, Movement, Origin, Price, SpendWindow, Usage};
 use crate::credits::Credits;
-use crate::id::{DebitId, GrantId, HoldId, ReversalGroup, UserId};
+use crate::id::{DebitId, HoldId, ReversalGroup, UserId};
 
 /// What happened in a wallet. `at` is the time the command carried; `balance` is the wallet
 /// afterwards; a [`Movement`] is one grant afterwards.

@@ -1,0 +1,296 @@
+//! Group commit: while one batch is in flight, the next one gathers.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection, Row};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::metrics::Metrics;
+use super::unit::{SideRow, Unit};
+
+/// Units that may wait. At 10,000 units a second this is less than half a second of work.
+const QUEUE: usize = 4096;
+/// Events in one batch: past this, a batch's time grows and its cost per event hardly falls.
+const BATCH_EVENTS: usize = 512;
+/// Bytes in one batch, so that large payloads do not hold the head for long.
+const BATCH_BYTES: usize = 4 << 20;
+/// How long a batch of unknown outcome is sent again before its callers are told.
+const RESEND_FOR: Duration = Duration::from_secs(20);
+/// The pause between two tries to reach the database.
+const RESEND_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the log said to one unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// In the log; its last event is at this position.
+    Appended { last_position: i64, recorded_at: DateTime<Utc> },
+    /// One of its commands is in the log already; nothing was written.
+    Duplicate,
+    /// A stream is not where the unit expects it; nothing was written.
+    Conflict,
+    /// An address belongs to somebody else; nothing was written.
+    Claimed,
+}
+
+/// Why a unit got no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Too many units wait.
+    #[error("the log is busy")]
+    Busy,
+    /// The log could not be reached; the unit may or may not be in it.
+    #[error("the log could not be reached")]
+    Unreachable,
+    /// The database refuses the unit's content.
+    #[error("the log refused the content of a unit")]
+    Refused(#[source] sqlx::Error),
+}
+
+struct Submission {
+    unit: Unit,
+    answer: oneshot::Sender<Result<Verdict, AppendError>>,
+}
+
+/// The way into the log.
+#[derive(Clone)]
+pub(super) struct Appender {
+    queue: mpsc::Sender<Submission>,
+}
+
+impl Appender {
+    /// Starts the one writer of this process. `head` is told the last position of every batch.
+    pub(super) fn start(
+        options: PgConnectOptions,
+        head: watch::Sender<i64>,
+        metrics: Metrics,
+    ) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        let writer = Writer { options, connection: None, head, metrics };
+        #[expect(clippy::disallowed_methods, reason = "the writer lives as long as the process")]
+        tokio::spawn(writer.run(waiting));
+        Self { queue }
+    }
+
+    /// Appends a unit, together with whatever else waits.
+    pub(super) async fn append(&self, unit: Unit) -> Result<Verdict, AppendError> {
+        let (answer, verdict) = oneshot::channel();
+        self.queue.try_send(Submission { unit, answer }).map_err(|_| AppendError::Busy)?;
+        verdict.await.unwrap_or(Err(AppendError::Unreachable))
+    }
+}
+
+struct Writer {
+    options: PgConnectOptions,
+    connection: Option<PgConnection>,
+    head: watch::Sender<i64>,
+    metrics: Metrics,
+}
+
+impl Writer {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Submission>) {
+        while let Some(first) = waiting.recv().await {
+            let mut events = first.unit.events.len();
+            let mut bytes = first.unit.size();
+            let mut batch = vec![first];
+            while events < BATCH_EVENTS && bytes < BATCH_BYTES {
+                let Ok(next) = waiting.try_recv() else { break };
+                events += next.unit.events.len();
+                bytes += next.unit.size();
+                batch.push(next);
+            }
+            self.metrics.batch(events);
+            self.write(batch).await;
+        }
+    }
+
+    /// Writes a batch; when its content is refused, its units one by one, so that one bad unit
+    /// never fails others.
+    async fn write(&mut self, batch: Vec<Submission>) {
+        let (units, answers): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|submission| (submission.unit, submission.answer)).unzip();
+        match self.send_until_answered(&Columns::of(&units)).await {
+            Ok(verdicts) => {
+                for (answer, verdict) in answers.into_iter().zip(verdicts) {
+                    // A caller that has gone needs no answer.
+                    let _ = answer.send(Ok(verdict));
+                }
+            }
+            Err(AppendError::Refused(error)) if units.len() > 1 => {
+                warn!(error = %error, units = units.len(), "a batch was refused; sending its units one by one");
+                for (unit, answer) in units.into_iter().zip(answers) {
+                    let verdict = self
+                        .send_until_answered(&Columns::of(std::slice::from_ref(&unit)))
+                        .await
+                        .and_then(|verdicts| {
+                            verdicts.first().copied().ok_or(AppendError::Unreachable)
+                        });
+                    let _ = answer.send(verdict);
+                }
+            }
+            Err(error) => {
+                for answer in answers {
+                    let _ = answer.send(Err(error.again()));
+                }
+            }
+        }
+    }
+
+    /// Sends a batch. When the connection is lost its outcome is unknown: it is sent again, and
+    /// what was committed answers as duplicate.
+    async fn send_until_answered(
+        &mut self,
+        columns: &Columns<'_>,
+    ) -> Result<Vec<Verdict>, AppendError> {
+        let deadline = Instant::now() + RESEND_FOR;
+        loop {
+            let sent = self.send(columns).await;
+            let lost = match sent {
+                Ok(verdicts) => return Ok(verdicts),
+                Err(error) if is_about_content(&error) => return Err(AppendError::Refused(error)),
+                Err(error) => error,
+            };
+            self.connection = None;
+            if Instant::now() > deadline {
+                error!(error = %lost, "the log could not be reached");
+                return Err(AppendError::Unreachable);
+            }
+            warn!(error = %lost, "the connection to the log was lost; sending the batch again");
+            tokio::time::sleep(RESEND_PAUSE).await;
+        }
+    }
+
+    async fn send(&mut self, columns: &Columns<'_>) -> Result<Vec<Verdict>, sqlx::Error> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.options.connect().await?),
+        };
+        let rows = sqlx::query("select unit, verdict, last_position, at from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)")
+            .bind(&columns.stream_unit)
+            .bind(&columns.stream_type)
+            .bind(&columns.stream_id)
+            .bind(&columns.stream_expected)
+            .bind(&columns.unit)
+            .bind(&columns.aggregate_type)
+            .bind(&columns.aggregate_id)
+            .bind(&columns.sequence)
+            .bind(&columns.event_type)
+            .bind(&columns.event_version)
+            .bind(&columns.payload)
+            .bind(&columns.metadata)
+            .bind(&columns.command_id)
+            .bind(&columns.ordinal)
+            .bind(&columns.leaf)
+            .bind(columns.side.as_ref())
+            .fetch_all(connection)
+            .await?;
+        let mut verdicts = vec![Verdict::Conflict; columns.units];
+        for row in rows {
+            let unit: i32 = row.try_get("unit")?;
+            let last_position: i64 = row.try_get("last_position")?;
+            let verdict = match row.try_get("verdict")? {
+                "appended" => {
+                    self.head.send_if_modified(|head| {
+                        last_position > std::mem::replace(head, last_position.max(*head))
+                    });
+                    Verdict::Appended { last_position, recorded_at: row.try_get("at")? }
+                }
+                "duplicate" => Verdict::Duplicate,
+                "claimed" => Verdict::Claimed,
+                _ => Verdict::Conflict,
+            };
+            if let Some(slot) = usize::try_from(unit).ok().and_then(|unit| verdicts.get_mut(unit)) {
+                *slot = verdict;
+            }
+        }
+        Ok(verdicts)
+    }
+}
+
+impl AppendError {
+    /// The same error, for the next caller of the batch.
+    fn again(&self) -> Self {
+        match self {
+            Self::Busy => Self::Busy,
+            Self::Unreachable | Self::Refused(_) => Self::Unreachable,
+        }
+    }
+}
+
+/// Whether the database refused what was sent (class 22: data, 23: integrity), so that sending the
+/// same again cannot help.
+fn is_about_content(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => database
+            .code()
+            .is_some_and(|code| code.starts_with("22") || code.starts_with("23")),
+        sqlx::Error::Encode(_) | sqlx::Error::ColumnDecode { .. } => true,
+        _ => false,
+    }
+}
+
+/// A batch as the arrays of `append_events`.
+struct Columns<'a> {
+    units: usize,
+    stream_unit: Vec<i32>,
+    stream_type: Vec<&'a str>,
+    stream_id: Vec<&'a str>,
+    stream_expected: Vec<i64>,
+    unit: Vec<i32>,
+    aggregate_type: Vec<&'a str>,
+    aggregate_id: Vec<&'a str>,
+    sequence: Vec<i64>,
+    event_type: Vec<&'a str>,
+    event_version: Vec<&'a str>,
+    payload: Vec<&'a str>,
+    metadata: Vec<&'a str>,
+    command_id: Vec<uuid::Uuid>,
+    ordinal: Vec<i16>,
+    leaf: Vec<Vec<u8>>,
+    side: Option<serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct SideOfUnit<'a> {
+    unit: usize,
+    #[serde(flatten)]
+    row: &'a SideRow,
+}
+
+impl<'a> Columns<'a> {
+    fn of(units: &'a [Unit]) -> Self {
+        let numbered = || (0_i32..).zip(units);
+        let streams: Vec<_> =
+            numbered().flat_map(|(n, unit)| unit.streams.iter().map(move |s| (n, s))).collect();
+        let events: Vec<_> =
+            numbered().flat_map(|(n, unit)| unit.events.iter().map(move |e| (n, e))).collect();
+        let side: Vec<_> = units
+            .iter()
+            .enumerate()
+            .flat_map(|(unit, u)| u.side.iter().map(move |row| SideOfUnit { unit, row }))
+            .collect();
+        Self {
+            units: units.len(),
+            stream_unit: streams.iter().map(|(n, _)| *n).collect(),
+            stream_type: streams.iter().map(|(_, s)| s.aggregate_type).collect(),
+            stream_id: streams.iter().map(|(_, s)| s.aggregate_id.as_str()).collect(),
+            stream_expected: streams.iter().map(|(_, s)| s.expected).collect(),
+            unit: events.iter().map(|(n, _)| *n).collect(),
+            aggregate_type: events.iter().map(|(_, e)| e.aggregate_type).collect(),
+            aggregate_id: events.iter().map(|(_, e)| e.aggregate_id.as_str()).collect(),
+            sequence: events.iter().map(|(_, e)| e.sequence).collect(),
+            event_type: events.iter().map(|(_, e)| e.event_type.as_str()).collect(),
+            event_version: events.iter().map(|(_, e)| e.event_version.as_str()).collect(),
+            payload: events.iter().map(|(_, e)| e.payload.as_str()).collect(),
+            metadata: events.iter().map(|(_, e)| e.metadata.as_str()).collect(),
+            command_id: events.iter().map(|(_, e)| e.command_id.0).collect(),
+            ordinal: events.iter().map(|(_, e)| e.ordinal).collect(),
+            leaf: events.iter().map(|(_, e)| e.leaf().to_vec()).collect(),
+            side: (!side.is_empty()).then(|| serde_json::json!(side)),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Personal data at rest: AES-256-GCM under a key per person, which a key-encryption key wraps.
+//! Destroying a person's key makes their data unreadable everywhere, while hashes stay true.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aes_gcm::aead::{Aead, Payload};
+use aes_gcm::{Aes256Gcm, KeyInit, Nonce};
+use aggregates::id::UserId;
+use aggregates::pii::{CLEAR, SEALED};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use secrecy::{ExposeSecret, SecretBox};
+use serde_json::{Map, Value};
+use sqlx::PgPool;
+
+use super::unit::SideRow;
+
+/// Unwrapped keys kept in memory; past it they are dropped and unwrapped again.
+const CACHED_KEYS: usize = 10_000;
+const NONCE: usize = 12;
+
+/// Why personal data could not be encrypted or decrypted.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The person's key could not be read.
+    #[error("the keys of personal data could not be read")]
+    Database(#[from] sqlx::Error),
+    /// The person was erased: nothing may be written about them any more.
+    #[error("the person was erased")]
+    Erased,
+    /// The key-encryption key is not the one that wrapped this key, or the data was moved.
+    #[error("personal data does not decrypt: the key-encryption key is wrong, or it was tampered with")]
+    Undecryptable,
+    /// The operating system gave no random bytes.
+    #[error("no random bytes could be had")]
+    Randomness,
+    /// What was decrypted is not JSON.
+    #[error("decrypted personal data is not readable")]
+    Malformed(#[from] serde_json::Error),
+}
+
+/// The key-encryption key, with the id it is recorded under.
+#[derive(Clone)]
+pub struct KeyEncryptionKey {
+    id: String,
+    key: Arc<SecretBox<[u8; 32]>>,
+}
+
+impl KeyEncryptionKey {
+    /// A key under an id.
+    #[must_use]
+    pub fn new(id: String, key: [u8; 32]) -> Self {
+        Self { id, key: Arc::new(SecretBox::new(Box::new(key))) }
+    }
+}
+
+/// A person's key, unwrapped.
+#[derive(Clone)]
+pub struct PersonKey(Arc<SecretBox<[u8; 32]>>);
+
+/// Encrypts and decrypts personal data.
+#[derive(Clone)]
+pub struct Codec {
+    pool: PgPool,
+    wrapping: KeyEncryptionKey,
+    cache: Arc<Mutex<HashMap<UserId, PersonKey>>>,
+}
+
+impl Codec {
+    pub(super) fn new(pool: PgPool, wrapping: KeyEncryptionKey) -> Self {
+        Self { pool, wrapping, cache: Arc::default() }
+    }
+
+    /// A key for a new person, and the row that keeps it.
+    pub fn new_key(&self, user: UserId) -> Result<(PersonKey, SideRow), CodecError> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|_| CodecError::Randomness)?;
+        let wrapped = seal(self.wrapping.key.expose_secret(), user.0.as_bytes(), &key)?;
+        let row = SideRow::PersonKey {
+            user_id: user,
+            wrapped_key: hex(&wrapped),
+            key_id: self.wrapping.id.clone(),
+        };
+        Ok((PersonKey(Arc::new(SecretBox::new(Box::new(key)))), row))
+    }
+
+    /// The person's key; none when the person was erased or has none.
+    pub async fn key(&self, user: UserId) -> Result<Option<PersonKey>, CodecError> {
+        if let Some(key) = self.cache().get(&user) {
+            return Ok(Some(key.clone()));
+        }
+        let wrapped: Option<Option<Vec<u8>>> =
+            sqlx::query_scalar("select wrapped_key from person_keys where user_id = $1")
+                .bind(user.0)
+                .fetch_optional(&self.pool)
+                .await?;
+        let Some(wrapped) = wrapped.flatten() else { return Ok(None) };
+        let key = open(self.wrapping.key.expose_secret(), user.0.as_bytes(), &wrapped)?;
+        let key = <[u8; 32]>::try_from(key).map_err(|_| CodecError::Undecryptable)?;
+        let key = PersonKey(Arc::new(SecretBox::new(Box::new(key))));
+        let mut cache = self.cache();
+        if cache.len() >= CACHED_KEYS {
+            cache.clear();
+        }
+        cache.insert(user, key.clone());
+        Ok(Some(key))
+    }
+
+    /// Forgets the person's unwrapped key.
+    pub fn evict(&self, user: UserId) {
+        self.cache().remove(&user);
+    }
+
+    /// Encrypts every `{"$pii": …}` in `payload`; `place` is the stream and the sequence, so that
+    /// what is sealed here opens nowhere else.
+    pub async fn seal(
+        &self,
+        user: UserId,
+        place: &str,
+        payload: &mut Value,
+    ) -> Result<(), CodecError> {
+        if !holds(payload, CLEAR) {
+            return Ok(());
+        }
+        let key = self.key(user).await?.ok_or(CodecError::Erased)?;
+        seal_with(&key, place, payload)
+    }
+
+    /// Decrypts every `{"$sealed": …}` in `payload`; what has no key any more stays hidden.
+    pub async fn open(
+        &self,
+        user: UserId,
+        place: &str,
+        payload: &mut Value,
+    ) -> Result<(), CodecError> {
+        if !holds(payload, SEALED) {
+            return Ok(());
+        }
+        let key = self.key(user).await?;
+        walk(payload, SEALED, place, &mut |place, value| {
+            let (Some(key), Value::String(text)) = (&key, value) else {
+                return Ok((SEALED, Value::Null));
+            };
+            let sealed = BASE64.decode(text).map_err(|_| CodecError::Undecryptable)?;
+            let clear = open(key.0.expose_secret(), place.as_bytes(), &sealed)?;
+            Ok((CLEAR, serde_json::from_slice(&clear)?))
+        })
+    }
+
+    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<UserId, PersonKey>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Encrypts every `{"$pii": …}` in `payload` with this key.
+pub fn seal_with(key: &PersonKey, place: &str, payload: &mut Value) -> Result<(), CodecError> {
+    walk(payload, CLEAR, place, &mut |place, value| {
+        if value.is_null() {
+            return Ok((CLEAR, Value::Null));
+        }
+        let clear = serde_json::to_vec(value)?;
+        let sealed = seal(key.0.expose_secret(), place.as_bytes(), &clear)?;
+        Ok((SEALED, Value::String(BASE64.encode(sealed))))
+    })
+}
+
+/// Where an event or a snapshot stands: what its ciphertexts are bound to, with their path in it.
+pub fn place(aggregate_type: &str, aggregate_id: &str, sequence: i64) -> String {
+    format!("{aggregate_type}/{aggregate_id}/{sequence}")
+}
+
+/// Whether some object in `value` is marked with `mark`.
+fn holds(value: &Value, mark: &str) -> bool {
+    match value {
+        Value::Object(map) => {
+            map.contains_key(mark) || map.values().any(|value| holds(value, mark))
+        }
+        Value::Array(values) => values.iter().any(|value| holds(value, mark)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+type Replace<'a> = dyn FnMut(&str, &Value) -> Result<(&'static str, Value), CodecError> + 'a;
+
+/// Replaces what stands under `mark`, telling `replace` the path.
+fn walk(
+    value: &mut Value,
+    mark: &str,
+    place: &str,
+    replace: &mut Replace<'_>,
+) -> Result<(), CodecError> {
+    match value {
+        Value::Object(map) => {
+            if let Some(marked) = map.get(mark) {
+                let (mark, value) = replace(place, marked)?;
+                *map = Map::from_iter([(mark.to_owned(), value)]);
+                return Ok(());
+            }
+            map.iter_mut().try_for_each(|(name, value)| {
+                walk(value, mark, &format!("{place}/{name}"), replace)
+            })
+        }
+        Value::Array(values) => values.iter_mut().enumerate().try_for_each(|(index, value)| {
+            walk(value, mark, &format!("{place}/{index}"), replace)
+        }),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// Nonce and ciphertext of `clear`.
+fn seal(key: &[u8; 32], aad: &[u8], clear: &[u8]) -> Result<Vec<u8>, CodecError> {
+    let mut nonce = [0; NONCE];
+    getrandom::fill(&mut nonce).map_err(|_| CodecError::Randomness)?;
+    let sealed = Aes256Gcm::new(&(*key).into())
+        .encrypt(&Nonce::from(nonce), Payload { msg: clear, aad })
+        .map_err(|_| CodecError::Undecryptable)?;
+    Ok([&nonce[..], &sealed].concat())
+}
+
+/// The clear text of nonce and ciphertext.
+fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CodecError> {
+    let (nonce, sealed) =
+        sealed.split_first_chunk::<NONCE>().ok_or(CodecError::Undecryptable)?;
+    Aes256Gcm::new(&(*key).into())
+        .decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad })
+        .map_err(|_| CodecError::Undecryptable)
+}
+
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,420 @@
+//! Commands of one aggregate run in order against its cached state; all that wait are decided back
+//! to back and appended as one unit, so a hot wallet is as fast as a thousand cold ones.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use aggregates::id::{CommandId, UserId};
+use cqrs_es::DomainEvent;
+use cqrs_es::event_sink::EventSink;
+use tokio::sync::oneshot;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::appender::Verdict;
+use super::codec::place;
+use super::loading::{self, Known, Loaded};
+use super::unit::{NewEvent, Stream, Unit};
+use super::{Envelope, ExecuteError, Outcome, Store, Stored};
+
+/// Commands of one aggregate in one unit: enough to amortise the round trip of a hot wallet.
+const COMMANDS_PER_UNIT: usize = 256;
+/// How often a unit is decided again because other nodes wrote first. Each try loses only to
+/// somebody else's success, so this many in a row mean a stampede.
+const ATTEMPTS: usize = 50;
+/// States kept in memory; past it, those of aggregates at rest are dropped.
+const CACHED_STATES: usize = 100_000 / SHARDS;
+const SHARDS: usize = 16;
+
+/// The aggregates of one kind that this process has lately worked on.
+pub struct Lane<A: Stored> {
+    shards: Vec<Mutex<HashMap<Uuid, Slot<A>>>>,
+}
+
+struct Slot<A: Stored> {
+    waiting: VecDeque<Waiting<A>>,
+    running: bool,
+    cached: Option<Loaded<A>>,
+}
+
+struct Waiting<A: Stored> {
+    envelope: Envelope,
+    command: A::Command,
+    answer: oneshot::Sender<Answer<A>>,
+}
+
+type Answer<A> = Result<Outcome<A>, ExecuteError<<A as cqrs_es::Aggregate>::Error>>;
+
+impl<A: Stored> Default for Lane<A> {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    }
+}
+
+impl<A: Stored> Default for Slot<A> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), running: false, cached: None }
+    }
+}
+
+impl<A: Stored> Lane<A> {
+    fn shard(&self, id: Uuid) -> MutexGuard<'_, HashMap<Uuid, Slot<A>>> {
+        let shard = usize::from(id.as_bytes()[15]) % SHARDS;
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a command; says whether nobody works on the aggregate yet.
+    fn push(&self, id: Uuid, waiting: Waiting<A>) -> bool {
+        let mut shard = self.shard(id);
+        if shard.len() >= CACHED_STATES {
+            shard.retain(|_, slot| slot.running);
+        }
+        let slot = shard.entry(id).or_default();
+        slot.waiting.push_back(waiting);
+        !std::mem::replace(&mut slot.running, true)
+    }
+
+    /// The next commands and the cached state; nothing when all is done.
+    fn take(&self, id: Uuid) -> Option<(Vec<Waiting<A>>, Option<Loaded<A>>)> {
+        let mut shard = self.shard(id);
+        let slot = shard.get_mut(&id)?;
+        if slot.waiting.is_empty() {
+            slot.running = false;
+            return None;
+        }
+        let count = slot.waiting.len().min(COMMANDS_PER_UNIT);
+        Some((slot.waiting.drain(..count).collect(), slot.cached.take()))
+    }
+
+    fn keep(&self, id: Uuid, loaded: Option<Loaded<A>>) {
+        if let Some(slot) = self.shard(id).get_mut(&id) {
+            slot.cached = loaded;
+        }
+    }
+
+    /// Forgets the cached state, unless a command is at work on it.
+    pub fn evict(&self, id: Uuid) {
+        let mut shard = self.shard(id);
+        if shard.get(&id).is_some_and(|slot| !slot.running) {
+            shard.remove(&id);
+        }
+    }
+}
+
+/// Executes a command in a task of its own: a caller that hangs up cannot stop it half-way.
+pub(super) async fn execute<A: Stored>(
+    store: &Store,
+    id: Uuid,
+    envelope: Envelope,
+    command: A::Command,
+) -> Answer<A> {
+    let (answer, outcome) = oneshot::channel();
+    if A::lane(store).push(id, Waiting { envelope, command, answer }) {
+        let store = store.clone();
+        #[expect(clippy::disallowed_methods, reason = "ends when the aggregate's queue is empty")]
+        tokio::spawn(async move {
+            while let Some((waiting, cached)) = A::lane(&store).take(id) {
+                let kept = Turn { store: &store, id, waiting, cached }.run().await;
+                A::lane(&store).keep(id, kept);
+            }
+        });
+    }
+    outcome.await.unwrap_or(Err(ExecuteError::Unavailable))
+}
+
+/// What the log says the command did, where it knows it.
+pub(super) async fn known<A: Stored>(
+    store: &Store,
+    id: Uuid,
+    envelope: &Envelope,
+) -> Result<Option<Outcome<A>>, ExecuteError<A::Error>> {
+    let ids = [envelope.command_id.0];
+    let known = loading::known::<A>(store.pool(), store.codec(), id, &ids).await?.pop();
+    known.map(|(_, known)| again(known, envelope)).transpose()
+}
+
+/// All commands that waited for an aggregate, taken at once.
+struct Turn<'a, A: Stored> {
+    store: &'a Store,
+    id: Uuid,
+    waiting: Vec<Waiting<A>>,
+    cached: Option<Loaded<A>>,
+}
+
+/// What was decided of a turn's commands, in their order.
+struct Decided<A: Stored> {
+    loaded: Loaded<A>,
+    decisions: Vec<Result<Vec<A::Event>, A::Error>>,
+    unit: Unit,
+}
+
+impl<A: Stored> Turn<'_, A> {
+    /// Answers every command; gives back the state, where it is known to be that of the log.
+    async fn run(mut self) -> Option<Loaded<A>> {
+        for _ in 0..ATTEMPTS {
+            let fresh = self.cached.is_none();
+            let decided = match self.decide().await {
+                Ok(decided) => decided,
+                Err(error) => return self.fail(&error),
+            };
+            if decided.unit.events.is_empty() {
+                match self.confirm_refusals(&decided, fresh).await {
+                    Ok(true) => return self.answer(decided, None).await,
+                    Ok(false) => continue,
+                    Err(error) => return self.fail(&error),
+                }
+            }
+            let Decided { loaded, decisions, unit } = decided;
+            match self.store.appender().append(unit).await {
+                Ok(Verdict::Appended { last_position, recorded_at }) => {
+                    let decided = Decided { loaded, decisions, unit: Unit::default() };
+                    return self.answer(decided, Some((last_position, recorded_at))).await;
+                }
+                Ok(Verdict::Conflict) => self.store.metrics().conflict(),
+                Ok(Verdict::Duplicate) => {
+                    self.store.metrics().duplicate();
+                    if let Err(error) = self.answer_known().await {
+                        return self.fail(&error);
+                    }
+                    if self.waiting.is_empty() {
+                        return None;
+                    }
+                }
+                Ok(Verdict::Claimed) => return self.fail(&ExecuteError::Claimed),
+                Err(error) => return self.fail(&error.into()),
+            }
+        }
+        self.fail(&ExecuteError::Busy)
+    }
+
+    /// Decides the commands one after the other, on the cached state or on a loaded one.
+    async fn decide(&mut self) -> Result<Decided<A>, Failure> {
+        let mut loaded = match self.cached.take() {
+            Some(loaded) => loaded,
+            None => loading::load::<A>(self.store.pool(), self.store.codec(), self.id).await?,
+        };
+        let aggregate_id = self.id.to_string();
+        let mut decisions = Vec::with_capacity(self.waiting.len());
+        let mut unit = Unit {
+            streams: vec![Stream {
+                aggregate_type: A::TYPE,
+                aggregate_id: aggregate_id.clone(),
+                expected: loaded.version,
+            }],
+            ..Unit::default()
+        };
+        for Waiting { envelope, command, .. } in &self.waiting {
+            let sink = EventSink::default();
+            let decision = loaded.state.handle(command.clone(), &(), &sink).await;
+            let events = match decision {
+                Ok(()) => sink.collect().await,
+                Err(error) => {
+                    decisions.push(Err(error));
+                    continue;
+                }
+            };
+            for (ordinal, event) in (0..).zip(&events) {
+                loaded.version += 1;
+                let event = self.store.encode::<A>(self.id, loaded.version, envelope, ordinal, event).await?;
+                unit.events.push(event);
+            }
+            if !events.is_empty() {
+                unit.side.extend(envelope.side.iter().cloned());
+            }
+            decisions.push(Ok(events));
+        }
+        Ok(Decided { loaded, decisions, unit })
+    }
+
+    /// Whether refusals may be given: from a cached state only when no other node has written
+    /// since. A command that the log knows is answered as it was the first time.
+    async fn confirm_refusals(&mut self, decided: &Decided<A>, fresh: bool) -> Result<bool, Failure> {
+        let before = self.waiting.len();
+        self.answer_known().await?;
+        if self.waiting.len() < before {
+            // Decisions are by place; decide the rest again.
+            return Ok(false);
+        }
+        if fresh {
+            return Ok(true);
+        }
+        let version = loading::version::<A>(self.store.pool(), self.id).await?;
+        Ok(version == decided.loaded.version)
+    }
+
+    /// Answers those commands that the log knows, as it did the first time.
+    async fn answer_known(&mut self) -> Result<(), Failure> {
+        let ids: Vec<_> = self.waiting.iter().map(|w| w.envelope.command_id.0).collect();
+        let known = loading::known::<A>(self.store.pool(), self.store.codec(), self.id, &ids).await?;
+        let mut known: HashMap<CommandId, Known<A>> = known.into_iter().collect();
+        for waiting in std::mem::take(&mut self.waiting) {
+            match known.remove(&waiting.envelope.command_id) {
+                Some(known) => send(waiting.answer, again(known, &waiting.envelope)),
+                None => self.waiting.push(waiting),
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands out what was decided. Refusals beside an appended unit need no second look: the unit
+    /// was appended because the state was the log's. A refused command that the log knows may
+    /// still be among them.
+    async fn answer(
+        mut self,
+        decided: Decided<A>,
+        appended: Option<(i64, chrono::DateTime<chrono::Utc>)>,
+    ) -> Option<Loaded<A>> {
+        let Decided { loaded, decisions, .. } = decided;
+        let total: usize = decisions.iter().flatten().map(Vec::len).sum();
+        let mut sequence = loaded.version - to_i64(total);
+        let mut left = total;
+        let mut unsettled = Vec::new();
+        for (waiting, decision) in std::mem::take(&mut self.waiting).into_iter().zip(decisions) {
+            match (decision, appended) {
+                (Ok(events), Some((last_position, recorded_at))) if !events.is_empty() => {
+                    sequence += to_i64(events.len());
+                    left -= events.len();
+                    let position = last_position - to_i64(left);
+                    let outcome =
+                        Outcome { events, version: sequence, position, recorded_at, replayed: false };
+                    send(waiting.answer, Ok(outcome));
+                }
+                (decision, Some(_)) => unsettled.push((waiting, decision)),
+                (decision, None) => send(waiting.answer, self.nothing(decision, sequence)),
+            }
+        }
+        if !unsettled.is_empty() {
+            self.settle(unsettled, loaded.version).await;
+        }
+        self.snapshot_when_due(loaded)
+    }
+
+    /// Answers refusals and no-ops that stood beside appended commands.
+    async fn settle(
+        &mut self,
+        unsettled: Vec<(Waiting<A>, Result<Vec<A::Event>, A::Error>)>,
+        version: i64,
+    ) {
+        let (waiting, decisions): (Vec<_>, Vec<_>) = unsettled.into_iter().unzip();
+        let ids: Vec<_> = waiting.iter().map(|w: &Waiting<A>| w.envelope.command_id.0).collect();
+        match loading::known::<A>(self.store.pool(), self.store.codec(), self.id, &ids).await {
+            Ok(known) => {
+                let mut known: HashMap<CommandId, Known<A>> = known.into_iter().collect();
+                for (waiting, decision) in waiting.into_iter().zip(decisions) {
+                    let answer = match known.remove(&waiting.envelope.command_id) {
+                        Some(known) => again(known, &waiting.envelope),
+                        None => self.nothing(decision, version),
+                    };
+                    send(waiting.answer, answer);
+                }
+            }
+            Err(error) => {
+                let error = Failure::from(error);
+                self.waiting = waiting;
+                self.fail_waiting(&error);
+            }
+        }
+    }
+
+    /// The answer to a command that wrote nothing.
+    fn nothing(&self, decision: Result<Vec<A::Event>, A::Error>, version: i64) -> Answer<A> {
+        match decision {
+            Ok(_) => Ok(Outcome {
+                events: vec![],
+                version,
+                position: self.store.head(),
+                recorded_at: crate::clock::now(),
+                replayed: false,
+            }),
+            Err(refusal) => Err(ExecuteError::Refused(refusal)),
+        }
+    }
+
+    /// Writes a snapshot in the background when enough has happened since the last.
+    fn snapshot_when_due(&self, mut loaded: Loaded<A>) -> Option<Loaded<A>> {
+        if loaded.version - loaded.snapshot < A::SNAPSHOT_EVERY {
+            return Some(loaded);
+        }
+        loaded.snapshot = loaded.version;
+        let (store, id, version) = (self.store.clone(), self.id, loaded.version);
+        match serde_json::to_value(&loaded.state) {
+            Ok(state) => {
+                #[expect(clippy::disallowed_methods, reason = "a lost snapshot costs time only")]
+                tokio::spawn(async move {
+                    let written = loading::write_snapshot::<A>(
+                        store.pool(), store.codec(), id, version, state,
+                    );
+                    if let Err(error) = written.await {
+                        warn!(error = %error, aggregate.id = %id, "a snapshot was not written");
+                    }
+                });
+            }
+            Err(error) => warn!(error = %error, aggregate.id = %id, "a state is not serialisable"),
+        }
+        Some(loaded)
+    }
+
+    /// Tells every caller that it failed. The state is dropped: it may hold what was not written.
+    fn fail(mut self, error: &Failure) -> Option<Loaded<A>> {
+        self.fail_waiting(error);
+        None
+    }
+
+    fn fail_waiting(&mut self, error: &Failure) {
+        if matches!(error, ExecuteError::Failed(_)) {
+            tracing::error!(error = ?error, aggregate.id = %self.id, "commands failed");
+        }
+        for waiting in self.waiting.drain(..) {
+            send(waiting.answer, Err(error.shared()));
+        }
+    }
+}
+
+/// A failure that is no refusal.
+pub(super) type Failure = ExecuteError<std::convert::Infallible>;
+
+/// The first outcome of a command, unless its key was used for something else.
+fn again<A: Stored>(known: Known<A>, envelope: &Envelope) -> Answer<A> {
+    let (then, now) = (&known.metadata.request_hash, &envelope.metadata.request_hash);
+    if then == now { Ok(known.outcome) } else { Err(ExecuteError::KeyReused) }
+}
+
+/// A caller that has gone needs no answer: what was decided stands.
+fn send<T>(answer: oneshot::Sender<T>, value: T) {
+    let _ = answer.send(value);
+}
+
+fn to_i64(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+impl Store {
+    /// An event as the log stores it: canonical JSON, personal data sealed.
+    pub(super) async fn encode<A: Stored>(
+        &self,
+        id: Uuid,
+        sequence: i64,
+        envelope: &Envelope,
+        ordinal: i16,
+        event: &A::Event,
+    ) -> Result<NewEvent, Failure> {
+        let aggregate_id = id.to_string();
+        let mut payload = serde_json::to_value(event)?;
+        let place = place(A::TYPE, &aggregate_id, sequence);
+        match &envelope.person_key {
+            Some(key) => super::codec::seal_with(key, &place, &mut payload),
+            None => self.codec().seal(UserId(id), &place, &mut payload).await,
+        }?;
+        Ok(NewEvent {
+            aggregate_type: A::TYPE,
+            aggregate_id,
+            sequence,
+            event_type: event.event_type(),
+            event_version: event.event_version(),
+            payload: payload.to_string(),
+            metadata: serde_json::to_string(&envelope.metadata)?,
+            command_id: envelope.command_id,
+            ordinal,
+        })
+    }
+}

@@ -1,0 +1,298 @@
+//! The write side: commands in, events in the log out.
+//!
+//! A command goes `execute` → its aggregate's queue (`executor`) → one unit of events → the one
+//! writer (`appender`) → `append_events` in Postgres → the answer, with the position to wait for.
+
+mod appender;
+mod codec;
+mod creation;
+mod executor;
+pub mod hash;
+mod loading;
+mod metrics;
+mod unit;
+
+use std::sync::Arc;
+
+use aggregates::id::CommandId;
+use aggregates::user::User;
+use aggregates::wallet::Wallet;
+use chrono::{DateTime, Utc};
+use cqrs_es::Aggregate;
+use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+pub use appender::AppendError;
+pub use codec::{Codec, CodecError, KeyEncryptionKey, PersonKey, hex, place, seal_with};
+pub use creation::{Created, Creation};
+pub use executor::Lane;
+pub use loading::LoadError;
+pub use metrics::{Counted, Metrics};
+pub use unit::SideRow;
+
+use appender::Appender;
+
+/// An aggregate that the store keeps.
+pub trait Stored:
+    Aggregate<Services = (), Command: Clone + Send + Sync, Error: Send + Sync + 'static> + 'static
+{
+    /// The version of the state's shape; a snapshot of another shape is ignored.
+    const SHAPE: i32;
+    /// After how many events a new snapshot is written.
+    const SNAPSHOT_EVERY: i64 = 200;
+
+    /// Where this process keeps its aggregates of this kind.
+    fn lane(store: &Store) -> &Lane<Self>;
+}
+
+impl Stored for Wallet {
+    const SHAPE: i32 = 1;
+
+    fn lane(store: &Store) -> &Lane<Self> {
+        &store.0.wallets
+    }
+}
+
+impl Stored for User {
+    const SHAPE: i32 = 1;
+
+    fn lane(store: &Store) -> &Lane<Self> {
+        &store.0.users
+    }
+}
+
+/// What stands beside an event in the log, besides what happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The request that asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+    /// Who asked: a person's id, or the name of a background process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// SHA-256 of the request, where the caller gave an idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_hash: Option<String>,
+}
+
+/// What goes with a command.
+#[derive(Clone)]
+pub struct Envelope {
+    /// The command's id: the log accepts it once.
+    pub command_id: CommandId,
+    /// What stands beside its events.
+    pub metadata: Metadata,
+    /// Rows that live or die with its events.
+    pub side: Vec<SideRow>,
+    /// The key of a person who is not in the log yet.
+    pub person_key: Option<PersonKey>,
+}
+
+impl Envelope {
+    /// A command by this actor, under this id.
+    #[must_use]
+    pub fn new(command_id: CommandId, metadata: Metadata) -> Self {
+        Self { command_id, metadata, side: vec![], person_key: None }
+    }
+
+    /// A command with an id of its own, which nobody can repeat.
+    #[must_use]
+    pub fn once(metadata: Metadata) -> Self {
+        Self::new(CommandId(Uuid::now_v7()), metadata)
+    }
+
+    /// The same, with a row that lives or dies with its events.
+    #[must_use]
+    pub fn with(mut self, row: SideRow) -> Self {
+        self.side.push(row);
+        self
+    }
+}
+
+/// What a command did: its events, and where the log has them.
+#[derive(Clone, Debug)]
+pub struct Outcome<A: Aggregate> {
+    /// The command's events; none when there was nothing to do.
+    pub events: Vec<A::Event>,
+    /// The stream's length after them.
+    pub version: i64,
+    /// The position of the last of them, for `X-Event-Position`.
+    pub position: i64,
+    /// When the log took them.
+    pub recorded_at: DateTime<Utc>,
+    /// Whether this is the answer to an earlier request of the same command.
+    pub replayed: bool,
+}
+
+/// Why a command did nothing.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ExecuteError<E> {
+    /// The domain refuses.
+    #[error(transparent)]
+    Refused(E),
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// Somebody else has the address.
+    #[error("the address is taken")]
+    Claimed,
+    /// Too much is waiting; nothing was done.
+    #[error("too many requests are waiting")]
+    Busy,
+    /// The log could not be reached. The command may have been done: the same id will tell.
+    #[error("the log could not be reached")]
+    Unavailable,
+    /// Something broke; nothing was done.
+    #[error("the command failed")]
+    Failed(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl<E> ExecuteError<E> {
+    /// The same failure, for another caller. A refusal is nobody else's.
+    fn shared<F>(&self) -> ExecuteError<F> {
+        match self {
+            Self::KeyReused => ExecuteError::KeyReused,
+            Self::Claimed => ExecuteError::Claimed,
+            Self::Busy => ExecuteError::Busy,
+            Self::Refused(_) | Self::Unavailable => ExecuteError::Unavailable,
+            Self::Failed(error) => ExecuteError::Failed(Arc::clone(error)),
+        }
+    }
+}
+
+impl<E> From<LoadError> for ExecuteError<E> {
+    fn from(error: LoadError) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+}
+
+impl<E> From<sqlx::Error> for ExecuteError<E> {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+}
+
+impl<E> From<serde_json::Error> for ExecuteError<E> {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+}
+
+impl<E> From<CodecError> for ExecuteError<E> {
+    fn from(error: CodecError) -> Self {
+        Self::Failed(Arc::new(error))
+    }
+}
+
+impl<E> From<AppendError> for ExecuteError<E> {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Busy => Self::Busy,
+            AppendError::Unreachable => Self::Unavailable,
+            AppendError::Refused(error) => Self::Failed(Arc::new(error)),
+        }
+    }
+}
+
+/// The write side of one process; cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    pool: PgPool,
+    codec: Codec,
+    appender: Appender,
+    metrics: Metrics,
+    head: watch::Sender<i64>,
+    wallets: Lane<Wallet>,
+    users: Lane<User>,
+}
+
+impl Store {
+    /// Starts the write side on a migrated database. `options` are for the writer's own connection.
+    pub async fn start(
+        pool: PgPool,
+        options: PgConnectOptions,
+        wrapping: KeyEncryptionKey,
+    ) -> Result<Self, sqlx::Error> {
+        let position: i64 =
+            sqlx::query_scalar("select position from log_head").fetch_one(&pool).await?;
+        let (head, _) = watch::channel(position);
+        let metrics = Metrics::default();
+        let appender = Appender::start(
+            options.application_name("saldo appender"),
+            head.clone(),
+            metrics.clone(),
+        );
+        let codec = Codec::new(pool.clone(), wrapping);
+        let (wallets, users) = (Lane::default(), Lane::default());
+        Ok(Self(Arc::new(Inner { pool, codec, appender, metrics, head, wallets, users })))
+    }
+
+    /// Executes a command on one aggregate, in order with all others on it.
+    pub async fn execute<A: Stored>(
+        &self,
+        id: impl Into<Uuid>,
+        envelope: Envelope,
+        command: A::Command,
+    ) -> Result<Outcome<A>, ExecuteError<A::Error>> {
+        executor::execute(self, id.into(), envelope, command).await
+    }
+
+    /// What the log says a command did to this aggregate, where it knows the command.
+    pub async fn known<A: Stored>(
+        &self,
+        id: impl Into<Uuid>,
+        envelope: &Envelope,
+    ) -> Result<Option<Outcome<A>>, ExecuteError<A::Error>> {
+        executor::known(self, id.into(), envelope).await
+    }
+
+    /// The aggregate as the log has it now, read without the cache.
+    pub async fn load<A: Stored>(&self, id: impl Into<Uuid>) -> Result<A, LoadError> {
+        Ok(loading::load::<A>(self.pool(), self.codec(), id.into()).await?.state)
+    }
+
+    /// Several new aggregates in one unit.
+    #[must_use]
+    pub fn create(&self, envelope: Envelope) -> Creation<'_> {
+        Creation::new(self, envelope)
+    }
+
+    /// The last position that this process wrote or heard of.
+    #[must_use]
+    pub fn head(&self) -> i64 {
+        *self.0.head.borrow()
+    }
+
+    /// Told the last position of every batch that this process writes.
+    #[must_use]
+    pub fn heads(&self) -> watch::Receiver<i64> {
+        self.0.head.subscribe()
+    }
+
+    /// What was counted since the process started.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Encrypts and decrypts personal data.
+    #[must_use]
+    pub fn codec(&self) -> &Codec {
+        &self.0.codec
+    }
+
+    /// Connections for reading.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        &self.0.pool
+    }
+
+    fn appender(&self) -> &Appender {
+        &self.0.appender
+    }
+}

@@ -29,6 +29,12 @@ impl User {
         self.name.is_some()
     }
 
+    /// The person's name, where there is one and it is readable.
+    #[must_use]
+    pub fn name(&self) -> Option<&String> {
+        self.name.as_ref()?.as_clear()?.as_ref()
+    }
+
     /// The rules, one row each. Pure: same state, same command, same answer.
     fn decide(&self, command: UserCommand) -> Result<Vec<UserEvent>, UserError> {
         let at = command.now;

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 
-use super::terms::{Balance, GrantTerms, Movement, Origin, Price, SpendWindow, Usage};
+use super::terms::{
+    Balance, GrantTerms, HoldFigures, Movement, Origin, Price, SpendWindow, Usage,
+};
 use crate::credits::Credits;
 use crate::id::{DebitId, HoldId, ReversalGroup, UserId};
 
@@ -27,8 +29,8 @@ pub enum WalletEvent {
         hold: HoldId,
         origin: Origin,
         amount: Credits,
+        figures: HoldFigures,
         movements: Vec<Movement>,
-        expires_at: DateTime<Utc>,
         price: Price,
         reason: String,
         balance: Balance,
@@ -38,21 +40,21 @@ pub enum WalletEvent {
     HoldIncremented {
         hold: HoldId,
         amount: Credits,
-        authorized: Credits,
+        figures: HoldFigures,
         movements: Vec<Movement>,
         balance: Balance,
         at: DateTime<Utc>,
     },
     /// An open hold will last longer.
-    HoldExtended { hold: HoldId, expires_at: DateTime<Utc>, at: DateTime<Utc> },
+    HoldExtended { hold: HoldId, figures: HoldFigures, at: DateTime<Utc> },
     /// Held credits were spent (`amount`, per grant `movement.amount`). When `last`, the rest
     /// (`released`) went back to its grants, or was breakage where the grant had expired.
     HoldCaptured {
         hold: HoldId,
         amount: Credits,
-        captured: Credits,
         released: Credits,
         last: bool,
+        figures: HoldFigures,
         usage: Option<Usage>,
         movements: Vec<Movement>,
         balance: Balance,
@@ -62,6 +64,7 @@ pub enum WalletEvent {
     HoldReleased {
         hold: HoldId,
         amount: Credits,
+        figures: HoldFigures,
         reason: String,
         movements: Vec<Movement>,
         balance: Balance,
@@ -71,6 +74,7 @@ pub enum WalletEvent {
     HoldExpired {
         hold: HoldId,
         amount: Credits,
+        figures: HoldFigures,
         movements: Vec<Movement>,
         balance: Balance,
         at: DateTime<Utc>,

@@ -169,8 +169,24 @@ pub struct Movement {
     /// Held or reversed credits that became breakage, since the grant had expired.
     #[serde(default, skip_serializing_if = "Credits::is_zero")]
     pub expired: Credits,
+    /// Of a recovered amount, what the grant had lost to expiry before.
+    #[serde(default, skip_serializing_if = "Credits::is_zero")]
+    pub from_expired: Credits,
     /// What the grant has left.
     pub remaining: Credits,
     /// What open holds have of it.
     pub held: Credits,
+}
+
+/// A hold after an event: authorised = captured + released + open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldFigures {
+    /// Set aside, all in all.
+    pub authorized: Credits,
+    /// Spent of it.
+    pub captured: Credits,
+    /// Given back of it.
+    pub released: Credits,
+    /// When it ends by itself.
+    pub expires_at: DateTime<Utc>,
 }

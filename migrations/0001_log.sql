@@ -107,4 +107,4 @@ create table analyses (
     sealed      text        not null,
     created_at  timestamptz not null
 );
-create index analyses_user on analyses (user_id, analysis_id desc);
+create index analyses_user on analyses (user_id, created_at desc, analysis_id desc);

@@ -1,6 +1,7 @@
 //! Any event of any aggregate, decoded by type and version.
 
 use cqrs_es::Aggregate;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::user::{User, UserEvent};
@@ -34,15 +35,35 @@ impl Event {
         event_version: &str,
         payload: Value,
     ) -> Result<Self, DecodeError> {
+        Self::from(aggregate_type, event_type, event_version, payload)
+    }
+
+    /// The same from the stored text, without a tree in between.
+    pub fn decode_text(
+        aggregate_type: &str,
+        event_type: &str,
+        event_version: &str,
+        payload: &str,
+    ) -> Result<Self, DecodeError> {
+        let mut payload = serde_json::Deserializer::from_str(payload);
+        Self::from(aggregate_type, event_type, event_version, &mut payload)
+    }
+
+    fn from<'de>(
+        aggregate_type: &str,
+        event_type: &str,
+        event_version: &str,
+        payload: impl Deserializer<'de, Error = serde_json::Error>,
+    ) -> Result<Self, DecodeError> {
         let malformed =
             |source| DecodeError::Malformed { event_type: event_type.to_owned(), source };
         match (aggregate_type, event_version) {
             (User::TYPE, "1") => {
-                serde_json::from_value(payload).map(Self::User).map_err(malformed)
+                UserEvent::deserialize(payload).map(Self::User).map_err(malformed)
             }
-            (Wallet::TYPE, "1") => {
-                serde_json::from_value(payload).map(Self::Wallet).map_err(malformed)
-            }
+            (Wallet::TYPE, "1") => WalletEvent::deserialize(payload)
+                .map(|event| Self::Wallet(Box::new(event)))
+                .map_err(malformed),
             _ => Err(DecodeError::Unknown {
                 aggregate_type: aggregate_type.to_owned(),
                 event_type: event_type.to_owned(),

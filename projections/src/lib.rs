@@ -1,1 +1,12 @@
+//! The read side of Saldo: tables that follow the log.
 
+pub mod balances;
+pub mod journal;
+pub mod projector;
+pub mod rebuild;
+pub mod runner;
+pub mod transactions;
+pub mod users;
+
+/// The search path under which queries find the read models.
+pub const SEARCH_PATH: &str = "public,balances,transactions,users";

@@ -242,6 +242,16 @@ impl Store {
         executor::execute(self, id.into(), envelope, command).await
     }
 
+    /// What the log says a command did to this aggregate, whoever asked for it.
+    pub async fn outcome_of<A: Stored>(
+        &self,
+        id: impl Into<Uuid>,
+        command: CommandId,
+    ) -> Result<Option<Outcome<A>>, LoadError> {
+        let known = loading::known::<A>(self.pool(), self.codec(), id.into(), &[command.0]).await?;
+        Ok(known.into_iter().map(|(_, known)| known.outcome).next())
+    }
+
     /// What the log says a command did to this aggregate, where it knows the command.
     pub async fn known<A: Stored>(
         &self,

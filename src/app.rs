@@ -1,0 +1,89 @@
+//! What handlers and background work share.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aggregates::id::UserId;
+use sqlx::PgPool;
+
+use crate::clients::llm::LlmProvider;
+use crate::error::{Problem, Result};
+use crate::keys::Keys;
+use crate::passwords::Passwords;
+use crate::read_side::ReadSide;
+use crate::store::Store;
+use crate::tokens::Tokens;
+
+/// How long a query waits for what its caller has just written.
+const WAIT: Duration = Duration::from_secs(2);
+/// Callers whose last write is remembered; past it, all are forgotten, which costs freshness only.
+const WRITERS: usize = 100_000;
+
+/// What handlers and background work share; cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of [`App`].
+pub struct Parts {
+    /// Commands.
+    pub store: Store,
+    /// The read models of this node.
+    pub read_side: ReadSide,
+    /// Signs and checks tokens.
+    pub tokens: Tokens,
+    /// Hashes and checks passwords.
+    pub passwords: Passwords,
+    /// The keys of the house.
+    pub keys: Keys,
+    /// Who answers AI calls.
+    pub llm: Box<dyn LlmProvider>,
+    /// The last position that each caller wrote on this node.
+    pub written: Mutex<HashMap<UserId, i64>>,
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl App {
+    /// The parts, shared.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Connections for queries.
+    #[must_use]
+    pub fn db(&self) -> &PgPool {
+        self.store.pool()
+    }
+
+    /// Remembers the caller's last write, so that the caller's next query sees it.
+    pub fn wrote(&self, user: UserId, position: i64) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.len() >= WRITERS {
+            written.clear();
+        }
+        let last = written.entry(user).or_default();
+        *last = position.max(*last);
+    }
+
+    /// Waits until the read model has what the caller wrote on this node, and `at_least`, where
+    /// the caller names a position of any node.
+    pub async fn caught_up(&self, model: &'static str, user: UserId, at_least: Option<i64>) -> Result<()> {
+        let own = {
+            let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+            written.get(&user).copied().unwrap_or(0)
+        };
+        let wanted = own.max(at_least.unwrap_or(0));
+        if self.read_side.reached(self.db(), model, wanted, WAIT).await? {
+            return Ok(());
+        }
+        Err(Problem::busy(format!("the read models have not reached position {wanted}; try again")))
+    }
+}

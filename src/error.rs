@@ -1,0 +1,257 @@
+//! What goes wrong, as clients are told (RFC 9457).
+
+use std::collections::BTreeMap;
+
+use aggregates::user::UserError;
+use aggregates::wallet::WalletError;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::store::{ExecuteError, LoadError};
+
+/// The result of a handler.
+pub type Result<T, E = Problem> = std::result::Result<T, E>;
+
+/// An error as the client is told; the body gains its `request_id` on the way out.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// Where the code is described.
+    #[serde(rename = "type")]
+    #[schema(example = "/docs#insufficient_credits")]
+    pub kind: String,
+    /// What the status says.
+    #[schema(example = "Payment Required")]
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 402)]
+    pub status: u16,
+    /// What happened, and what to do.
+    pub detail: String,
+    /// A word that programs may rely on.
+    #[schema(example = "insufficient_credits")]
+    pub code: &'static str,
+    /// By field, what is wrong with it (422).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub errors: BTreeMap<String, String>,
+    /// Figures that belong to the code, such as `required` and `available`.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub figures: Map<String, Value>,
+    /// After how many seconds a retry makes sense.
+    #[serde(skip)]
+    pub retry_after: Option<u32>,
+    /// What broke inside; logged, never told.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub cause: Option<String>,
+}
+
+impl Problem {
+    /// A problem with this status, code and detail.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("/docs#{code}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            code,
+            errors: BTreeMap::new(),
+            figures: Map::new(),
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// 404: there is none, or it is somebody else's.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such thing, or it is not yours")
+    }
+
+    /// 401: who is asking is not known.
+    pub fn unauthorized(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    /// 400: not to be understood.
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", detail)
+    }
+
+    /// 422: a field is wrong, and says how.
+    pub fn field(field: impl Into<String>, remedy: impl Into<String>) -> Self {
+        let mut problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            "the request is understood, but some of it is not acceptable: see errors",
+        );
+        problem.errors.insert(field.into(), remedy.into());
+        problem
+    }
+
+    /// 503: try again.
+    pub fn busy(detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
+        problem.retry_after = Some(1);
+        problem
+    }
+
+    /// 500: ours.
+    pub fn failed(cause: impl std::fmt::Display) -> Self {
+        let mut problem = Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "failed",
+            "the request failed on our side; nothing was charged for it",
+        );
+        problem.cause = Some(cause.to_string());
+        problem
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.figures.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    /// The body is written where the request's id is known: see `http::problems`.
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => {
+                let mut problem = Self::busy("the database cannot be reached; try again");
+                problem.cause = Some(error.to_string());
+                problem
+            }
+            error => Self::failed(chain(&error)),
+        }
+    }
+}
+
+impl From<LoadError> for Problem {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Database(error) => error.into(),
+            error => Self::failed(chain(&error)),
+        }
+    }
+}
+
+impl<E: Into<Problem>> From<ExecuteError<E>> for Problem {
+    fn from(error: ExecuteError<E>) -> Self {
+        match error {
+            ExecuteError::Refused(refusal) => refusal.into(),
+            ExecuteError::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "this Idempotency-Key was used for another request: use a new key",
+            ),
+            ExecuteError::Claimed => {
+                Self::new(StatusCode::CONFLICT, "taken", "the address has an account already")
+            }
+            ExecuteError::Busy => Self::busy("too many requests are waiting; nothing was done"),
+            ExecuteError::Unavailable => Self::busy(
+                "the log cannot be reached; whether this was done, a retry with the same \
+                 Idempotency-Key will tell",
+            ),
+            ExecuteError::Failed(error) => Self::failed(chain(&*error)),
+        }
+    }
+}
+
+impl From<std::convert::Infallible> for Problem {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<UserError> for Problem {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::AlreadyRegistered => {
+                Self::new(StatusCode::CONFLICT, "taken", error.to_string())
+            }
+            UserError::NotRegistered => Self::not_found(),
+        }
+    }
+}
+
+impl From<WalletError> for Problem {
+    fn from(error: WalletError) -> Self {
+        use WalletError as E;
+        let detail = error.to_string();
+        let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
+        match error {
+            E::InsufficientCredits { required, available, held } => {
+                payment_required(detail, "wallet", required, available, held)
+            }
+            E::InDebt { debt, required, available, held } => {
+                payment_required(detail, "debt", required, available, held).with("debt", debt.get())
+            }
+            E::Frozen { required, available, held, .. } => {
+                payment_required(detail, "frozen", required, available, held)
+            }
+            E::OverSpendLimit { limit, spent, required, available, held, .. } => {
+                payment_required(detail, "limit", required, available, held)
+                    .with("limit", limit.get())
+                    .with("spent", spent.get())
+            }
+            E::NotOpen | E::UnknownGrant => Self::not_found(),
+            E::HoldNotOpen => conflict("hold_not_open"),
+            E::HoldIdTaken | E::AlreadyOpen => conflict("taken"),
+            E::HoldNotDue | E::GrantNotDue => conflict("not_due"),
+            E::AlreadyLateCaptured => conflict("already_captured"),
+            E::NothingAsked
+            | E::MoreThanHeld { .. }
+            | E::MoreThanDebited { .. }
+            | E::MoreThanOwed { .. }
+            | E::Amount(_) => Self::field("amount", detail),
+            E::ExpiryPast | E::HoldExpiryPast => Self::field("expires_at", detail),
+            E::ReversalOutOfRange => Self::field("reversed", detail),
+        }
+    }
+}
+
+/// 402, with what is missing and why.
+fn payment_required(
+    detail: String,
+    reason: &'static str,
+    required: aggregates::credits::Credits,
+    available: aggregates::credits::Credits,
+    held: aggregates::credits::Credits,
+) -> Problem {
+    Problem::new(StatusCode::PAYMENT_REQUIRED, "insufficient_credits", detail)
+        .with("required", required.get())
+        .with("available", available.get())
+        .with("held", held.get())
+        .with("reason", reason)
+}
+
+/// An error and all that caused it, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

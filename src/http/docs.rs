@@ -1,0 +1,28 @@
+//! The OpenAPI document, and its page from inside the binary.
+
+use axum::Router;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Components, Info, OpenApi, OpenApiBuilder};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::app::App;
+
+/// The document without the routes: they describe themselves.
+pub(super) fn document() -> OpenApi {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("The access token of register or login."))
+        .build();
+    let mut components = Components::new();
+    components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let mut info = Info::new("Saldo", env!("CARGO_PKG_VERSION"));
+    info.description =
+        Some("Credits for AI: granted, held, spent, and provable to the last one.".to_owned());
+    OpenApiBuilder::new().info(info).components(Some(components)).build()
+}
+
+/// `/openapi.json` and `/docs`.
+pub(super) fn routes(document: OpenApi) -> Router<App> {
+    SwaggerUi::new("/docs").url("/openapi.json", document).into()
+}

@@ -1,0 +1,117 @@
+//! Bodies and query strings, parsed at the border; what is wrong with them names the field.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use serde::de::DeserializeOwned;
+
+use crate::error::Problem;
+
+/// A JSON body.
+pub(super) struct Json<T>(pub(super) T);
+
+/// A query string.
+pub(super) struct Query<T>(pub(super) T);
+
+/// The parts of a path.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        require_json(request.headers())?;
+        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        parse(&bytes).map(Self)
+    }
+}
+
+/// Reads a body; unknown or wrong fields are named, `\u0000` is refused (no database keeps it).
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    if contains_nul(bytes) {
+        return Err(Problem::malformed("the character U+0000 is not accepted in any text"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let inner = error.into_inner();
+        if inner.is_data() {
+            Problem::field(if path == "." { "body".to_owned() } else { path }, plain(&inner))
+        } else {
+            Problem::malformed(format!("the body is not JSON: {inner}"))
+        }
+    })?;
+    json.end().map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
+    Ok(value)
+}
+
+/// Whether some text of the JSON holds an escaped U+0000; an escaped backslash before it is a text
+/// about it, not the character.
+fn contains_nul(json: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(byte) = json.get(at) {
+        match byte {
+            b'\\' if json[at..].starts_with(b"\\u0000") => return true,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    false
+}
+
+/// What serde says, without the place in the text: the field is named beside it.
+fn plain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    text.split(" at line ").next().unwrap_or(&text).to_owned()
+}
+
+fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "the body must be sent as Content-Type: application/json",
+    ))
+}
+
+fn unreadable(rejection: BytesRejection) -> Problem {
+    match rejection.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "the body must not exceed 64 KiB",
+        ),
+        _ => Problem::malformed("the body could not be read"),
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Query::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Query(query)| Self(query))
+            .map_err(|rejection| Problem::field("query", rejection.body_text()))
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    /// A path that names nothing readable names nothing.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        axum::extract::Path::from_request_parts(parts, state)
+            .await
+            .map(|axum::extract::Path(path)| Self(path))
+            .map_err(|_| Problem::not_found())
+    }
+}

@@ -1,0 +1,61 @@
+//! The API: one file per resource, and what they share.
+
+mod ai;
+mod auth;
+mod caller;
+mod debits;
+mod docs;
+mod holds;
+mod idempotency;
+mod json;
+mod me;
+mod position;
+mod problems;
+mod statement;
+mod system;
+mod wallet;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, StatusCode};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::App;
+
+/// Bodies are small: a text of 2,000 characters, at most 8,000 bytes, in JSON escapes.
+const BODY: usize = 64 * 1024;
+/// Longer than the slowest AI call we wait for.
+const TIMEOUT: Duration = Duration::from_secs(120);
+/// The request's id, in and out.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Every route of the server, with its documentation.
+pub fn router(app: App) -> Router {
+    let (router, document) = OpenApiRouter::with_openapi(docs::document())
+        .nest(
+            "/api/v1",
+            OpenApiRouter::new()
+                .merge(auth::routes())
+                .merge(me::routes())
+                .merge(wallet::routes())
+                .merge(statement::routes())
+                .merge(holds::routes())
+                .merge(debits::routes())
+                .merge(ai::routes()),
+        )
+        .merge(system::routes())
+        .split_for_parts();
+    router
+        .merge(docs::routes(document))
+        .fallback(problems::no_such_route)
+        .method_not_allowed_fallback(problems::no_such_method)
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT))
+        .layer(CatchPanicLayer::custom(problems::panicked))
+        .layer(axum::middleware::from_fn(problems::answer))
+        .with_state(app)
+}

@@ -1,0 +1,121 @@
+//! The way out: request ids, problem bodies, one log line a request.
+
+use std::time::Instant;
+
+use aggregates::id::CommandId;
+use axum::extract::{MatchedPath, Request};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::REQUEST_ID;
+use crate::error::Problem;
+
+/// The request's id: the caller's, where it is short and plain, else a new one.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) String);
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(flatten)]
+    problem: &'a Problem,
+    request_id: &'a str,
+}
+
+/// Gives every request an id and every problem a body, and logs the request once.
+pub(super) async fn answer(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| acceptable(id))
+        .map_or_else(|| CommandId(Uuid::now_v7()).to_string(), str::to_owned);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        log(&problem, &id);
+        response = with_body(response, &problem, &id);
+    } else if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let problem = Problem::busy("the request took too long; with the same Idempotency-Key it can be asked again");
+        response = with_body(response, &problem, &id);
+    } else if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let problem = Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body must not exceed 64 KiB",
+        );
+        response = with_body(response, &problem, &id);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    tracing::debug!(
+        request_id = %id,
+        %method,
+        route = route.as_deref().unwrap_or("none"),
+        status = response.status().as_u16(),
+        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "answered"
+    );
+    response
+}
+
+/// Whether a caller's request id may stand in logs and in the log.
+fn acceptable(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+}
+
+fn log(problem: &Problem, request_id: &str) {
+    if let Some(cause) = &problem.cause {
+        tracing::error!(request_id, code = problem.code, cause, "a request failed");
+    }
+}
+
+fn with_body(response: Response, problem: &Problem, request_id: &str) -> Response {
+    let allow = response.headers().get(ALLOW).cloned();
+    let mut response = (
+        problem.status(),
+        axum::Json(Body { problem, request_id }),
+    )
+        .into_response();
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if problem.status() == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = problem.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if let Some(allow) = allow {
+        headers.insert(ALLOW, allow);
+    }
+    response
+}
+
+/// 404 for a path that is no route.
+pub(super) async fn no_such_route() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such route: see /docs")
+}
+
+/// 405 for a method that the route does not know.
+pub(super) async fn no_such_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "the route does not know this method: see the Allow header",
+    )
+}
+
+/// 500 for a panic: a bug of ours, contained.
+pub(super) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::failed("a handler panicked").into_response()
+}

@@ -1,0 +1,72 @@
+//! What this is, and whether it is well.
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::error::{Problem, Result};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(root)).routes(routes!(health))
+}
+
+/// What this is.
+#[derive(Serialize, ToSchema)]
+struct About {
+    #[schema(example = "saldo")]
+    name: &'static str,
+    version: &'static str,
+    /// Where the API is described.
+    docs: &'static str,
+}
+
+/// How the server is.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    #[schema(example = "ok")]
+    status: &'static str,
+    version: &'static str,
+    /// The last position of the log.
+    position: i64,
+    /// How far each read model is behind the log.
+    projections: Vec<Lag>,
+}
+
+/// How far a read model is behind the log.
+#[derive(Serialize, ToSchema)]
+struct Lag {
+    name: String,
+    events: i64,
+    milliseconds: i64,
+    halted: bool,
+}
+
+/// What this is.
+#[utoipa::path(get, path = "/", tag = "system", responses((status = 200, body = About)))]
+async fn root() -> axum::Json<About> {
+    axum::Json(About { name: "saldo", version: env!("CARGO_PKG_VERSION"), docs: "/docs" })
+}
+
+/// Whether the server can do its work; asks the database.
+#[utoipa::path(get, path = "/health", tag = "system",
+    responses((status = 200, body = Health), (status = 503, body = Problem)))]
+async fn health(State(app): State<App>) -> Result<axum::Json<Health>> {
+    let (position, projections) = app.read_side.lag(app.db()).await?;
+    let projections: Vec<_> = projections
+        .into_iter()
+        .map(|lag| Lag {
+            name: lag.name,
+            events: lag.events,
+            milliseconds: lag.milliseconds,
+            halted: lag.halted.is_some(),
+        })
+        .collect();
+    if let Some(halted) = projections.iter().find(|lag| lag.halted) {
+        return Err(Problem::busy(format!("the read model {} has halted", halted.name)));
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(axum::Json(Health { status: "ok", version, position, projections }))
+}

@@ -11,7 +11,7 @@ use crate::clients::llm::LlmProvider;
 use crate::error::{Problem, Result};
 use crate::keys::Keys;
 use crate::passwords::Passwords;
-use crate::read_side::ReadSide;
+use projections::runner::Runner;
 use crate::store::Store;
 use crate::tokens::Tokens;
 
@@ -28,8 +28,8 @@ pub struct App(Arc<Parts>);
 pub struct Parts {
     /// Commands.
     pub store: Store,
-    /// The read models of this node.
-    pub read_side: ReadSide,
+    /// Where the read models are.
+    pub projections: Runner,
     /// Signs and checks tokens.
     pub tokens: Tokens,
     /// Hashes and checks passwords.
@@ -81,7 +81,7 @@ impl App {
             written.get(&user).copied().unwrap_or(0)
         };
         let wanted = own.max(at_least.unwrap_or(0));
-        if self.read_side.reached(self.db(), model, wanted, WAIT).await? {
+        if self.projections.reached(self.db(), model, wanted, WAIT).await? {
             return Ok(());
         }
         Err(Problem::busy(format!("the read models have not reached position {wanted}; try again")))

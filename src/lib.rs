@@ -1,9 +1,18 @@
 //! Saldo: the event-sourced backend for selling AI by the credit.
 
+pub mod app;
+pub mod cli;
+pub mod clients;
 pub mod clock;
 pub mod config;
 pub mod error;
+mod explain;
+pub mod http;
 pub mod keys;
+mod metering;
 pub mod passwords;
+pub mod processes;
+pub mod serve;
 pub mod store;
 pub mod tokens;
+mod unseal;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `saldo` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    saldo::cli::run()
+}

@@ -231,3 +231,23 @@ pub async fn between(
     .fetch_all(db)
     .await
 }
+
+/// The wallet's last row before a time.
+pub async fn last_before(
+    db: &PgPool,
+    wallet: WalletId,
+    before: DateTime<Utc>,
+) -> sqlx::Result<Option<Transaction>> {
+    sqlx::query_as(
+        "select position, wallet_id, kind, amount, consumed, available_after, held_after,
+             debt_after, reason, reference, request_id, recorded_at
+         from transactions
+         where wallet_id = $1 and recorded_at < $2
+         order by position desc
+         limit 1",
+    )
+    .bind(wallet.0)
+    .bind(before)
+    .fetch_optional(db)
+    .await
+}

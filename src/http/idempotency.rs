@@ -91,7 +91,3 @@ impl<T: IntoResponse> IntoResponse for Replayable<T> {
         response
     }
 }
-
-/// Where a route takes a key, and the extractor that says so.
-pub(super) type Key = Option<IdempotencyKey>;
-

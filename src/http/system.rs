@@ -54,7 +54,7 @@ async fn root() -> axum::Json<About> {
 #[utoipa::path(get, path = "/health", tag = "system",
     responses((status = 200, body = Health), (status = 503, body = Problem)))]
 async fn health(State(app): State<App>) -> Result<axum::Json<Health>> {
-    let (position, projections) = app.read_side.lag(app.db()).await?;
+    let (position, projections) = projections::runner::lag(app.db()).await?;
     let projections: Vec<_> = projections
         .into_iter()
         .map(|lag| Lag {

@@ -1,0 +1,116 @@
+//! The command line.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use projections::runner;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Config;
+use crate::serve::{self, StartError};
+use crate::store::Store;
+
+#[derive(Parser)]
+#[command(name = "saldo", version, about = "The event-sourced backend for selling AI by the credit.")]
+struct Cli {
+    #[command(flatten)]
+    config: Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API; what happens when nothing else is asked for.
+    Serve,
+    /// Bring the database up to date, and end.
+    Migrate,
+    /// Look after the read models.
+    #[command(subcommand)]
+    Projections(Projections),
+}
+
+#[derive(Subcommand)]
+enum Projections {
+    /// Say how far each read model is behind the log.
+    List,
+    /// Rebuild a read model from the log, while everything goes on.
+    Rebuild {
+        /// balances, transactions or users.
+        name: String,
+    },
+}
+
+/// Runs what the arguments ask for.
+#[must_use]
+pub fn run() -> ExitCode {
+    // A missing `.env` is usual; an unreadable one is told by what it leaves unset.
+    let _ = dotenvy::dotenv();
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(execute(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&*error),
+    }
+}
+
+fn fail(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("saldo: {error}");
+    ExitCode::FAILURE
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn execute(cli: Cli) -> Result<(), Failure> {
+    let config = &cli.config;
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => {
+            serve::serve(config, |address| {
+                println!("Saldo listens on http://{address} (API: http://{address}/docs)");
+            })
+            .await?;
+        }
+        Command::Migrate => {
+            serve::database(config).await?;
+            println!("the database is up to date");
+        }
+        Command::Projections(Projections::List) => list(config).await?,
+        Command::Projections(Projections::Rebuild { name }) => rebuild(config, &name).await?,
+    }
+    Ok(())
+}
+
+async fn list(config: &Config) -> Result<(), StartError> {
+    let (pool, _) = serve::database(config).await?;
+    let (head, lags) = runner::lag(&pool).await?;
+    println!("the log ends at position {head}");
+    for lag in lags {
+        let halted = lag.halted.map(|why| format!(", HALTED: {why}")).unwrap_or_default();
+        println!(
+            "{}: position {}, {} events and {} ms behind{halted}",
+            lag.name, lag.position, lag.events, lag.milliseconds
+        );
+    }
+    Ok(())
+}
+
+async fn rebuild(config: &Config, name: &str) -> Result<(), Failure> {
+    let (pool, options) = serve::database(config).await?;
+    let all = runner::all();
+    let names = || all.iter().map(|projection| projection.name()).collect::<Vec<_>>().join(", ");
+    let projection = all
+        .iter()
+        .find(|projection| projection.name() == name)
+        .ok_or_else(|| format!("there is no read model {name}: choose one of {}", names()))?;
+    let keys = crate::keys::Keys::in_folder(&config.data_dir)?;
+    let store = Store::start(pool.clone(), options, keys.wrapping()).await?;
+    let mut db = pool.acquire().await?;
+    let position = projections::rebuild::rebuild(&mut db, &**projection, store.codec()).await?;
+    println!("{name} was rebuilt from {position} events");
+    Ok(())
+}

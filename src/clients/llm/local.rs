@@ -1,0 +1,229 @@
+//! The provider that needs no key and no network: extractive summaries, language, keywords,
+//! sentiment and readability, from well-kept crates. The same text has the same answer.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::LazyLock;
+
+use futures_util::future::BoxFuture;
+use rust_stemmers::{Algorithm, Stemmer};
+use serde_json::{Value, json};
+use unicode_segmentation::UnicodeSegmentation;
+use vader_sentimental::SentimentIntensityAnalyzer;
+use whatlang::Lang;
+
+use super::{Completion, LlmProvider, ProviderError, Request, Task};
+
+const MODEL: &str = "local-1";
+/// Sentences of a summary, at most.
+const SENTENCES: usize = 3;
+/// Keywords of an analysis, at most.
+const KEYWORDS: usize = 8;
+/// A compound score of VADER, in per mille, from which a text counts as positive or negative.
+const DECIDED: i64 = 50;
+
+static SENTIMENT: LazyLock<SentimentIntensityAnalyzer> =
+    LazyLock::new(SentimentIntensityAnalyzer::new);
+
+/// The embedded provider.
+pub struct Local;
+
+impl LlmProvider for Local {
+    fn name(&self) -> &'static str {
+        "local"
+    }
+
+    fn complete(&self, Request { task, text }: Request) -> BoxFuture<'_, Result<Completion, ProviderError>> {
+        Box::pin(async move {
+            // Off the async threads: it is all computation.
+            let work = tokio::task::spawn_blocking(move || match task {
+                Task::Summarize => summarize(&text),
+                Task::Analyze => analyze(&text),
+            });
+            work.await.map_err(|_| ProviderError::Invalid)
+        })
+    }
+}
+
+fn completion(text: &str, result: Value, written: &str) -> Completion {
+    Completion {
+        result,
+        model: MODEL.to_owned(),
+        input_tokens: Some(text.unicode_words().count() as u64),
+        output_tokens: Some(written.unicode_words().count() as u64),
+    }
+}
+
+/// The sentences that say most about what the text repeats, in their order.
+fn summarize(text: &str) -> Completion {
+    let language = Language::of(text);
+    let sentences: Vec<_> =
+        text.unicode_sentences().map(str::trim).filter(|sentence| !sentence.is_empty()).collect();
+    let weights = language.frequencies(text);
+    let mut ranked: Vec<_> = sentences
+        .iter()
+        .enumerate()
+        .map(|(place, sentence)| {
+            let stems = language.stems(sentence);
+            let weight: usize = stems.iter().filter_map(|stem| weights.get(stem)).sum();
+            // Long sentences must not win by length alone; the first one sets the theme.
+            let density = weight * 1000 / (stems.len() + 3);
+            (if place == 0 { density * 5 / 4 } else { density }, place)
+        })
+        .collect();
+    ranked.sort_by_key(|(weight, place)| (std::cmp::Reverse(*weight), *place));
+    let count = sentences.len().div_ceil(3).clamp(1, SENTENCES);
+    let mut chosen: Vec<_> = ranked.into_iter().take(count).map(|(_, place)| place).collect();
+    chosen.sort_unstable();
+    let summary: Vec<_> = chosen.iter().filter_map(|place| sentences.get(*place).copied()).collect();
+    let summary = if summary.is_empty() { text.trim().to_owned() } else { summary.join(" ") };
+    let result = json!({ "summary": summary, "sentences": chosen.len(), "language": language.code() });
+    completion(text, result, &summary)
+}
+
+fn analyze(text: &str) -> Completion {
+    let language = Language::of(text);
+    let keywords = language.keywords(text);
+    let words = text.unicode_words().count();
+    let sentences = text.unicode_sentences().filter(|s| !s.trim().is_empty()).count();
+    let score = sentiment(text);
+    let label = match score {
+        DECIDED.. => "positive",
+        _ if score <= -DECIDED => "negative",
+        _ => "neutral",
+    };
+    let result = json!({
+        "language": { "code": language.code(), "name": language.name() },
+        "sentiment": { "label": label, "score_per_mille": score },
+        "keywords": keywords,
+        "readability": {
+            "words_per_sentence": words.checked_div(sentences).unwrap_or(words),
+            "characters_per_word": text.unicode_words().map(|w| w.chars().count()).sum::<usize>()
+                .checked_div(words).unwrap_or(0),
+        },
+        "counts": { "characters": text.chars().count(), "words": words, "sentences": sentences },
+    });
+    completion(text, result, &keywords.join(" "))
+}
+
+/// VADER's compound score in per mille, −1000 to 1000.
+#[expect(
+    clippy::float_arithmetic,
+    clippy::cast_possible_truncation,
+    reason = "a score, not money; the library answers between -1 and 1"
+)]
+fn sentiment(text: &str) -> i64 {
+    let compound = SENTIMENT.polarity_scores(text).compound;
+    (compound * 1000.0).round() as i64
+}
+
+/// A language, and what is known of its words.
+struct Language {
+    lang: Option<Lang>,
+    stemmer: Option<Stemmer>,
+    empty: HashSet<String>,
+}
+
+impl Language {
+    fn of(text: &str) -> Self {
+        let lang = whatlang::detect_lang(text);
+        let (stemmer, empty) = match lang {
+            Some(Lang::Eng) | None => (Some(Algorithm::English), Some(stop_words::Language::English)),
+            Some(Lang::Deu) => (Some(Algorithm::German), Some(stop_words::Language::German)),
+            Some(Lang::Spa) => (Some(Algorithm::Spanish), Some(stop_words::Language::Spanish)),
+            Some(Lang::Fra) => (Some(Algorithm::French), Some(stop_words::Language::French)),
+            Some(Lang::Ita) => (Some(Algorithm::Italian), Some(stop_words::Language::Italian)),
+            Some(Lang::Por) => (Some(Algorithm::Portuguese), Some(stop_words::Language::Portuguese)),
+            Some(Lang::Rus) => (Some(Algorithm::Russian), Some(stop_words::Language::Russian)),
+            Some(Lang::Ara) => (Some(Algorithm::Arabic), Some(stop_words::Language::Arabic)),
+            Some(_) => (None, None),
+        };
+        let empty = empty.map(stop_words::get).unwrap_or_default();
+        let empty = empty.into_iter().map(|word| word.to_string()).collect();
+        Self { lang, stemmer: stemmer.map(Stemmer::create), empty }
+    }
+
+    fn code(&self) -> Option<&'static str> {
+        self.lang.map(|lang| lang.code())
+    }
+
+    fn name(&self) -> Option<&'static str> {
+        self.lang.map(|lang| lang.eng_name())
+    }
+
+    /// The words of a text that carry meaning, in lower case, with their stems.
+    fn meaningful(&self, text: &str) -> Vec<(String, String)> {
+        text.unicode_words()
+            .map(str::to_lowercase)
+            .filter(|word| word.chars().any(char::is_alphabetic) && !self.empty.contains(word))
+            .map(|word| {
+                let stem = self.stemmer.as_ref().map(|stemmer| stemmer.stem(&word).into_owned());
+                (stem.unwrap_or_else(|| word.clone()), word)
+            })
+            .collect()
+    }
+
+    fn stems(&self, text: &str) -> Vec<String> {
+        self.meaningful(text).into_iter().map(|(stem, _)| stem).collect()
+    }
+
+    fn frequencies(&self, text: &str) -> BTreeMap<String, usize> {
+        let mut frequencies = BTreeMap::new();
+        for stem in self.stems(text) {
+            *frequencies.entry(stem).or_default() += 1;
+        }
+        frequencies
+    }
+
+    /// The words that come most often, by stem; each as it first stands.
+    fn keywords(&self, text: &str) -> Vec<String> {
+        let mut found: BTreeMap<String, (usize, usize, String)> = BTreeMap::new();
+        for (place, (stem, word)) in self.meaningful(text).into_iter().enumerate() {
+            found.entry(stem).or_insert((0, place, word)).0 += 1;
+        }
+        let mut found: Vec<_> = found.into_values().collect();
+        found.sort_by_key(|(count, place, _)| (std::cmp::Reverse(*count), *place));
+        found.into_iter().take(KEYWORDS).map(|(_, _, word)| word).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &str = "Credits are granted to wallets. A wallet spends credits on calls. \
+        The weather was mild that day. Every credit that moved is an event of the wallet.";
+
+    #[test]
+    fn a_summary_has_only_sentences_of_the_text() {
+        let answer = summarize(TEXT).result;
+        let summary = answer["summary"].as_str().unwrap_or_default();
+        assert!(!summary.is_empty() && summary.len() < TEXT.len(), "{summary}");
+        assert!(summary.unicode_sentences().all(|sentence| TEXT.contains(sentence.trim())));
+        assert!(!summary.contains("weather"), "{summary}");
+    }
+
+    #[test]
+    fn praise_is_positive_and_blame_is_negative() {
+        let label = |text| analyze(text).result["sentiment"]["label"].clone();
+        assert_eq!(label("This is a wonderful, excellent product and I love it."), "positive");
+        assert_eq!(label("This is a terrible, horrible product and I hate it."), "negative");
+    }
+
+    #[test]
+    fn the_language_is_told() {
+        let code = |text| analyze(text).result["language"]["code"].clone();
+        assert_eq!(code(TEXT), "eng");
+        assert_eq!(code("Das Guthaben wird für Anfragen verwendet, und jeder Schritt ist nachvollziehbar."), "deu");
+        assert_eq!(code("我们把积分卖给客户，每一个积分都可以被证明。"), "cmn");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_an_answer_and_always_the_same(text in "\\PC{10,400}") {
+            prop_assert_eq!(summarize(&text), summarize(&text));
+            prop_assert_eq!(analyze(&text), analyze(&text));
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! One outside service each.
+
+pub mod llm;

@@ -1,0 +1,227 @@
+//! The caller's wallet: what it has, what happened in it, and why.
+
+use axum::extract::State;
+use chrono::{DateTime, Utc};
+use projections::balances::{self, Balance};
+use projections::transactions;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::caller::Caller;
+use super::json::{Path, Query};
+use super::position::MinPosition;
+use crate::app::App;
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::explain::{self, Explanation};
+
+const PAGE: i64 = 50;
+const LARGEST_PAGE: i64 = 200;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(show)).routes(routes!(history)).routes(routes!(explain))
+}
+
+/// What the wallet has.
+#[derive(Serialize, ToSchema)]
+struct Wallet {
+    /// In grants whose time is not over, and not held.
+    #[schema(example = 90)]
+    available: i64,
+    /// In open holds.
+    #[schema(example = 0)]
+    held: i64,
+    /// Reversed after it was spent, and not repaid; blocks spending.
+    #[schema(example = 0)]
+    debt: i64,
+    /// What may be spent: nothing while there is debt.
+    #[schema(example = 90)]
+    spendable: i64,
+    /// In the order they are spent.
+    grants: Vec<Grant>,
+    /// Grants that expire within seven days.
+    expiring_soon: Vec<Grant>,
+    as_of: DateTime<Utc>,
+    /// The number of events the wallet has had.
+    version: i64,
+}
+
+/// A bucket of credits.
+#[derive(Clone, Serialize, ToSchema)]
+struct Grant {
+    id: Uuid,
+    #[schema(example = "promotional")]
+    kind: String,
+    granted: i64,
+    remaining: i64,
+    held: i64,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// At which time.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct AsOf {
+    /// The wallet as the log had it then; now by default.
+    as_of: Option<DateTime<Utc>>,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    /// As `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// 1 to 200; 50 by default.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i64>,
+}
+
+/// A row of the credit history.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Transaction {
+    /// The event's place in the log, as a text.
+    #[schema(example = "42")]
+    id: String,
+    /// What happened: grant, hold, capture, release, debit, …
+    #[schema(example = "debit")]
+    kind: String,
+    /// What it changed in what is available.
+    #[schema(example = -10)]
+    pub(super) amount: i64,
+    /// What it spent for good.
+    #[schema(example = 10)]
+    consumed: i64,
+    #[schema(example = 90)]
+    available_after: i64,
+    #[schema(example = 0)]
+    held_after: i64,
+    #[schema(example = 0)]
+    debt_after: i64,
+    reason: String,
+    /// The grant, hold, debit or reversal group.
+    reference: Uuid,
+    request_id: Option<String>,
+    recorded_at: DateTime<Utc>,
+    position: i64,
+}
+
+/// A page of the credit history.
+#[derive(Serialize, ToSchema)]
+struct History {
+    items: Vec<Transaction>,
+    next_cursor: Option<String>,
+}
+
+/// What the wallet has, now or as of a time.
+#[utoipa::path(get, path = "/wallet", tag = "wallet",
+    params(AsOf, ("X-Min-Position" = Option<i64>, Header,)),
+    responses((status = 200, body = Wallet), (status = 401, body = Problem)),
+    security(("bearer" = [])))]
+async fn show(
+    State(app): State<App>,
+    caller: Caller,
+    MinPosition(at_least): MinPosition,
+    Query(AsOf { as_of }): Query<AsOf>,
+) -> Result<axum::Json<Wallet>> {
+    app.caught_up("balances", caller.user, at_least).await?;
+    let now = clock::now();
+    let at = as_of.unwrap_or(now);
+    let balance = match as_of {
+        Some(at) if at < now => explain::balance_as_of(&app, caller.wallet(), at).await?,
+        Some(_) | None => balances::of_wallet(app.db(), caller.wallet(), at).await?,
+    };
+    let balance = balance.ok_or_else(Problem::not_found)?;
+    Ok(axum::Json(Wallet::new(&balance, at)))
+}
+
+/// What happened in the wallet, newest first. Amounts add up to each row's `available_after`.
+#[utoipa::path(get, path = "/wallet/transactions", tag = "wallet",
+    params(Page, ("X-Min-Position" = Option<i64>, Header,)),
+    responses((status = 200, body = History), (status = 401, body = Problem), (status = 422, body = Problem)),
+    security(("bearer" = [])))]
+async fn history(
+    State(app): State<App>,
+    caller: Caller,
+    MinPosition(at_least): MinPosition,
+    Query(page): Query<Page>,
+) -> Result<axum::Json<History>> {
+    let limit = page.limit.unwrap_or(PAGE);
+    if !(1..=LARGEST_PAGE).contains(&limit) {
+        return Err(Problem::field("limit", "must be between 1 and 200"));
+    }
+    let before = page.cursor.as_deref().map(str::parse).transpose();
+    let before = before.map_err(|_| Problem::field("cursor", "must be a next_cursor of a page"))?;
+    app.caught_up("transactions", caller.user, at_least).await?;
+    let rows = transactions::page(app.db(), caller.wallet(), before, limit).await?;
+    let full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
+    let next_cursor = rows.last().filter(|_| full).map(|row| row.position.to_string());
+    let items = rows.into_iter().map(Transaction::from).collect();
+    Ok(axum::Json(History { items, next_cursor }))
+}
+
+/// Why a row of the history is what it is: the event, the grants it moved with what they had
+/// before and after, and what funded each of them.
+#[utoipa::path(get, path = "/wallet/transactions/{id}/explain", tag = "wallet",
+    params(("id" = i64, Path, description = "the row's id")),
+    responses((status = 200, body = Explanation), (status = 404, body = Problem)),
+    security(("bearer" = [])))]
+async fn explain(
+    State(app): State<App>,
+    caller: Caller,
+    Path(position): Path<i64>,
+) -> Result<axum::Json<Explanation>> {
+    app.caught_up("balances", caller.user, None).await?;
+    let explanation = explain::explain(&app, caller.wallet(), position).await?;
+    explanation.map(axum::Json).ok_or_else(Problem::not_found)
+}
+
+impl Wallet {
+    fn new(balance: &Balance, as_of: DateTime<Utc>) -> Self {
+        Self {
+            available: balance.available,
+            held: balance.held,
+            debt: balance.debt,
+            spendable: balance.spendable(),
+            grants: balance.grants.iter().map(Grant::from).collect(),
+            expiring_soon: balance.expiring_soon(as_of).map(Grant::from).collect(),
+            as_of,
+            version: balance.version,
+        }
+    }
+}
+
+impl From<&balances::GrantRow> for Grant {
+    fn from(row: &balances::GrantRow) -> Self {
+        Self {
+            id: row.grant_id,
+            kind: row.kind.clone(),
+            granted: row.granted,
+            remaining: row.remaining,
+            held: row.held,
+            expires_at: row.expires_at,
+        }
+    }
+}
+
+impl From<transactions::Transaction> for Transaction {
+    fn from(row: transactions::Transaction) -> Self {
+        Self {
+            id: row.position.to_string(),
+            kind: row.kind,
+            amount: row.amount,
+            consumed: row.consumed,
+            available_after: row.available_after,
+            held_after: row.held_after,
+            debt_after: row.debt_after,
+            reason: row.reason,
+            reference: row.reference,
+            request_id: row.request_id,
+            recorded_at: row.recorded_at,
+            position: row.position,
+        }
+    }
+}

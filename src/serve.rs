@@ -1,0 +1,153 @@
+//! Starting and stopping a node.
+
+use std::sync::Arc;
+
+use projections::journal::Unseal;
+use projections::runner::Runner;
+use secrecy::ExposeSecret;
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgPool, Row};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::app::{App, Parts};
+use crate::clients::llm::Local;
+use crate::config::Config;
+use crate::keys::{Keys, KeysError};
+use crate::passwords::{PasswordError, Passwords};
+use crate::store::Store;
+use crate::tokens::Tokens;
+use crate::{http, processes};
+
+/// The oldest Postgres that Saldo runs on.
+const OLDEST: i32 = 15;
+
+/// Why a node does not start: one sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No database is configured.
+    #[error("set DATABASE_URL to a PostgreSQL {OLDEST} or newer, such as postgres://user@localhost/saldo")]
+    NoDatabase,
+    /// The setting is no address of a database.
+    #[error("DATABASE_URL is not an address of a database: {0}")]
+    DatabaseUrl(sqlx::Error),
+    /// The database does not answer.
+    #[error("the database does not answer: check that it runs and that DATABASE_URL is right: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The database is too old.
+    #[error("the database is PostgreSQL {0}, and Saldo needs {OLDEST} or newer: upgrade it, or set DATABASE_URL to another")]
+    TooOld(i32),
+    /// The schema could not be brought up to date.
+    #[error("the database could not be migrated: {0}")]
+    Migrate(#[from] MigrateError),
+    /// The keys are missing or unreadable.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// Passwords cannot be hashed.
+    #[error(transparent)]
+    Passwords(#[from] PasswordError),
+    /// The port is taken, or not allowed.
+    #[error("cannot listen on {address}: {source}; set SALDO_LISTEN to a free address")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    /// The server ended.
+    #[error("the server ended: {0}")]
+    Served(std::io::Error),
+}
+
+/// A database that is there, new enough and migrated.
+pub async fn database(config: &Config) -> Result<(PgPool, PgConnectOptions), StartError> {
+    let url = config.database_url.as_ref().ok_or(StartError::NoDatabase)?;
+    let options: PgConnectOptions =
+        url.expose_secret().parse().map_err(StartError::DatabaseUrl)?;
+    let options = options
+        .application_name("saldo")
+        .options([("search_path", projections::SEARCH_PATH)]);
+    let pool = PgPoolOptions::new()
+        .max_connections(config.database_connections)
+        .test_before_acquire(false)
+        .connect_with(options.clone())
+        .await?;
+    let row = sqlx::query("select current_setting('server_version_num')::int / 10000 as major")
+        .fetch_one(&pool)
+        .await?;
+    let major: i32 = row.try_get("major")?;
+    if major < OLDEST {
+        return Err(StartError::TooOld(major));
+    }
+    sqlx::migrate!("./migrations").run(&pool).await?;
+    Ok((pool, options))
+}
+
+/// A node that runs: handlers' state, projections and process managers.
+pub struct Node {
+    /// What handlers share.
+    pub app: App,
+    stop: watch::Sender<bool>,
+}
+
+impl Node {
+    /// Starts everything but the HTTP listener.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let (pool, options) = database(config).await?;
+        let keys = Keys::in_folder(&config.data_dir)?;
+        let store = Store::start(pool.clone(), options, keys.wrapping()).await?;
+        let (stop, stopped) = watch::channel(false);
+        let unseal: Arc<dyn Unseal> = Arc::new(store.codec().clone());
+        let projections = Runner::start(&pool, &unseal, &store.heads(), &stopped);
+        let app = App::new(Parts {
+            projections,
+            tokens: Tokens::new(&keys.access_tokens)?,
+            passwords: Passwords::new()?,
+            llm: Box::new(Local),
+            written: std::sync::Mutex::default(),
+            store,
+            keys,
+        });
+        processes::start(&app, &stopped);
+        Ok(Self { app, stop })
+    }
+
+    /// Ends the background work.
+    pub fn stop(self) {
+        self.stop.send_replace(true);
+    }
+}
+
+/// Serves until told to stop (SIGINT or SIGTERM). `ready` is told the address.
+pub async fn serve(
+    config: &Config,
+    ready: impl FnOnce(std::net::SocketAddr),
+) -> Result<(), StartError> {
+    let listen = |source| StartError::Listen { address: config.listen, source };
+    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let node = Node::start(config).await?;
+    let router = http::router(node.app.clone());
+    ready(address);
+    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
+        // Answers are small: waiting to fill a packet would only delay them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(error = %error, "TCP_NODELAY could not be set");
+        }
+    });
+    axum::serve(listener, router)
+        .with_graceful_shutdown(told_to_stop())
+        .await
+        .map_err(StartError::Served)?;
+    node.stop();
+    Ok(())
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}

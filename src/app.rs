@@ -11,9 +11,9 @@ use crate::clients::llm::LlmProvider;
 use crate::error::{Problem, Result};
 use crate::keys::Keys;
 use crate::passwords::Passwords;
-use projections::runner::Runner;
 use crate::store::Store;
 use crate::tokens::Tokens;
+use projections::runner::Runner;
 
 /// How long a query waits for what its caller has just written.
 const WAIT: Duration = Duration::from_secs(2);
@@ -75,7 +75,12 @@ impl App {
 
     /// Waits until the read model has what the caller wrote on this node, and `at_least`, where
     /// the caller names a position of any node.
-    pub async fn caught_up(&self, model: &'static str, user: UserId, at_least: Option<i64>) -> Result<()> {
+    pub async fn caught_up(
+        &self,
+        model: &'static str,
+        user: UserId,
+        at_least: Option<i64>,
+    ) -> Result<()> {
         let own = {
             let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             written.get(&user).copied().unwrap_or(0)

@@ -81,8 +81,8 @@ impl Key {
     /// The keyed hash of a text.
     #[must_use]
     pub fn hash(&self, text: &str) -> [u8; 32] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.expose())
-            .expect("HMAC takes a key of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.expose()).expect("HMAC takes a key of any length");
         mac.update(text.as_bytes());
         mac.finalize().into_bytes().into()
     }

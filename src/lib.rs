@@ -5,6 +5,7 @@ pub mod cli;
 pub mod clients;
 pub mod clock;
 pub mod config;
+pub mod embedded;
 pub mod error;
 mod explain;
 pub mod http;

@@ -100,7 +100,10 @@ struct Ticket {
 
 /// Holds, calls, captures; or answers as the first time.
 pub async fn call(app: App, order: Order) -> Result<Delivered> {
-    #[expect(clippy::disallowed_methods, reason = "a client that hangs up must not stop the call; it ends with its provider's timeout")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a client that hangs up must not stop the call; it ends with its provider's timeout"
+    )]
     let task = tokio::spawn(async move {
         match hold(&app, order).await? {
             Held::Now(ticket) => ticket.redeem(&app).await,
@@ -134,7 +137,9 @@ async fn hold(app: &App, order: Order) -> Result<Held> {
             price: Price::Fixed { credits: amount, version: PRICES.to_owned() },
             reason: order.task.name().to_owned(),
         };
-        match send(app, &order, command_id(hold, "authorize"), vec![], WalletCommand { now, ask }).await {
+        match send(app, &order, command_id(hold, "authorize"), vec![], WalletCommand { now, ask })
+            .await
+        {
             Ok(outcome) if !outcome.replayed => return Ok(Held::Now(Ticket { hold, order })),
             // The key's earlier call failed and was released, or is still running.
             Ok(_) => {
@@ -153,7 +158,8 @@ async fn hold(app: &App, order: Order) -> Result<Held> {
 /// The first answer of an intent, where its call was captured.
 async fn captured_before(app: &App, order: &Order, hold: HoldId) -> Result<Option<Delivered>> {
     let envelope = Envelope::new(command_id(hold, "capture"), order.metadata.clone());
-    let Some(outcome) = app.store.known::<Wallet>(WalletId::from(order.user), &envelope).await? else {
+    let Some(outcome) = app.store.known::<Wallet>(WalletId::from(order.user), &envelope).await?
+    else {
         return Ok(None);
     };
     let record = find(app, order.user, hold.0).await?;
@@ -193,7 +199,8 @@ impl Ticket {
         let record =
             Record { id: hold.0, feature, credits: amount.get(), delivery, created_at: now };
         let row = seal(app, order.user, &record).await?;
-        let ask = Ask::Capture { hold, origin: Origin::Gateway, amount, last: true, usage: Some(usage) };
+        let ask =
+            Ask::Capture { hold, origin: Origin::Gateway, amount, last: true, usage: Some(usage) };
         let command = WalletCommand { now, ask };
         let outcome = send(app, order, command_id(hold, "capture"), vec![row], command).await?;
         app.wrote(order.user, outcome.position);
@@ -202,10 +209,10 @@ impl Ticket {
 
     async fn release(&self, app: &App) -> Result<()> {
         let (hold, now) = (self.hold, clock::now());
-        let ask = Ask::Release { hold, origin: Origin::Gateway, reason: "the call failed".to_owned() };
+        let ask =
+            Ask::Release { hold, origin: Origin::Gateway, reason: "the call failed".to_owned() };
         let command = WalletCommand { now, ask };
-        let outcome =
-            send(app, &self.order, command_id(hold, "release"), vec![], command).await?;
+        let outcome = send(app, &self.order, command_id(hold, "release"), vec![], command).await?;
         app.wrote(self.order.user, outcome.position);
         Ok(())
     }
@@ -330,10 +337,8 @@ async fn open(app: &App, user: UserId, row: &sqlx::postgres::PgRow) -> Result<Re
         serde_json::from_str(row.try_get("sealed")?).map_err(Problem::failed)?;
     let place = place("analysis", &id.to_string(), 1);
     app.store.codec().open(user, &place, &mut sealed).await.map_err(Problem::failed)?;
-    let delivery = sealed
-        .get_mut(aggregates::pii::CLEAR)
-        .map(Value::take)
-        .ok_or_else(Problem::not_found)?;
+    let delivery =
+        sealed.get_mut(aggregates::pii::CLEAR).map(Value::take).ok_or_else(Problem::not_found)?;
     Ok(Record {
         id,
         feature: row.try_get("feature")?,

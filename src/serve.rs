@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::app::{App, Parts};
 use crate::clients::llm::Local;
 use crate::config::Config;
+use crate::embedded::{Cluster, EmbeddedError, Mode};
 use crate::keys::{Keys, KeysError};
 use crate::passwords::{PasswordError, Passwords};
 use crate::store::Store;
@@ -26,9 +27,9 @@ const OLDEST: i32 = 15;
 /// Why a node does not start: one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// No database is configured.
-    #[error("set DATABASE_URL to a PostgreSQL {OLDEST} or newer, such as postgres://user@localhost/saldo")]
-    NoDatabase,
+    /// The private database does not start.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
     /// The setting is no address of a database.
     #[error("DATABASE_URL is not an address of a database: {0}")]
     DatabaseUrl(sqlx::Error),
@@ -36,7 +37,9 @@ pub enum StartError {
     #[error("the database does not answer: check that it runs and that DATABASE_URL is right: {0}")]
     Database(#[from] sqlx::Error),
     /// The database is too old.
-    #[error("the database is PostgreSQL {0}, and Saldo needs {OLDEST} or newer: upgrade it, or set DATABASE_URL to another")]
+    #[error(
+        "the database is PostgreSQL {0}, and Saldo needs {OLDEST} or newer: upgrade it, or set DATABASE_URL to another"
+    )]
     TooOld(i32),
     /// The schema could not be brought up to date.
     #[error("the database could not be migrated: {0}")]
@@ -56,13 +59,28 @@ pub enum StartError {
 }
 
 /// A database that is there, new enough and migrated.
-pub async fn database(config: &Config) -> Result<(PgPool, PgConnectOptions), StartError> {
-    let url = config.database_url.as_ref().ok_or(StartError::NoDatabase)?;
+pub struct Database {
+    /// Connections.
+    pub pool: PgPool,
+    /// How to make another.
+    pub options: PgConnectOptions,
+    /// Keeps the private Postgres running, where it is ours.
+    _cluster: Option<Cluster>,
+}
+
+/// The configured database, or the private one under the data folder.
+pub async fn database(config: &Config) -> Result<Database, StartError> {
+    let (options, cluster) = match &config.database_url {
+        Some(url) => (url.expose_secret().parse().map_err(StartError::DatabaseUrl)?, None),
+        None => {
+            let folder = config.data_dir.join("postgres");
+            let cluster = Cluster::start(Mode::Durable, &folder).await?;
+            cluster.ensure("saldo").await?;
+            (cluster.options("saldo"), Some(cluster))
+        }
+    };
     let options: PgConnectOptions =
-        url.expose_secret().parse().map_err(StartError::DatabaseUrl)?;
-    let options = options
-        .application_name("saldo")
-        .options([("search_path", projections::SEARCH_PATH)]);
+        options.application_name("saldo").options([("search_path", projections::SEARCH_PATH)]);
     let pool = PgPoolOptions::new()
         .max_connections(config.database_connections)
         .test_before_acquire(false)
@@ -76,7 +94,7 @@ pub async fn database(config: &Config) -> Result<(PgPool, PgConnectOptions), Sta
         return Err(StartError::TooOld(major));
     }
     sqlx::migrate!("./migrations").run(&pool).await?;
-    Ok((pool, options))
+    Ok(Database { pool, options, _cluster: cluster })
 }
 
 /// A node that runs: handlers' state, projections and process managers.
@@ -84,13 +102,15 @@ pub struct Node {
     /// What handlers share.
     pub app: App,
     stop: watch::Sender<bool>,
+    _database: Database,
 }
 
 impl Node {
     /// Starts everything but the HTTP listener.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
-        let (pool, options) = database(config).await?;
+        let database = database(config).await?;
         let keys = Keys::in_folder(&config.data_dir)?;
+        let (pool, options) = (database.pool.clone(), database.options.clone());
         let store = Store::start(pool.clone(), options, keys.wrapping()).await?;
         let (stop, stopped) = watch::channel(false);
         let unseal: Arc<dyn Unseal> = Arc::new(store.codec().clone());
@@ -105,7 +125,7 @@ impl Node {
             keys,
         });
         processes::start(&app, &stopped);
-        Ok(Self { app, stop })
+        Ok(Self { app, stop, _database: database })
     }
 
     /// Ends the background work.

@@ -94,8 +94,7 @@ impl Tokens {
     /// Whom the token speaks for; none when it is not ours, or its time is over.
     #[must_use]
     pub fn check(&self, token: &str, now: DateTime<Utc>) -> Option<Identity> {
-        let known =
-            self.checked.read().unwrap_or_else(PoisonError::into_inner).get(token).copied();
+        let known = self.checked.read().unwrap_or_else(PoisonError::into_inner).get(token).copied();
         let identity = match known {
             Some(identity) => identity,
             None => self.check_signature(token)?,

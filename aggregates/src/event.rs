@@ -58,9 +58,7 @@ impl Event {
         let malformed =
             |source| DecodeError::Malformed { event_type: event_type.to_owned(), source };
         match (aggregate_type, event_version) {
-            (User::TYPE, "1") => {
-                UserEvent::deserialize(payload).map(Self::User).map_err(malformed)
-            }
+            (User::TYPE, "1") => UserEvent::deserialize(payload).map(Self::User).map_err(malformed),
             (Wallet::TYPE, "1") => WalletEvent::deserialize(payload)
                 .map(|event| Self::Wallet(Box::new(event)))
                 .map_err(malformed),

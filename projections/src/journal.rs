@@ -105,8 +105,7 @@ async fn decode(
     let position = row.try_get("position")?;
     let recorded_at = row.try_get("recorded_at")?;
     let (id, metadata): (&str, &str) = (row.try_get("aggregate_id")?, row.try_get("metadata")?);
-    let (kind, version): (&str, &str) =
-        (row.try_get("event_type")?, row.try_get("event_version")?);
+    let (kind, version): (&str, &str) = (row.try_get("event_type")?, row.try_get("event_version")?);
     let read = async {
         let aggregate_id = Uuid::parse_str(id)?;
         let event = if text.contains(SEALED) {

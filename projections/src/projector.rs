@@ -82,11 +82,13 @@ pub async fn step(
             reached
         }
     };
-    sqlx::query("update projections.checkpoints set position = $2, updated_at = now() where name = $1")
-        .bind(projection.name())
-        .bind(reached)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(
+        "update projections.checkpoints set position = $2, updated_at = now() where name = $1",
+    )
+    .bind(projection.name())
+    .bind(reached)
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(if reached == last { Step::Moved(reached) } else { Step::Halted(reached) })
 }

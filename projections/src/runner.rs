@@ -93,7 +93,9 @@ impl Runner {
         let deadline = Instant::now() + patience;
         loop {
             let left = deadline.saturating_duration_since(Instant::now()).min(PAUSE);
-            if timeout(left, reached.wait_for(|at| *at >= position)).await.is_ok_and(|at| at.is_ok())
+            if timeout(left, reached.wait_for(|at| *at >= position))
+                .await
+                .is_ok_and(|at| at.is_ok())
             {
                 return Ok(true);
             }

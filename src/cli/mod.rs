@@ -11,7 +11,11 @@ use crate::serve::{self, StartError};
 use crate::store::Store;
 
 #[derive(Parser)]
-#[command(name = "saldo", version, about = "The event-sourced backend for selling AI by the credit.")]
+#[command(
+    name = "saldo",
+    version,
+    about = "The event-sourced backend for selling AI by the credit."
+)]
 struct Cli {
     #[command(flatten)]
     config: Config,
@@ -86,8 +90,8 @@ async fn execute(cli: Cli) -> Result<(), Failure> {
 }
 
 async fn list(config: &Config) -> Result<(), StartError> {
-    let (pool, _) = serve::database(config).await?;
-    let (head, lags) = runner::lag(&pool).await?;
+    let serve::Database { pool, .. } = &serve::database(config).await?;
+    let (head, lags) = runner::lag(pool).await?;
     println!("the log ends at position {head}");
     for lag in lags {
         let halted = lag.halted.map(|why| format!(", HALTED: {why}")).unwrap_or_default();
@@ -100,7 +104,8 @@ async fn list(config: &Config) -> Result<(), StartError> {
 }
 
 async fn rebuild(config: &Config, name: &str) -> Result<(), Failure> {
-    let (pool, options) = serve::database(config).await?;
+    let database = serve::database(config).await?;
+    let (pool, options) = (&database.pool, database.options.clone());
     let all = runner::all();
     let names = || all.iter().map(|projection| projection.name()).collect::<Vec<_>>().join(", ");
     let projection = all

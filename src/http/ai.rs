@@ -93,11 +93,9 @@ impl IntoResponse for Paid {
         let charged = HeaderValue::from(delivered.record.credits);
         let remaining = HeaderValue::from(delivered.remaining.get());
         let answer = axum::Json(Analysis::from(delivered.record));
-        let mut response = Replayable {
-            answer: At(delivered.position, answer),
-            replayed: delivered.replayed,
-        }
-        .into_response();
+        let mut response =
+            Replayable { answer: At(delivered.position, answer), replayed: delivered.replayed }
+                .into_response();
         response.headers_mut().insert("credits-charged", charged);
         response.headers_mut().insert("credits-remaining", remaining);
         response

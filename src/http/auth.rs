@@ -3,9 +3,7 @@
 use aggregates::credits::Credits;
 use aggregates::id::{CommandId, GrantId, SessionId, UserId, WalletId};
 use aggregates::user::{self, SignIn, User, UserCommand};
-use aggregates::wallet::{
-    self, Funding, GrantKind, GrantTerms, Priority, Wallet, WalletCommand,
-};
+use aggregates::wallet::{self, Funding, GrantKind, GrantTerms, Priority, Wallet, WalletCommand};
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -263,7 +261,10 @@ pub(super) fn checked_name(name: Option<String>) -> Result<Option<String>> {
     let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     match &name {
         Some(name) if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) => {
-            Err(Problem::field("name", "must have at most 100 characters, none of them control characters"))
+            Err(Problem::field(
+                "name",
+                "must have at most 100 characters, none of them control characters",
+            ))
         }
         _ => Ok(name),
     }

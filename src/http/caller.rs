@@ -48,7 +48,9 @@ impl FromRequestParts<App> for Caller {
                 Problem::unauthorized("send Authorization: Bearer with an access token")
             })?;
         let identity = app.tokens.check(token, clock::now()).ok_or_else(|| {
-            Problem::unauthorized("the access token is not valid or its time is over: sign in again")
+            Problem::unauthorized(
+                "the access token is not valid or its time is over: sign in again",
+            )
         })?;
         let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone());
         Ok(Self { user: identity.user, request_id })

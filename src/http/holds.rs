@@ -2,9 +2,7 @@
 
 use aggregates::credits::Credits;
 use aggregates::id::HoldId;
-use aggregates::wallet::{
-    Ask, HoldFigures, Origin, Price, Wallet, WalletCommand, WalletEvent,
-};
+use aggregates::wallet::{Ask, HoldFigures, Origin, Price, Wallet, WalletCommand, WalletEvent};
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};

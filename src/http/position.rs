@@ -1,8 +1,8 @@
 //! `X-Event-Position` out, `X-Min-Position` in: reading one's own writes on any node.
 
 use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
 use axum::http::HeaderValue;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
 use crate::error::Problem;

@@ -4,9 +4,7 @@ use std::time::Instant;
 
 use aggregates::id::CommandId;
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -44,11 +42,15 @@ pub(super) async fn answer(mut request: Request, next: Next) -> Response {
         log(&problem, &id);
         response = with_body(response, &problem, &id);
     } else if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-        let problem = Problem::busy("the request took too long; with the same Idempotency-Key it can be asked again");
+        let problem = Problem::busy(
+            "the request took too long; with the same Idempotency-Key it can be asked again",
+        );
         response = with_body(response, &problem, &id);
     } else if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let problem = Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body must not exceed 64 KiB",
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too_large",
+            "the body must not exceed 64 KiB",
         );
         response = with_body(response, &problem, &id);
     }
@@ -82,11 +84,7 @@ fn log(problem: &Problem, request_id: &str) {
 
 fn with_body(response: Response, problem: &Problem, request_id: &str) -> Response {
     let allow = response.headers().get(ALLOW).cloned();
-    let mut response = (
-        problem.status(),
-        axum::Json(Body { problem, request_id }),
-    )
-        .into_response();
+    let mut response = (problem.status(), axum::Json(Body { problem, request_id })).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if problem.status() == StatusCode::UNAUTHORIZED {

@@ -225,9 +225,9 @@ impl AppendError {
 /// same again cannot help.
 fn is_about_content(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Database(database) => database
-            .code()
-            .is_some_and(|code| code.starts_with("22") || code.starts_with("23")),
+        sqlx::Error::Database(database) => {
+            database.code().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+        }
         sqlx::Error::Encode(_) | sqlx::Error::ColumnDecode { .. } => true,
         _ => false,
     }

@@ -30,7 +30,9 @@ pub enum CodecError {
     #[error("the person was erased")]
     Erased,
     /// The key-encryption key is not the one that wrapped this key, or the data was moved.
-    #[error("personal data does not decrypt: the key-encryption key is wrong, or it was tampered with")]
+    #[error(
+        "personal data does not decrypt: the key-encryption key is wrong, or it was tampered with"
+    )]
     Undecryptable,
     /// The operating system gave no random bytes.
     #[error("no random bytes could be had")]
@@ -201,9 +203,10 @@ fn walk(
                 walk(value, mark, &format!("{place}/{name}"), replace)
             })
         }
-        Value::Array(values) => values.iter_mut().enumerate().try_for_each(|(index, value)| {
-            walk(value, mark, &format!("{place}/{index}"), replace)
-        }),
+        Value::Array(values) => values
+            .iter_mut()
+            .enumerate()
+            .try_for_each(|(index, value)| walk(value, mark, &format!("{place}/{index}"), replace)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
 }
@@ -220,8 +223,7 @@ fn seal(key: &[u8; 32], aad: &[u8], clear: &[u8]) -> Result<Vec<u8>, CodecError>
 
 /// The clear text of nonce and ciphertext.
 fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CodecError> {
-    let (nonce, sealed) =
-        sealed.split_first_chunk::<NONCE>().ok_or(CodecError::Undecryptable)?;
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(CodecError::Undecryptable)?;
     Aes256Gcm::new(&(*key).into())
         .decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad })
         .map_err(|_| CodecError::Undecryptable)

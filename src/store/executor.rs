@@ -215,7 +215,10 @@ impl<A: Stored> Turn<'_, A> {
             };
             for (ordinal, event) in (0..).zip(&events) {
                 loaded.version += 1;
-                let event = self.store.encode::<A>(self.id, loaded.version, envelope, ordinal, event).await?;
+                let event = self
+                    .store
+                    .encode::<A>(self.id, loaded.version, envelope, ordinal, event)
+                    .await?;
                 unit.events.push(event);
             }
             if !events.is_empty() {
@@ -228,7 +231,11 @@ impl<A: Stored> Turn<'_, A> {
 
     /// Whether refusals may be given: from a cached state only when no other node has written
     /// since. A command that the log knows is answered as it was the first time.
-    async fn confirm_refusals(&mut self, decided: &Decided<A>, fresh: bool) -> Result<bool, Failure> {
+    async fn confirm_refusals(
+        &mut self,
+        decided: &Decided<A>,
+        fresh: bool,
+    ) -> Result<bool, Failure> {
         let before = self.waiting.len();
         self.answer_known().await?;
         if self.waiting.len() < before {
@@ -245,7 +252,8 @@ impl<A: Stored> Turn<'_, A> {
     /// Answers those commands that the log knows, as it did the first time.
     async fn answer_known(&mut self) -> Result<(), Failure> {
         let ids: Vec<_> = self.waiting.iter().map(|w| w.envelope.command_id.0).collect();
-        let known = loading::known::<A>(self.store.pool(), self.store.codec(), self.id, &ids).await?;
+        let known =
+            loading::known::<A>(self.store.pool(), self.store.codec(), self.id, &ids).await?;
         let mut known: HashMap<CommandId, Known<A>> = known.into_iter().collect();
         for waiting in std::mem::take(&mut self.waiting) {
             match known.remove(&waiting.envelope.command_id) {
@@ -275,8 +283,13 @@ impl<A: Stored> Turn<'_, A> {
                     sequence += to_i64(events.len());
                     left -= events.len();
                     let position = last_position - to_i64(left);
-                    let outcome =
-                        Outcome { events, version: sequence, position, recorded_at, replayed: false };
+                    let outcome = Outcome {
+                        events,
+                        version: sequence,
+                        position,
+                        recorded_at,
+                        replayed: false,
+                    };
                     send(waiting.answer, Ok(outcome));
                 }
                 (decision, Some(_)) => unsettled.push((waiting, decision)),
@@ -342,7 +355,11 @@ impl<A: Stored> Turn<'_, A> {
                 #[expect(clippy::disallowed_methods, reason = "a lost snapshot costs time only")]
                 tokio::spawn(async move {
                     let written = loading::write_snapshot::<A>(
-                        store.pool(), store.codec(), id, version, state,
+                        store.pool(),
+                        store.codec(),
+                        id,
+                        version,
+                        state,
                     );
                     if let Err(error) = written.await {
                         warn!(error = %error, aggregate.id = %id, "a snapshot was not written");

@@ -184,8 +184,7 @@ async fn open_event<A: Stored>(
     sequence: i64,
     payload: &str,
 ) -> Result<A::Event, LoadError> {
-    let malformed =
-        |source| LoadError::Malformed { stream: stream::<A>(id), sequence, source };
+    let malformed = |source| LoadError::Malformed { stream: stream::<A>(id), sequence, source };
     if !payload.contains(aggregates::pii::SEALED) {
         return serde_json::from_str(payload).map_err(malformed);
     }

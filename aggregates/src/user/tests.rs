@@ -74,8 +74,5 @@ fn a_session_needs_an_account() {
         by: SignIn::Password,
         expires_at: DateTime::UNIX_EPOCH,
     });
-    user()
-        .given_no_previous_events()
-        .when(start)
-        .then_expect_error(UserError::NotRegistered);
+    user().given_no_previous_events().when(start).then_expect_error(UserError::NotRegistered);
 }

@@ -55,12 +55,7 @@ pub enum Ask {
     Debit { debit: DebitId, origin: Origin, amount: Credits, price: Price, reason: String },
     /// Give spent credits back. `spent` is what the debit's (or the final capture's) event says
     /// it took, by grant, in burn order.
-    ReverseDebit {
-        debit: DebitId,
-        amount: Credits,
-        spent: Vec<(GrantId, Credits)>,
-        reason: String,
-    },
+    ReverseDebit { debit: DebitId, amount: Credits, spent: Vec<(GrantId, Credits)>, reason: String },
 
     /// Let `reversed_minor` of the `paid_minor` of a payment be reversed: neither more nor less.
     SetReversalTarget { group: ReversalGroup, reversed_minor: i64, paid_minor: i64 },

@@ -203,7 +203,11 @@ impl Draft {
                 released: Credits::ZERO,
                 expired: if over { part } else { Credits::ZERO },
                 from_expired: Credits::ZERO,
-                remaining: if over { grant.remaining } else { grant.remaining.checked_add(part)? },
+                remaining: if over {
+                    grant.remaining
+                } else {
+                    grant.remaining.checked_add(part)?
+                },
                 held: grant.held,
             });
         }

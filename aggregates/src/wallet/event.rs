@@ -4,9 +4,7 @@ use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 
-use super::terms::{
-    Balance, GrantTerms, HoldFigures, Movement, Origin, Price, SpendWindow, Usage,
-};
+use super::terms::{Balance, GrantTerms, HoldFigures, Movement, Origin, Price, SpendWindow, Usage};
 use crate::credits::Credits;
 use crate::id::{DebitId, HoldId, ReversalGroup, UserId};
 
@@ -138,12 +136,7 @@ pub enum WalletEvent {
         at: DateTime<Utc>,
     },
     /// Debt was paid from grants.
-    DebtRepaid {
-        amount: Credits,
-        movements: Vec<Movement>,
-        balance: Balance,
-        at: DateTime<Utc>,
-    },
+    DebtRepaid { amount: Credits, movements: Vec<Movement>, balance: Balance, at: DateTime<Utc> },
     /// Debt was given up by an administrator.
     DebtWrittenOff { amount: Credits, reason: String, balance: Balance, at: DateTime<Utc> },
 

@@ -258,11 +258,8 @@ impl Draft {
                 held: grant.held.checked_sub(captured)?.checked_sub(back)?,
             });
         }
-        let balance = self
-            .balance()
-            .more_available(available)?
-            .less_held(amount)?
-            .less_held(released)?;
+        let balance =
+            self.balance().more_available(available)?.less_held(amount)?.less_held(released)?;
         Ok(Settlement { movements, released, balance })
     }
 

@@ -150,9 +150,12 @@ impl Wallet {
                 self.with_grant(movement, |grant| add(&mut grant.expired, movement.amount));
             }
 
-            WalletEvent::HoldAuthorized { hold, origin, amount, figures, movements, at, .. } => {
+            WalletEvent::HoldAuthorized {
+                hold, origin, amount, figures, movements, at, ..
+            } => {
                 let allocations = movements.iter().map(|m| (m.grant, m.amount)).collect();
-                let hold_ = Hold { origin: *origin, figures: *figures, opened_at: *at, allocations };
+                let hold_ =
+                    Hold { origin: *origin, figures: *figures, opened_at: *at, allocations };
                 self.holds.insert(*hold, hold_);
                 self.spend(*amount, *at);
             }

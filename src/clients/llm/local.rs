@@ -32,7 +32,10 @@ impl LlmProvider for Local {
         "local"
     }
 
-    fn complete(&self, Request { task, text }: Request) -> BoxFuture<'_, Result<Completion, ProviderError>> {
+    fn complete(
+        &self,
+        Request { task, text }: Request,
+    ) -> BoxFuture<'_, Result<Completion, ProviderError>> {
         Box::pin(async move {
             // Off the async threads: it is all computation.
             let work = tokio::task::spawn_blocking(move || match task {
@@ -74,9 +77,11 @@ fn summarize(text: &str) -> Completion {
     let count = sentences.len().div_ceil(3).clamp(1, SENTENCES);
     let mut chosen: Vec<_> = ranked.into_iter().take(count).map(|(_, place)| place).collect();
     chosen.sort_unstable();
-    let summary: Vec<_> = chosen.iter().filter_map(|place| sentences.get(*place).copied()).collect();
+    let summary: Vec<_> =
+        chosen.iter().filter_map(|place| sentences.get(*place).copied()).collect();
     let summary = if summary.is_empty() { text.trim().to_owned() } else { summary.join(" ") };
-    let result = json!({ "summary": summary, "sentences": chosen.len(), "language": language.code() });
+    let result =
+        json!({ "summary": summary, "sentences": chosen.len(), "language": language.code() });
     completion(text, result, &summary)
 }
 
@@ -127,12 +132,16 @@ impl Language {
     fn of(text: &str) -> Self {
         let lang = whatlang::detect_lang(text);
         let (stemmer, empty) = match lang {
-            Some(Lang::Eng) | None => (Some(Algorithm::English), Some(stop_words::Language::English)),
+            Some(Lang::Eng) | None => {
+                (Some(Algorithm::English), Some(stop_words::Language::English))
+            }
             Some(Lang::Deu) => (Some(Algorithm::German), Some(stop_words::Language::German)),
             Some(Lang::Spa) => (Some(Algorithm::Spanish), Some(stop_words::Language::Spanish)),
             Some(Lang::Fra) => (Some(Algorithm::French), Some(stop_words::Language::French)),
             Some(Lang::Ita) => (Some(Algorithm::Italian), Some(stop_words::Language::Italian)),
-            Some(Lang::Por) => (Some(Algorithm::Portuguese), Some(stop_words::Language::Portuguese)),
+            Some(Lang::Por) => {
+                (Some(Algorithm::Portuguese), Some(stop_words::Language::Portuguese))
+            }
             Some(Lang::Rus) => (Some(Algorithm::Russian), Some(stop_words::Language::Russian)),
             Some(Lang::Ara) => (Some(Algorithm::Arabic), Some(stop_words::Language::Arabic)),
             Some(_) => (None, None),
@@ -215,7 +224,12 @@ mod tests {
     fn the_language_is_told() {
         let code = |text| analyze(text).result["language"]["code"].clone();
         assert_eq!(code(TEXT), "eng");
-        assert_eq!(code("Das Guthaben wird für Anfragen verwendet, und jeder Schritt ist nachvollziehbar."), "deu");
+        assert_eq!(
+            code(
+                "Das Guthaben wird für Anfragen verwendet, und jeder Schritt ist nachvollziehbar."
+            ),
+            "deu"
+        );
         assert_eq!(code("我们把积分卖给客户，每一个积分都可以被证明。"), "cmn");
     }
 

@@ -1,0 +1,206 @@
+//! A database for each test, servers as processes, and a client.
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use reqwest::{Method, StatusCode};
+use saldo::embedded::{Cluster, Mode};
+use serde_json::{Value, json};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
+
+/// A database of its own, on a cluster in memory that all tests share, or on a durable one.
+pub struct Database {
+    cluster: Cluster,
+    pub name: String,
+    /// Where the servers of this test keep their keys.
+    pub data: PathBuf,
+}
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+impl Database {
+    pub async fn in_memory() -> Self {
+        let memory = std::path::Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        let cluster = Cluster::start(Mode::Disposable, &base.join("saldo-test")).await;
+        Self::on(cluster.expect("a PostgreSQL 15 or newer on this machine")).await
+    }
+
+    pub async fn durable() -> Self {
+        let folder = std::env::temp_dir().join("saldo-test-durable");
+        let cluster = Cluster::start(Mode::Durable, &folder).await;
+        Self::on(cluster.expect("a PostgreSQL 15 or newer on this machine")).await
+    }
+
+    async fn on(cluster: Cluster) -> Self {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{number}", std::process::id());
+        let mut db = cluster.options("postgres").connect().await.expect("the cluster answers");
+        sqlx::query(AssertSqlSafe(format!("create database {name}")))
+            .execute(&mut db)
+            .await
+            .expect("a database can be made");
+        let data = std::env::temp_dir().join(format!("saldo-{name}"));
+        Self { cluster, name, data }
+    }
+
+    /// A server on this database.
+    pub async fn server(&self) -> Server {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_saldo"))
+            .env("DATABASE_URL", self.url())
+            .env("SALDO_DATA_DIR", &self.data)
+            .env("SALDO_LISTEN", "127.0.0.1:0")
+            .env("RUST_LOG", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server can be started");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("stdout is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
+        let address = line.split_whitespace().find(|word| word.starts_with("http://"));
+        let url = address.unwrap_or_else(|| panic!("the server said: {line}")).to_owned();
+        Server { url, process, http: reqwest::Client::new() }
+    }
+
+    pub fn url(&self) -> String {
+        self.cluster.url(&self.name)
+    }
+
+    pub async fn pool(&self) -> PgPool {
+        let options =
+            self.cluster.options(&self.name).options([("search_path", projections::SEARCH_PATH)]);
+        PgPoolOptions::new()
+            .max_connections(4)
+            .connect_with(options)
+            .await
+            .expect("the database answers")
+    }
+
+    /// Removes the database; a test that fails leaves it to be looked at.
+    pub async fn remove(self) {
+        let mut db = self.cluster.options("postgres").connect().await.expect("the cluster answers");
+        sqlx::query(AssertSqlSafe(format!("drop database {} with (force)", self.name)))
+            .execute(&mut db)
+            .await
+            .expect("the database can be dropped");
+        std::fs::remove_dir_all(&self.data).expect("the data folder can be removed");
+    }
+}
+
+/// A server process; killed when dropped.
+pub struct Server {
+    pub url: String,
+    process: Child,
+    http: reqwest::Client,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("")
+    }
+}
+
+impl Server {
+    /// `kill -9`, while requests are under way.
+    pub fn kill(&self) {
+        let killed = Command::new("kill").args(["-9", &self.process.id().to_string()]).status();
+        assert!(killed.expect("kill runs").success());
+    }
+
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> reqwest::Result<Answer> {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Ok(Answer { status, headers, body })
+    }
+
+    /// A new person with 100 credits.
+    pub async fn register(&self, email: &str) -> Person {
+        let body = json!({ "email": email, "password": "correct horse battery", "name": "Ada" });
+        let answer = self.send(Method::POST, "/api/v1/auth/register", &[], Some(&body)).await;
+        let answer = answer.expect("the server answers");
+        assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
+        Person { token: text(&answer.body["access_token"]), id: text(&answer.body["user"]["id"]) }
+    }
+
+    pub async fn post(&self, person: &Person, path: &str, key: &str, body: &Value) -> Answer {
+        self.try_post(person, path, key, body).await.expect("the server answers")
+    }
+
+    pub async fn try_post(
+        &self,
+        person: &Person,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> reqwest::Result<Answer> {
+        let bearer = format!("Bearer {}", person.token);
+        let mut headers = vec![("authorization", bearer.as_str())];
+        if !key.is_empty() {
+            headers.push(("idempotency-key", key));
+        }
+        self.send(Method::POST, &format!("/api/v1{path}"), &headers, Some(body)).await
+    }
+
+    pub async fn get(&self, person: &Person, path: &str) -> Answer {
+        let bearer = format!("Bearer {}", person.token);
+        let headers = [("authorization", bearer.as_str())];
+        let answer = self.send(Method::GET, &format!("/api/v1{path}"), &headers, None).await;
+        answer.expect("the server answers")
+    }
+
+    pub async fn debit(&self, person: &Person, amount: i64, key: &str) -> Answer {
+        let body = json!({ "amount": amount, "reason": "test" });
+        self.post(person, "/wallet/debits", key, &body).await
+    }
+
+    /// What the wallet has, by the read model, with the person's own writes.
+    pub async fn available(&self, person: &Person) -> i64 {
+        let answer = self.get(person, "/wallet").await;
+        answer.body["available"].as_i64().unwrap_or_else(|| panic!("{:?}", answer.body))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Somebody who has signed up.
+#[derive(Clone)]
+pub struct Person {
+    pub token: String,
+    pub id: String,
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}

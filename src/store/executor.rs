@@ -1,7 +1,7 @@
 //! Commands of one aggregate run in order against its cached state; all that wait are decided back
 //! to back and appended as one unit, so a hot wallet is as fast as a thousand cold ones.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aggregates::id::{CommandId, UserId};
@@ -82,7 +82,14 @@ impl<A: Stored> Lane<A> {
             slot.running = false;
             return None;
         }
-        let count = slot.waiting.len().min(COMMANDS_PER_UNIT);
+        // A repeat of a command waits for the next turn, when the log knows the first.
+        let mut seen = HashSet::new();
+        let count = slot
+            .waiting
+            .iter()
+            .take(COMMANDS_PER_UNIT)
+            .take_while(|waiting| seen.insert(waiting.envelope.command_id))
+            .count();
         Some((slot.waiting.drain(..count).collect(), slot.cached.take()))
     }
 

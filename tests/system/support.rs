@@ -145,7 +145,7 @@ impl Server {
         let answer = self.send(Method::POST, "/api/v1/auth/register", &[], Some(&body)).await;
         let answer = answer.expect("the server answers");
         assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
-        Person { token: text(&answer.body["access_token"]), id: text(&answer.body["user"]["id"]) }
+        Person { token: text(&answer.body["access_token"]) }
     }
 
     pub async fn post(&self, person: &Person, path: &str, key: &str, body: &Value) -> Answer {
@@ -198,7 +198,6 @@ impl Drop for Server {
 #[derive(Clone)]
 pub struct Person {
     pub token: String,
-    pub id: String,
 }
 
 fn text(value: &Value) -> String {

@@ -1,0 +1,91 @@
+//! Arrows run down only: what each place may name of the crate.
+
+use std::fs;
+use std::path::Path;
+
+/// Each place of `src`, with what it may use besides the ground.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("store", &[]),
+    ("clients", &[]),
+    ("unseal", &["store"]),
+    ("app", &["clients", "store"]),
+    ("explain", &["app", "store"]),
+    ("metering", &["app", "clients", "store"]),
+    ("processes", &["app", "store"]),
+    ("http", &["app", "clients", "explain", "metering", "store"]),
+    ("serve", &["app", "clients", "http", "processes", "store"]),
+    ("cli", &["serve", "store"]),
+];
+
+/// What lies on the ground: it uses nothing of the crate but the ground and the store's words.
+const GROUND: &[&str] =
+    &["clock", "config", "embedded", "error", "keys", "passwords", "tokens"];
+
+#[test]
+fn arrows_run_down_only() {
+    let mut wrong = Vec::new();
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut |path, text| {
+        let place = place_of(path);
+        let Some((_, may)) = ARROWS.iter().find(|(name, _)| *name == place) else { return };
+        for used in text.split("crate::").skip(1) {
+            let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let known = ARROWS.iter().any(|(name, _)| *name == used);
+            if known && used != place && !may.contains(&used.as_str()) {
+                wrong.push(format!("{}: {place} uses {used}", path.display()));
+            }
+        }
+    });
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn every_place_is_on_the_map() {
+    let known = |name: &str| {
+        GROUND.contains(&name)
+            || ["lib", "main"].contains(&name)
+            || ARROWS.iter().any(|(place, _)| *place == name)
+    };
+    let mut unknown = Vec::new();
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut |path, _| {
+        let place = place_of(path);
+        if !known(&place) {
+            unknown.push(place);
+        }
+    });
+    assert_eq!(unknown, Vec::<String>::new());
+}
+
+#[test]
+fn the_domain_and_the_read_side_know_nothing_of_the_world() {
+    let manifest = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).join("Cargo.toml");
+        fs::read_to_string(path).expect("a manifest")
+    };
+    for forbidden in ["sqlx", "axum", "tokio.workspace = true\n\n[dev", "reqwest"] {
+        let domain = manifest("aggregates");
+        let domain = domain.split("[dev-dependencies]").next().unwrap_or_default();
+        assert!(!domain.contains(forbidden), "aggregates depends on {forbidden}");
+    }
+    for forbidden in ["axum", "reqwest", "saldo ="] {
+        assert!(!manifest("projections").contains(forbidden), "projections depends on {forbidden}");
+    }
+}
+
+/// The first folder or file below `src`.
+fn place_of(path: &Path) -> String {
+    let mut parts = path.components().skip_while(|part| part.as_os_str() != "src").skip(1);
+    let name = parts.next().map(|part| part.as_os_str().to_string_lossy().into_owned());
+    name.unwrap_or_default().trim_end_matches(".rs").to_owned()
+}
+
+fn visit(folder: &Path, see: &mut dyn FnMut(&Path, &str)) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            visit(&path, see);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).expect("a file");
+            see(path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(&path), &text);
+        }
+    }
+}

@@ -79,6 +79,9 @@ impl Key {
     }
 
     /// The keyed hash of a text.
+    ///
+    /// # Panics
+    /// Never: HMAC takes a key of any length.
     #[must_use]
     pub fn hash(&self, text: &str) -> [u8; 32] {
         let mut mac =

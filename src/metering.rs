@@ -122,10 +122,10 @@ enum Held {
 async fn hold(app: &App, order: Order) -> Result<Held> {
     for attempt in 0..TRIES {
         let hold = HoldId::derive(order.intent, &format!("hold {attempt}"));
-        if order.may_repeat {
-            if let Some(before) = captured_before(app, &order, hold).await? {
-                return Ok(Held::Before(Box::new(before)));
-            }
+        if order.may_repeat
+            && let Some(before) = captured_before(app, &order, hold).await?
+        {
+            return Ok(Held::Before(Box::new(before)));
         }
         let now = clock::now();
         let amount = price(order.task);
@@ -175,7 +175,7 @@ impl Ticket {
             Ok(completion) => self.capture(app, completion).await,
             Err(error) => {
                 self.release(app).await?;
-                Err(provider_failed(error))
+                Err(provider_failed(&error))
             }
         }
     }
@@ -254,9 +254,9 @@ fn still_running() -> Problem {
     problem
 }
 
-fn provider_failed(error: ProviderError) -> Problem {
+fn provider_failed(error: &ProviderError) -> Problem {
     let detail = "the AI provider failed; nothing was charged";
-    let mut problem = match &error {
+    let mut problem = match error {
         ProviderError::Refused => Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "provider_refused",

@@ -70,14 +70,13 @@ pub struct Database {
 
 /// The configured database, or the private one under the data folder.
 pub async fn database(config: &Config) -> Result<Database, StartError> {
-    let (options, cluster) = match &config.database_url {
-        Some(url) => (url.expose_secret().parse().map_err(StartError::DatabaseUrl)?, None),
-        None => {
-            let folder = config.data_dir.join("postgres");
-            let cluster = Cluster::start(Mode::Durable, &folder).await?;
-            cluster.ensure("saldo").await?;
-            (cluster.options("saldo"), Some(cluster))
-        }
+    let (options, cluster) = if let Some(url) = &config.database_url {
+        (url.expose_secret().parse().map_err(StartError::DatabaseUrl)?, None)
+    } else {
+        let folder = config.data_dir.join("postgres");
+        let cluster = Cluster::start(Mode::Durable, &folder).await?;
+        cluster.ensure("saldo").await?;
+        (cluster.options("saldo"), Some(cluster))
     };
     let options: PgConnectOptions =
         options.application_name("saldo").options([("search_path", projections::SEARCH_PATH)]);

@@ -1,4 +1,4 @@
-//! Access tokens (JWT, EdDSA) and refresh tokens (random, kept as a hash).
+//! Access tokens (JWT, `EdDSA`) and refresh tokens (random, kept as a hash).
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};

@@ -18,8 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What lies on the ground: it uses nothing of the crate but the ground and the store's words.
-const GROUND: &[&str] =
-    &["clock", "config", "embedded", "error", "keys", "passwords", "tokens"];
+const GROUND: &[&str] = &["clock", "config", "embedded", "error", "keys", "passwords", "tokens"];
 
 #[test]
 fn arrows_run_down_only() {
@@ -28,7 +27,8 @@ fn arrows_run_down_only() {
         let place = place_of(path);
         let Some((_, may)) = ARROWS.iter().find(|(name, _)| *name == place) else { return };
         for used in text.split("crate::").skip(1) {
-            let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let used: String =
+                used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
             let known = ARROWS.iter().any(|(name, _)| *name == used);
             if known && used != place && !may.contains(&used.as_str()) {
                 wrong.push(format!("{}: {place} uses {used}", path.display()));

@@ -65,22 +65,21 @@ pub async fn step(
     let Some(last) = recorded.last().map(|recorded| recorded.position) else {
         return Ok(Step::CaughtUp(position));
     };
-    let reached = match apply(&mut tx, projection, &recorded).await? {
-        Ok(()) => last,
-        Err(_) => {
-            // One by one, up to the event that cannot be projected.
-            let mut reached = position;
-            for one in recorded.chunks(1) {
-                if let Err(error) = apply(&mut tx, projection, one).await? {
-                    let at = reached + 1;
-                    let why = format!("the event at position {at} cannot be projected: {error}");
-                    halt(&mut tx, projection, &why).await?;
-                    break;
-                }
-                reached += 1;
+    let reached = if let Ok(()) = apply(&mut tx, projection, &recorded).await? {
+        last
+    } else {
+        // One by one, up to the event that cannot be projected.
+        let mut reached = position;
+        for one in recorded.chunks(1) {
+            if let Err(error) = apply(&mut tx, projection, one).await? {
+                let at = reached + 1;
+                let why = format!("the event at position {at} cannot be projected: {error}");
+                halt(&mut tx, projection, &why).await?;
+                break;
             }
-            reached
+            reached += 1;
         }
+        reached
     };
     sqlx::query(
         "update projections.checkpoints set position = $2, updated_at = now() where name = $1",

@@ -70,6 +70,7 @@ impl Runner {
                 reached: sender,
             };
             let mut stop = stop.clone();
+            #[expect(clippy::disallowed_methods, reason = "ends when `stop` turns true")]
             tokio::spawn(async move {
                 tokio::select! {
                     () = follower.run() => {}

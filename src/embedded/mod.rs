@@ -1,4 +1,4 @@
-//! The embedded default: a private PostgreSQL, supervised by us, reached by a unix socket in a
+//! The embedded default: a private `PostgreSQL`, supervised by us, reached by a unix socket in a
 //! folder that only its user may enter.
 //!
 //! Several processes may share it. It is stopped when its last user goes, even by `kill -9`: each
@@ -21,7 +21,7 @@ use binaries::{Account, Binaries};
 
 const USER: &str = "saldo";
 /// How long a server may take to be ready: a recovery after `kill -9` reads up to 1 GiB of log.
-const READY: Duration = Duration::from_secs(120);
+const READY: Duration = Duration::from_mins(2);
 /// A unix socket's path may have 107 bytes; this leaves room for its name.
 const LONGEST_SOCKET: usize = 80;
 
@@ -128,10 +128,13 @@ impl Cluster {
                 .await?;
         if !there {
             let create = AssertSqlSafe(format!("create database {database}"));
-            match sqlx::query(create).execute(&mut db).await {
+            let created = sqlx::query(create).execute(&mut db).await;
+            let code = |error: &sqlx::Error| Some(error.as_database_error()?.code()?.into_owned());
+            match created {
                 // Another process was faster.
-                Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P04") => {}
-                done => drop(done?),
+                Err(error) if code(&error).as_deref() == Some("42P04") => {}
+                Err(error) => return Err(error.into()),
+                Ok(_) => {}
             }
         }
         Ok(db.close().await?)

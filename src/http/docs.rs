@@ -1,4 +1,4 @@
-//! The OpenAPI document, and its page from inside the binary.
+//! The `OpenAPI` document, and its page from inside the binary.
 
 use axum::Router;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};

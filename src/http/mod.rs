@@ -29,7 +29,7 @@ use crate::app::App;
 /// Bodies are small: a text of 2,000 characters, at most 8,000 bytes, in JSON escapes.
 const BODY: usize = 64 * 1024;
 /// Longer than the slowest AI call we wait for.
-const TIMEOUT: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_mins(2);
 /// The request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

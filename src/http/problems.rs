@@ -40,19 +40,19 @@ pub(super) async fn answer(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         log(&problem, &id);
-        response = with_body(response, &problem, &id);
+        response = with_body(&response, &problem, &id);
     } else if response.status() == StatusCode::SERVICE_UNAVAILABLE {
         let problem = Problem::busy(
             "the request took too long; with the same Idempotency-Key it can be asked again",
         );
-        response = with_body(response, &problem, &id);
+        response = with_body(&response, &problem, &id);
     } else if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let problem = Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             "the body must not exceed 64 KiB",
         );
-        response = with_body(response, &problem, &id);
+        response = with_body(&response, &problem, &id);
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
@@ -82,7 +82,7 @@ fn log(problem: &Problem, request_id: &str) {
     }
 }
 
-fn with_body(response: Response, problem: &Problem, request_id: &str) -> Response {
+fn with_body(response: &Response, problem: &Problem, request_id: &str) -> Response {
     let allow = response.headers().get(ALLOW).cloned();
     let mut response = (problem.status(), axum::Json(Body { problem, request_id })).into_response();
     let headers = response.headers_mut();

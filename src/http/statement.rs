@@ -77,12 +77,11 @@ async fn statement(
     if let Format::Csv = format {
         return Ok(csv(&rows));
     }
-    let opening = match rows.first() {
-        Some(first) => first.available_after - first.amount,
-        None => {
-            let before = transactions::last_before(app.db(), caller.wallet(), from).await?;
-            before.map_or(0, |row| row.available_after)
-        }
+    let opening = if let Some(first) = rows.first() {
+        first.available_after - first.amount
+    } else {
+        let before = transactions::last_before(app.db(), caller.wallet(), from).await?;
+        before.map_or(0, |row| row.available_after)
     };
     let closing = rows.last().map_or(opening, |row| row.available_after);
     let items = rows.into_iter().map(Transaction::from).collect();

@@ -43,6 +43,14 @@ struct Waiting<A: Stored> {
     answer: oneshot::Sender<Answer<A>>,
 }
 
+/// The commands that waited, and the cached state.
+type Taken<A> = (Vec<Waiting<A>>, Option<Loaded<A>>);
+
+/// A command that nothing was appended for, and what was decided of it.
+type Unsettled<A> = (Waiting<A>, Decision<A>);
+
+type Decision<A> = Result<Vec<<A as cqrs_es::Aggregate>::Event>, <A as cqrs_es::Aggregate>::Error>;
+
 type Answer<A> = Result<Outcome<A>, ExecuteError<<A as cqrs_es::Aggregate>::Error>>;
 
 impl<A: Stored> Default for Lane<A> {
@@ -75,7 +83,7 @@ impl<A: Stored> Lane<A> {
     }
 
     /// The next commands and the cached state; nothing when all is done.
-    fn take(&self, id: Uuid) -> Option<(Vec<Waiting<A>>, Option<Loaded<A>>)> {
+    fn take(&self, id: Uuid) -> Option<Taken<A>> {
         let mut shard = self.shard(id);
         let slot = shard.get_mut(&id)?;
         if slot.waiting.is_empty() {
@@ -151,7 +159,7 @@ struct Turn<'a, A: Stored> {
 /// What was decided of a turn's commands, in their order.
 struct Decided<A: Stored> {
     loaded: Loaded<A>,
-    decisions: Vec<Result<Vec<A::Event>, A::Error>>,
+    decisions: Vec<Decision<A>>,
     unit: Unit,
 }
 
@@ -306,15 +314,11 @@ impl<A: Stored> Turn<'_, A> {
         if !unsettled.is_empty() {
             self.settle(unsettled, loaded.version).await;
         }
-        self.snapshot_when_due(loaded)
+        Some(self.snapshot_when_due(loaded))
     }
 
     /// Answers refusals and no-ops that stood beside appended commands.
-    async fn settle(
-        &mut self,
-        unsettled: Vec<(Waiting<A>, Result<Vec<A::Event>, A::Error>)>,
-        version: i64,
-    ) {
+    async fn settle(&mut self, unsettled: Vec<Unsettled<A>>, version: i64) {
         let (waiting, decisions): (Vec<_>, Vec<_>) = unsettled.into_iter().unzip();
         let ids: Vec<_> = waiting.iter().map(|w: &Waiting<A>| w.envelope.command_id.0).collect();
         match loading::known::<A>(self.store.pool(), self.store.codec(), self.id, &ids).await {
@@ -337,7 +341,7 @@ impl<A: Stored> Turn<'_, A> {
     }
 
     /// The answer to a command that wrote nothing.
-    fn nothing(&self, decision: Result<Vec<A::Event>, A::Error>, version: i64) -> Answer<A> {
+    fn nothing(&self, decision: Decision<A>, version: i64) -> Answer<A> {
         match decision {
             Ok(_) => Ok(Outcome {
                 events: vec![],
@@ -351,9 +355,9 @@ impl<A: Stored> Turn<'_, A> {
     }
 
     /// Writes a snapshot in the background when enough has happened since the last.
-    fn snapshot_when_due(&self, mut loaded: Loaded<A>) -> Option<Loaded<A>> {
+    fn snapshot_when_due(&self, mut loaded: Loaded<A>) -> Loaded<A> {
         if loaded.version - loaded.snapshot < A::SNAPSHOT_EVERY {
-            return Some(loaded);
+            return loaded;
         }
         loaded.snapshot = loaded.version;
         let (store, id, version) = (self.store.clone(), self.id, loaded.version);
@@ -375,7 +379,7 @@ impl<A: Stored> Turn<'_, A> {
             }
             Err(error) => warn!(error = %error, aggregate.id = %id, "a state is not serialisable"),
         }
-        Some(loaded)
+        loaded
     }
 
     /// Tells every caller that it failed. The state is dropped: it may hold what was not written.

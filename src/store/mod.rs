@@ -267,7 +267,6 @@ impl Store {
     }
 
     /// Several new aggregates in one unit.
-    #[must_use]
     pub fn create(&self, envelope: Envelope) -> Creation<'_> {
         Creation::new(self, envelope)
     }

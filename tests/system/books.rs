@@ -9,7 +9,7 @@ use crate::support::Database;
 #[tokio::test]
 async fn the_log_has_no_holes_and_its_chain_holds() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     let ada = server.register("ada@example.com").await;
     for _ in 0..20 {
         server.debit(&ada, 1, "").await;
@@ -32,7 +32,7 @@ async fn the_log_has_no_holes_and_its_chain_holds() {
 #[tokio::test]
 async fn the_log_refuses_to_be_changed() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     server.register("ada@example.com").await;
     let pool = database.pool().await;
     for statement in [
@@ -52,7 +52,7 @@ async fn the_log_refuses_to_be_changed() {
 #[tokio::test]
 async fn personal_data_stands_nowhere_in_the_log() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     server.register("ada.secret@example.com").await;
     let pool = database.pool().await;
     let clear: i64 = sqlx::query_scalar(
@@ -69,9 +69,10 @@ async fn personal_data_stands_nowhere_in_the_log() {
 #[tokio::test]
 async fn a_rebuilt_read_model_is_the_same_while_writes_go_on() {
     let database = Database::in_memory().await;
-    let server = std::sync::Arc::new(database.server().await);
+    let server = std::sync::Arc::new(database.server());
     let ada = server.register("ada@example.com").await;
-    let writer = tokio::spawn({
+    let mut writers = tokio::task::JoinSet::new();
+    writers.spawn({
         let (server, ada) = (std::sync::Arc::clone(&server), ada.clone());
         async move {
             for _ in 0..60 {
@@ -90,12 +91,15 @@ async fn a_rebuilt_read_model_is_the_same_while_writes_go_on() {
             .expect("the program runs");
         assert!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stderr));
     }
-    writer.await.expect("the writer ends");
+    writers.join_all().await;
     assert_eq!(server.available(&ada).await, 40);
     let history = server.get(&ada, "/wallet/transactions?limit=200").await;
     assert_eq!(history.body["items"].as_array().map(Vec::len), Some(61));
     database.remove().await;
 }
+
+/// First and last position, time, previous hash, hash.
+type Batch = (i64, i64, i64, Vec<u8>, Vec<u8>);
 
 /// What of the log is not as it was written.
 async fn broken(pool: &PgPool) -> Vec<String> {
@@ -131,7 +135,7 @@ async fn broken(pool: &PgPool) -> Vec<String> {
         }
         leaves.push(stored.try_into().expect("32 bytes"));
     }
-    let batches: Vec<(i64, i64, i64, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+    let batches: Vec<Batch> = sqlx::query_as(
         "select first_position, last_position, (extract(epoch from recorded_at) * 1000000)::bigint,
              previous_hash, hash
          from batches order by first_position",

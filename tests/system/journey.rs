@@ -10,7 +10,7 @@ const TEXT: &str = "Credits are granted to wallets. A wallet spends credits on c
 #[tokio::test]
 async fn a_person_registers_spends_and_reads_the_history() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     let ada = server.register("ada@example.com").await;
     assert_eq!(server.available(&ada).await, 100);
 
@@ -49,7 +49,7 @@ async fn a_person_registers_spends_and_reads_the_history() {
 #[tokio::test]
 async fn the_retry_of_the_debit_that_emptied_the_wallet_answers_as_the_first_did() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     let ada = server.register("ada@example.com").await;
     let first = server.debit(&ada, 100, "all").await;
     assert_eq!(first.status, StatusCode::CREATED, "{:?}", first.body);
@@ -70,7 +70,7 @@ async fn the_retry_of_the_debit_that_emptied_the_wallet_answers_as_the_first_did
 #[tokio::test]
 async fn the_same_ai_call_is_paid_once() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     let ada = server.register("ada@example.com").await;
     let body = json!({ "text": TEXT });
     let first = server.post(&ada, "/ai/summarize", "k", &body).await;
@@ -84,7 +84,7 @@ async fn the_same_ai_call_is_paid_once() {
 #[tokio::test]
 async fn a_hold_is_captured_in_part_and_the_rest_comes_back() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     let ada = server.register("ada@example.com").await;
     let hold = server.post(&ada, "/wallet/holds", "h", &json!({ "amount": 50 })).await;
     assert_eq!(hold.status, StatusCode::CREATED, "{:?}", hold.body);
@@ -108,7 +108,7 @@ async fn a_hold_is_captured_in_part_and_the_rest_comes_back() {
 #[tokio::test]
 async fn a_reversed_debit_comes_back_once_and_only_to_its_owner() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     let (ada, eve) =
         (server.register("ada@example.com").await, server.register("eve@example.com").await);
     let debit = server.debit(&ada, 40, "").await;
@@ -125,7 +125,7 @@ async fn a_reversed_debit_comes_back_once_and_only_to_its_owner() {
 #[tokio::test]
 async fn an_overdue_hold_expires_by_itself() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     let ada = server.register("ada@example.com").await;
     let body = json!({ "amount": 50, "expires_in_s": 1 });
     let hold = server.post(&ada, "/wallet/holds", "", &body).await;
@@ -141,7 +141,7 @@ async fn an_overdue_hold_expires_by_itself() {
 #[tokio::test]
 async fn a_wallet_can_be_read_as_of_a_time() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     let ada = server.register("ada@example.com").await;
     let before =
         server.get(&ada, "/wallet").await.body["as_of"].as_str().expect("a time").to_owned();
@@ -155,7 +155,7 @@ async fn a_wallet_can_be_read_as_of_a_time() {
 #[tokio::test]
 async fn what_is_wrong_is_named() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     let ada = server.register("ada@example.com").await;
     let cases = [
         ("/wallet/debits", json!({ "amount": -1, "reason": "x" }), "amount"),
@@ -189,7 +189,7 @@ async fn what_is_wrong_is_named() {
 #[tokio::test]
 async fn an_address_has_one_account_and_one_password() {
     let database = Database::in_memory().await;
-    let server = database.server().await;
+    let server = database.server();
     server.register("ada@example.com").await;
     let sign_up = json!({ "email": " ADA@example.com ", "password": "another password" });
     let taken = server.send(Method::POST, "/api/v1/auth/register", &[], Some(&sign_up)).await;

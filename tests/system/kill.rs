@@ -15,7 +15,7 @@ const CLIENTS: usize = 16;
 #[tokio::test]
 async fn every_acknowledged_command_survives_kill_9_and_none_counts_twice() {
     let database = Database::durable().await;
-    let mut server = database.server().await;
+    let mut server = database.server();
     let people =
         [server.register("ada@example.com").await, server.register("eve@example.com").await];
     let mut acknowledged: HashMap<String, String> = HashMap::new();
@@ -40,7 +40,7 @@ async fn every_acknowledged_command_survives_kill_9_and_none_counts_twice() {
         }
         assert!(unanswered.len() > before, "round {round} had no command in flight");
         drop(shared);
-        server = database.server().await;
+        server = database.server();
         // What had no answer is asked again: the same key has one outcome.
         for (person, key) in unanswered.iter().skip(before) {
             let answer = server.debit(person, 1, key).await;

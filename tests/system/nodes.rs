@@ -9,8 +9,7 @@ use crate::support::Database;
 #[tokio::test]
 async fn t1_a_thousand_spends_over_three_servers_take_exactly_what_is_there() {
     let database = Database::in_memory().await;
-    let servers =
-        Arc::new([database.server().await, database.server().await, database.server().await]);
+    let servers = Arc::new([database.server(), database.server(), database.server()]);
     let ada = servers[0].register("ada@example.com").await;
     let mut spends = tokio::task::JoinSet::new();
     for number in 0..1000 {
@@ -35,7 +34,7 @@ async fn t1_a_thousand_spends_over_three_servers_take_exactly_what_is_there() {
 #[tokio::test]
 async fn a_refusal_from_a_stale_cache_is_not_given() {
     let database = Database::in_memory().await;
-    let (a, b) = (database.server().await, database.server().await);
+    let (a, b) = (database.server(), database.server());
     let ada = a.register("ada@example.com").await;
     // B caches the wallet as empty.
     let emptied = b.debit(&ada, 100, "").await;
@@ -51,7 +50,7 @@ async fn a_refusal_from_a_stale_cache_is_not_given() {
 #[tokio::test]
 async fn one_key_used_at_once_on_two_servers_spends_once() {
     let database = Database::in_memory().await;
-    let servers = Arc::new([database.server().await, database.server().await]);
+    let servers = Arc::new([database.server(), database.server()]);
     let ada = servers[0].register("ada@example.com").await;
     let mut spends = tokio::task::JoinSet::new();
     for number in 0..40 {

@@ -48,7 +48,7 @@ impl Database {
     }
 
     /// A server on this database.
-    pub async fn server(&self) -> Server {
+    pub fn server(&self) -> Server {
         let mut process = Command::new(env!("CARGO_BIN_EXE_saldo"))
             .env("DATABASE_URL", self.url())
             .env("SALDO_DATA_DIR", &self.data)

@@ -253,29 +253,22 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn freeze(&mut self, reason: String) -> Result<(), WalletError> {
+    pub(super) fn freeze(&mut self, reason: String) {
         if self.wallet.frozen.is_none() {
             self.emit(WalletEvent::Frozen { reason, at: self.now });
         }
-        Ok(())
     }
 
-    pub(super) fn unfreeze(&mut self, reason: String) -> Result<(), WalletError> {
+    pub(super) fn unfreeze(&mut self, reason: String) {
         if self.wallet.frozen.is_some() {
             self.emit(WalletEvent::Unfrozen { reason, at: self.now });
         }
-        Ok(())
     }
 
-    pub(super) fn set_limit(
-        &mut self,
-        window: SpendWindow,
-        limit: Option<Credits>,
-    ) -> Result<(), WalletError> {
+    pub(super) fn set_limit(&mut self, window: SpendWindow, limit: Option<Credits>) {
         if self.wallet.limits.get(&window).copied() != limit {
             self.emit(WalletEvent::SpendLimitSet { window, limit, at: self.now });
         }
-        Ok(())
     }
 
     /// Remembers what of a payment is reversed, and follows it.

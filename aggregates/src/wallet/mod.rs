@@ -85,9 +85,9 @@ impl Wallet {
             }
             Ask::WriteOffDebt { amount, reason } => draft.write_off(amount, reason)?,
 
-            Ask::Freeze { reason } => draft.freeze(reason)?,
-            Ask::Unfreeze { reason } => draft.unfreeze(reason)?,
-            Ask::SetSpendLimit { window, limit } => draft.set_limit(window, limit)?,
+            Ask::Freeze { reason } => draft.freeze(reason),
+            Ask::Unfreeze { reason } => draft.unfreeze(reason),
+            Ask::SetSpendLimit { window, limit } => draft.set_limit(window, limit),
         }
         Ok(draft.decided())
     }

@@ -3,6 +3,8 @@
 //! Convergent: only the difference between the target and what was reversed so far is booked, so
 //! order and repetition of the causes do not matter.
 
+use std::cmp::Ordering;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::burn::{Into, burn_key, total};
@@ -51,14 +53,14 @@ impl Draft {
             held = held.checked_add(grant.held)?;
         }
         let net = group.net()?;
-        if target > net {
-            // What is held is looked at again when its hold ends.
-            let beyond_held = most.saturating_sub(held).saturating_sub(net);
-            self.claw_back(id, target.checked_sub(net)?, beyond_held)
-        } else if target < net {
-            self.reinstate(id, net.checked_sub(target)?)
-        } else {
-            Ok(())
+        match target.cmp(&net) {
+            Ordering::Greater => {
+                // What is held is looked at again when its hold ends.
+                let beyond_held = most.saturating_sub(held).saturating_sub(net);
+                self.claw_back(id, target.checked_sub(net)?, beyond_held)
+            }
+            Ordering::Less => self.reinstate(id, net.checked_sub(target)?),
+            Ordering::Equal => Ok(()),
         }
     }
 

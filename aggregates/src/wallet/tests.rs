@@ -347,14 +347,14 @@ impl Ledger {
             match event {
                 E::GrantVoided { .. } => {
                     (books.remaining, books.voided) =
-                        (books.remaining - amount, books.voided + amount)
+                        (books.remaining - amount, books.voided + amount);
                 }
                 E::GrantExpired { .. } => {
                     (books.remaining, books.expired) =
-                        (books.remaining - amount, books.expired + amount)
+                        (books.remaining - amount, books.expired + amount);
                 }
                 E::HoldAuthorized { .. } | E::HoldIncremented { .. } => {
-                    (books.remaining, books.held) = (books.remaining - amount, books.held + amount)
+                    (books.remaining, books.held) = (books.remaining - amount, books.held + amount);
                 }
                 E::HoldCaptured { .. } | E::HoldReleased { .. } | E::HoldExpired { .. } => {
                     books.held -= amount + released + expired;
@@ -364,7 +364,7 @@ impl Ledger {
                 }
                 E::Debited { .. } | E::HoldLateCaptured { .. } => {
                     (books.remaining, books.consumed) =
-                        (books.remaining - amount, books.consumed + amount)
+                        (books.remaining - amount, books.consumed + amount);
                 }
                 E::DebitReversed { .. } => {
                     books.consumed -= amount;
@@ -378,7 +378,7 @@ impl Ledger {
                 }
                 E::DebtRepaid { .. } => {
                     (books.remaining, books.repaid) =
-                        (books.remaining - amount, books.repaid + amount)
+                        (books.remaining - amount, books.repaid + amount);
                 }
                 _ => panic!("{event:?} moves no grant"),
             }
@@ -410,7 +410,7 @@ impl Ledger {
                 self.groups.entry(*group).or_default().0 = *reversed_minor;
             }
             E::DebtRepaid { amount, .. } | E::DebtWrittenOff { amount, .. } => {
-                self.debt -= amount.get()
+                self.debt -= amount.get();
             }
             _ => {}
         }
@@ -495,11 +495,10 @@ proptest! {
         let mut used = std::collections::BTreeSet::new();
         for (later, ask) in asks {
             now += later;
-            if let Ask::Authorize { hold, .. } = &ask {
-                if run.wallet.hold(*hold).is_none() && !used.insert(*hold) {
+            if let Ask::Authorize { hold, .. } = &ask
+                && run.wallet.hold(*hold).is_none() && !used.insert(*hold) {
                     continue;
                 }
-            }
             let snapshot = run.wallet.clone();
             let available = run.available(now);
             let Ok(events) = run.ask(now, ask.clone()) else {
@@ -521,11 +520,15 @@ proptest! {
             // I8: a snapshot, through its stored form, and the tail.
             let stored = serde_json::to_string(&snapshot).expect("a state can be written");
             let mut replayed: Wallet = serde_json::from_str(&stored).expect("and read");
-            events.into_iter().for_each(|event| replayed.apply(event));
+            for event in events {
+                replayed.apply(event);
+            }
             prop_assert_eq!(&replayed, &run.wallet, "I8");
         }
         let mut replayed = Wallet::default();
-        run.events.into_iter().for_each(|event| replayed.apply(event));
+        for event in run.events {
+                replayed.apply(event);
+            }
         prop_assert_eq!(replayed, run.wallet);
     }
 }

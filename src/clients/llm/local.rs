@@ -147,7 +147,7 @@ impl Language {
             Some(_) => (None, None),
         };
         let empty = empty.map(stop_words::get).unwrap_or_default();
-        let empty = empty.into_iter().map(|word| word.to_string()).collect();
+        let empty = empty.iter().map(std::string::ToString::to_string).collect();
         Self { lang, stemmer: stemmer.map(Stemmer::create), empty }
     }
 
@@ -156,7 +156,7 @@ impl Language {
     }
 
     fn name(&self) -> Option<&'static str> {
-        self.lang.map(|lang| lang.eng_name())
+        self.lang.map(whatlang::Lang::eng_name)
     }
 
     /// The words of a text that carry meaning, in lower case, with their stems.

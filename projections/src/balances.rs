@@ -214,7 +214,9 @@ impl Changes {
             "insert into holds (wallet_id, hold_id, origin, state, authorized, captured, released, expires_at, position)
              select wallet_id, hold_id, origin, 'authorized', 0, 0, 0, 'infinity', position
              from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[])
-                 as n (wallet_id, hold_id, origin, position)",
+                 as n (wallet_id, hold_id, origin, position)
+             on conflict (wallet_id, hold_id) do update
+             set origin = excluded.origin, position = excluded.position",
         )
         .bind(new.iter().map(|hold| hold.wallet).collect::<Vec<_>>())
         .bind(new.iter().map(|hold| hold.hold).collect::<Vec<_>>())

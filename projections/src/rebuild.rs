@@ -70,7 +70,30 @@ async fn fill_and_swap(
             break;
         }
     }
+    loop {
+        match cut_over(db, projection, unseal, position).await {
+            Err(RebuildError::Journal(JournalError::Database(error))) if is_in_use(&error) => {}
+            done => return done,
+        }
+    }
+}
+
+/// Whether the old tables could not be had within the lock's patience.
+fn is_in_use(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("55P03"))
+}
+
+/// Projects what is left and swaps the schemas. Gives way when readers hold the old tables, so
+/// that no reader waits behind it for long or ends in a deadlock.
+async fn cut_over(
+    db: &mut PgConnection,
+    projection: &dyn Projection,
+    unseal: &dyn Unseal,
+    mut position: i64,
+) -> Result<i64, RebuildError> {
+    let name = projection.name();
     let mut tx = db.begin().await?;
+    sqlx::query("set local lock_timeout = '200ms'").execute(&mut *tx).await?;
     // The lock stops whoever follows the log for the old tables.
     sqlx::query("select position from projections.checkpoints where name = $1 for update")
         .bind(name)

@@ -294,6 +294,19 @@ fn a_refund_that_arrives_before_its_grant_is_applied_when_it_comes() {
 }
 
 #[test]
+fn a_refund_leaves_held_credits_alone_until_their_hold_ends() {
+    let mut run = Run::opened();
+    run.ask(1, granting(1, 100, None, Some(9))).expect("grants");
+    run.ask(2, holding(1, 60, 500)).expect("holds");
+    run.ask(3, targeting(9, 100)).expect("reverses");
+    let balance = run.wallet.balance(at(3));
+    assert_eq!((balance.available.get(), balance.held.get(), balance.debt.get()), (0, 60, 0));
+    run.ask(4, capturing(1, 20, true)).expect("captures");
+    let balance = run.wallet.balance(at(4));
+    assert_eq!((balance.available.get(), balance.held.get(), balance.debt.get()), (0, 0, 20));
+}
+
+#[test]
 fn reversed_credits_return_to_the_grants_they_came_from_and_only_once() {
     let mut run = Run::with(100);
     let spent = vec![(GrantId::from(uuid::Uuid::from_u128(1)), credits(30))];

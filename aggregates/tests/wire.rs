@@ -1,0 +1,81 @@
+//! Every event form ever released, as it stands in the log. A line of `wire.jsonl` is never
+//! changed: the log is full of them. A new form is a new line.
+
+use aggregates::event::Event;
+use aggregates::user::UserEvent;
+use aggregates::wallet::WalletEvent;
+use serde_json::Value;
+
+const GOLDEN: &str = include_str!("wire.jsonl");
+
+/// Each released form: aggregate, type, version, payload.
+fn golden() -> impl Iterator<Item = (String, String, String, Value)> {
+    GOLDEN.lines().map(|line| serde_json::from_str(line).expect("a line of four"))
+}
+
+#[test]
+fn every_released_form_is_read_and_today_s_are_written_the_same() {
+    for (aggregate, kind, version, payload) in golden() {
+        let event = Event::decode(&aggregate, &kind, &version, payload.clone());
+        let event = event.unwrap_or_else(|error| panic!("{aggregate} {kind} {version}: {error}"));
+        let written = match &event {
+            Event::User(event) => serde_json::to_value(event),
+            Event::Wallet(event) => serde_json::to_value(event),
+        };
+        assert_eq!(written.expect("an event can be written"), payload, "{aggregate} {kind}");
+        let text = Event::decode_text(&aggregate, &kind, &version, &payload.to_string());
+        assert_eq!(text.expect("the same from text"), event);
+    }
+}
+
+#[test]
+fn every_event_has_a_released_form() {
+    let (mut users, mut wallets) = (vec![], vec![]);
+    for (aggregate, kind, version, payload) in golden() {
+        match Event::decode(&aggregate, &kind, &version, payload).expect("readable") {
+            Event::User(event) => users.push(place_of_user(&event)),
+            Event::Wallet(event) => wallets.push(place_of_wallet(&event)),
+        }
+    }
+    for found in [&mut users, &mut wallets] {
+        found.sort_unstable();
+        found.dedup();
+    }
+    assert_eq!(users, (0..=2).collect::<Vec<_>>());
+    assert_eq!(wallets, (0..=20).collect::<Vec<_>>());
+}
+
+/// A new event does not compile before it has a place here, and then a line is missing above.
+fn place_of_user(event: &UserEvent) -> usize {
+    match event {
+        UserEvent::Registered { .. } => 0,
+        UserEvent::ProfileChanged { .. } => 1,
+        UserEvent::SessionStarted { .. } => 2,
+    }
+}
+
+fn place_of_wallet(event: &WalletEvent) -> usize {
+    match event {
+        WalletEvent::Opened { .. } => 0,
+        WalletEvent::Granted { .. } => 1,
+        WalletEvent::GrantVoided { .. } => 2,
+        WalletEvent::GrantExpired { .. } => 3,
+        WalletEvent::HoldAuthorized { .. } => 4,
+        WalletEvent::HoldIncremented { .. } => 5,
+        WalletEvent::HoldExtended { .. } => 6,
+        WalletEvent::HoldCaptured { .. } => 7,
+        WalletEvent::HoldReleased { .. } => 8,
+        WalletEvent::HoldExpired { .. } => 9,
+        WalletEvent::HoldLateCaptured { .. } => 10,
+        WalletEvent::Debited { .. } => 11,
+        WalletEvent::DebitReversed { .. } => 12,
+        WalletEvent::ReversalTargetSet { .. } => 13,
+        WalletEvent::ClawedBack { .. } => 14,
+        WalletEvent::Reinstated { .. } => 15,
+        WalletEvent::DebtRepaid { .. } => 16,
+        WalletEvent::DebtWrittenOff { .. } => 17,
+        WalletEvent::Frozen { .. } => 18,
+        WalletEvent::Unfrozen { .. } => 19,
+        WalletEvent::SpendLimitSet { .. } => 20,
+    }
+}

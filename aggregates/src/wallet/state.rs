@@ -127,7 +127,8 @@ impl Wallet {
     /// What was spent or held in the window that `now` is in.
     pub(super) fn spent_in(&self, window: SpendWindow, now: DateTime<Utc>) -> Credits {
         match self.spent.get(&window) {
-            Some((first, spent)) if *first == first_day(window, now) => *spent,
+            // A node whose clock is behind is still in the window that others have opened.
+            Some((first, spent)) if *first >= first_day(window, now) => *spent,
             _ => Credits::ZERO,
         }
     }
@@ -182,11 +183,11 @@ impl Wallet {
                     }
                 }
             }
-            WalletEvent::HoldCaptured { hold, last: true, released, at, .. } => {
-                self.close(*hold, *released, *at);
+            WalletEvent::HoldCaptured { hold, last: true, released, .. } => {
+                self.close(*hold, *released);
             }
-            WalletEvent::HoldReleased { hold, amount, at, .. }
-            | WalletEvent::HoldExpired { hold, amount, at, .. } => self.close(*hold, *amount, *at),
+            WalletEvent::HoldReleased { hold, amount, .. }
+            | WalletEvent::HoldExpired { hold, amount, .. } => self.close(*hold, *amount),
             WalletEvent::HoldLateCaptured { hold, amount, at, .. } => {
                 self.late.insert(*hold);
                 self.spend(*amount, *at);
@@ -264,10 +265,10 @@ impl Wallet {
 
     /// A hold leaves; what it gives back counts as not spent, where it was set aside in the
     /// window that runs.
-    fn close(&mut self, hold: HoldId, released: Credits, at: DateTime<Utc>) {
+    fn close(&mut self, hold: HoldId, released: Credits) {
         let Some(hold) = self.holds.remove(&hold) else { return };
         for (window, (first, spent)) in &mut self.spent {
-            if *first == first_day(*window, hold.opened_at) && *first == first_day(*window, at) {
+            if *first == first_day(*window, hold.opened_at) {
                 *spent = spent.saturating_sub(released);
             }
         }
@@ -277,7 +278,7 @@ impl Wallet {
         for window in [SpendWindow::Day, SpendWindow::Month] {
             let first = first_day(window, at);
             let entry = self.spent.entry(window).or_insert((first, Credits::ZERO));
-            if entry.0 != first {
+            if entry.0 < first {
                 *entry = (first, Credits::ZERO);
             }
             add(&mut entry.1, amount);

@@ -258,6 +258,18 @@ fn a_spend_limit_counts_holds_and_forgets_what_they_give_back() {
     assert!(run.debit(86_400, 1).is_ok());
 }
 
+/// Nodes' clocks differ: around midnight the day that has begun must not be forgotten again.
+#[test]
+fn a_clock_that_is_behind_does_not_open_a_past_window_again() {
+    let mut run = Run::with(100);
+    run.ask(2, Ask::SetSpendLimit { window: SpendWindow::Day, limit: Some(credits(50)) })
+        .expect("limits");
+    run.debit(86_400, 40).expect("spends");
+    assert!(matches!(run.debit(86_399, 11), Err(WalletError::OverSpendLimit { .. })));
+    run.debit(86_399, 5).expect("spends");
+    assert!(matches!(run.debit(86_401, 6), Err(WalletError::OverSpendLimit { .. })));
+}
+
 #[test]
 fn a_refund_of_spent_credits_is_debt_that_the_next_grant_repays() {
     let mut run = Run::opened();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use projections::journal::Unseal;
 use projections::runner::Runner;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Row};
@@ -17,7 +17,8 @@ use crate::config::Config;
 use crate::embedded::{Cluster, EmbeddedError, Mode};
 use crate::keys::{Keys, KeysError};
 use crate::passwords::{PasswordError, Passwords};
-use crate::store::Store;
+use crate::processes::Signer;
+use crate::store::{Store, heads};
 use crate::tokens::Tokens;
 use crate::{http, processes};
 
@@ -64,19 +65,22 @@ pub struct Database {
     pub pool: PgPool,
     /// How to make another.
     pub options: PgConnectOptions,
+    /// The same as an address, for clients that are not ours.
+    pub url: SecretString,
     /// Keeps the private Postgres running, where it is ours.
     _cluster: Option<Cluster>,
 }
 
 /// The configured database, or the private one under the data folder.
 pub async fn database(config: &Config) -> Result<Database, StartError> {
-    let (options, cluster) = if let Some(url) = &config.database_url {
-        (url.expose_secret().parse().map_err(StartError::DatabaseUrl)?, None)
+    let (options, url, cluster) = if let Some(url) = &config.database_url {
+        let options = url.expose_secret().parse().map_err(StartError::DatabaseUrl)?;
+        (options, url.clone(), None)
     } else {
         let folder = config.data_dir.join("postgres");
         let cluster = Cluster::start(Mode::Durable, &folder).await?;
         cluster.ensure("saldo").await?;
-        (cluster.options("saldo"), Some(cluster))
+        (cluster.options("saldo"), cluster.url("saldo").into(), Some(cluster))
     };
     let options: PgConnectOptions =
         options.application_name("saldo").options([("search_path", projections::SEARCH_PATH)]);
@@ -93,13 +97,14 @@ pub async fn database(config: &Config) -> Result<Database, StartError> {
         return Err(StartError::TooOld(major));
     }
     sqlx::migrate!("./migrations").run(&pool).await?;
-    Ok(Database { pool, options, _cluster: cluster })
+    Ok(Database { pool, options, url, _cluster: cluster })
 }
 
 /// A node that runs: handlers' state, projections and process managers.
 pub struct Node {
     /// What handlers share.
     pub app: App,
+    signer: Signer,
     stop: watch::Sender<bool>,
     _database: Database,
 }
@@ -123,13 +128,15 @@ impl Node {
             store,
             keys,
         });
-        processes::start(&app, &stopped);
-        Ok(Self { app, stop, _database: database })
+        let signer = Signer::new(&app, config.data_dir.join(heads::FILE));
+        processes::start(&app, &signer, &stopped);
+        Ok(Self { app, signer, stop, _database: database })
     }
 
-    /// Ends the background work.
-    pub fn stop(self) {
+    /// Ends the background work, and signs the log's end.
+    pub async fn stop(self) {
         self.stop.send_replace(true);
+        self.signer.sign().await;
     }
 }
 
@@ -154,7 +161,7 @@ pub async fn serve(
         .with_graceful_shutdown(told_to_stop())
         .await
         .map_err(StartError::Served)?;
-    node.stop();
+    node.stop().await;
     Ok(())
 }
 

@@ -70,7 +70,9 @@ pub struct Codec {
 }
 
 impl Codec {
-    pub(super) fn new(pool: PgPool, wrapping: KeyEncryptionKey) -> Self {
+    /// A codec that finds the keys of persons through this pool.
+    #[must_use]
+    pub fn new(pool: PgPool, wrapping: KeyEncryptionKey) -> Self {
         Self { pool, wrapping, cache: Arc::default() }
     }
 

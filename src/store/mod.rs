@@ -8,8 +8,10 @@ mod codec;
 mod creation;
 mod executor;
 pub mod hash;
+pub mod heads;
 mod loading;
 mod metrics;
+pub mod replay;
 mod unit;
 
 use std::sync::Arc;

@@ -1,0 +1,52 @@
+//! Whenever the log has grown, its head is signed and kept outside the database.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{error, warn};
+
+use crate::app::App;
+use crate::store::heads::{HeadError, HeadKey, sign_when_moved};
+
+/// How often: how much of the log's end nobody vouches for yet.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Signs heads of the log into a file; cheap to clone.
+#[derive(Clone)]
+pub struct Signer(Arc<Parts>);
+
+struct Parts {
+    app: App,
+    key: HeadKey,
+    file: PathBuf,
+}
+
+impl Signer {
+    /// A signer with the key of the house.
+    #[must_use]
+    pub fn new(app: &App, file: PathBuf) -> Self {
+        let key = HeadKey::new(app.keys.heads.id.clone(), app.keys.heads.expose());
+        Self(Arc::new(Parts { app: app.clone(), key, file }))
+    }
+
+    /// Signs the head, if it has moved. A failure is logged: the next turn tries again.
+    pub async fn sign(&self) {
+        let Parts { app, key, file } = &*self.0;
+        match sign_when_moved(app.db(), key, file).await {
+            Ok(_) => {}
+            Err(lost @ HeadError::Behind { .. }) => {
+                error!(error = %lost, "the log is not what was signed: run saldo verify");
+            }
+            Err(error) => warn!(error = %error, "the head of the log could not be signed"),
+        }
+    }
+
+    /// Signs what is new, for ever.
+    pub(super) async fn run(&self) {
+        loop {
+            self.sign().await;
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+}

@@ -17,3 +17,4 @@ pub mod serve;
 pub mod store;
 pub mod tokens;
 mod unseal;
+pub mod verify;

@@ -14,7 +14,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("processes", &["app", "store"]),
     ("http", &["app", "clients", "explain", "metering", "store"]),
     ("serve", &["app", "clients", "http", "processes", "store"]),
-    ("cli", &["serve", "store"]),
+    ("verify", &["store"]),
+    ("cli", &["serve", "store", "verify"]),
 ];
 
 /// What lies on the ground: it uses nothing of the crate but the ground and the store's words.

@@ -1,5 +1,8 @@
 //! The command line.
 
+mod audit;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +32,18 @@ enum Command {
     Serve,
     /// Bring the database up to date, and end.
     Migrate,
+    /// Prove the log, and all that follows from it; ends with 1 when something is wrong.
+    Verify {
+        /// Say it as one JSON object.
+        #[arg(long)]
+        json: bool,
+        /// The signed heads; by default those in the data folder.
+        #[arg(long)]
+        heads: Option<PathBuf>,
+    },
+    /// Replay a stream through a reader that is not ours.
+    #[command(subcommand)]
+    Replay(audit::Replay),
     /// Look after the read models.
     #[command(subcommand)]
     Projections(Projections),
@@ -58,7 +73,7 @@ pub fn run() -> ExitCode {
         Err(error) => return fail(&error),
     };
     match runtime.block_on(execute(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => fail(&*error),
     }
 }
@@ -70,7 +85,7 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-async fn execute(cli: Cli) -> Result<(), Failure> {
+async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let config = &cli.config;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
@@ -83,10 +98,12 @@ async fn execute(cli: Cli) -> Result<(), Failure> {
             serve::database(config).await?;
             println!("the database is up to date");
         }
+        Command::Verify { json, heads } => return audit::verify(config, json, heads).await,
+        Command::Replay(replay) => audit::replay(config, replay).await?,
         Command::Projections(Projections::List) => list(config).await?,
         Command::Projections(Projections::Rebuild { name }) => rebuild(config, &name).await?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn list(config: &Config) -> Result<(), StartError> {

@@ -67,7 +67,7 @@ pub enum EmbeddedError {
 pub struct Cluster {
     socket: PathBuf,
     data: PathBuf,
-    _user: File,
+    user: File,
 }
 
 impl Cluster {
@@ -81,7 +81,7 @@ impl Cluster {
         let socket = home.socket()?;
         if let Some(major) = existing {
             let data = home.data(major);
-            let cluster = Self { socket: socket.clone(), data, _user: home.reopen(&user)? };
+            let cluster = Self { socket: socket.clone(), data, user: home.reopen(&user)? };
             if cluster.is_running().await {
                 return Ok(cluster);
             }
@@ -92,13 +92,19 @@ impl Cluster {
             home.initialise(&binaries, mode, &data)?;
         }
         let mut server = home.spawn(&binaries, mode, &data, &socket)?;
-        let cluster = Self { socket, data, _user: user };
+        let cluster = Self { socket, data, user };
         cluster.wait_until_ready(&home, &mut server).await?;
         home.watch(server.id())?;
         // Whoever started the server reaps it.
         std::thread::spawn(move || server.wait());
         drop(starting);
         Ok(cluster)
+    }
+
+    /// The same cluster once more: it runs until both are dropped.
+    pub fn join(&self) -> io::Result<Self> {
+        let (socket, data) = (self.socket.clone(), self.data.clone());
+        Ok(Self { socket, data, user: self.user.try_clone()? })
     }
 
     /// How to connect to one of its databases. Nothing of the environment or of `.pgpass` counts.

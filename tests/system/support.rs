@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use reqwest::{Method, StatusCode};
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
+use uuid::Uuid;
 
 /// A database of its own, on a cluster in memory that all tests share, or on a durable one.
 pub struct Database {
@@ -65,16 +66,59 @@ impl Database {
         Server { url, process, http: reqwest::Client::new() }
     }
 
+    /// Runs the program on this database; whether it ended well, and what it said, or why it said
+    /// nothing.
+    pub fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let ended = Command::new(env!("CARGO_BIN_EXE_saldo"))
+            .args(arguments)
+            .env("DATABASE_URL", self.url())
+            .env("SALDO_DATA_DIR", &self.data)
+            .output()
+            .expect("the program runs");
+        let said = if ended.stdout.is_empty() { ended.stderr } else { ended.stdout };
+        (ended.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
     pub fn url(&self) -> String {
         self.cluster.url(&self.name)
     }
 
+    pub fn options(&self) -> PgConnectOptions {
+        self.cluster.options(&self.name).options([("search_path", projections::SEARCH_PATH)])
+    }
+
+    /// A copy of this database as it is now; nobody may be connected to it.
+    pub async fn copy(&self) -> Self {
+        let name = format!("{}_copy_{}", self.name, NEXT.fetch_add(1, Ordering::Relaxed));
+        self.execute(&format!("create database {name} template {}", self.name)).await;
+        let cluster = self.cluster.join().expect("the cluster is ours");
+        Self { cluster, name, data: self.data.clone() }
+    }
+
+    /// Removes a copy.
+    pub async fn discard(self) {
+        self.execute(&format!("drop database {} with (force)", self.name)).await;
+    }
+
+    /// Waits until nobody is connected any more.
+    pub async fn disconnect(&self) {
+        let others = format!(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = '{}'",
+            self.name
+        );
+        self.execute(&others).await;
+    }
+
+    /// Executes statements as the database's owner, outside of it.
+    async fn execute(&self, sql: &str) {
+        let mut db = self.cluster.options("postgres").connect().await.expect("the cluster answers");
+        sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut db).await.expect(sql);
+    }
+
     pub async fn pool(&self) -> PgPool {
-        let options =
-            self.cluster.options(&self.name).options([("search_path", projections::SEARCH_PATH)]);
         PgPoolOptions::new()
             .max_connections(4)
-            .connect_with(options)
+            .connect_with(self.options())
             .await
             .expect("the database answers")
     }
@@ -118,6 +162,22 @@ impl Server {
         assert!(killed.expect("kill runs").success());
     }
 
+    /// Ends the server as an operator does, and waits for it.
+    pub fn stop(&mut self) {
+        let told = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        assert!(told.expect("kill runs").success());
+        let ended = self.process.wait().expect("the server ends");
+        assert!(ended.success(), "the server ended with {ended}");
+    }
+
+    /// A query that waits for a position of the log.
+    pub async fn get_at(&self, person: &Person, path: &str, position: &str) -> Answer {
+        let bearer = format!("Bearer {}", person.token);
+        let headers = [("authorization", bearer.as_str()), ("x-min-position", position)];
+        let answer = self.send(Method::GET, &format!("/api/v1{path}"), &headers, None).await;
+        answer.expect("the server answers")
+    }
+
     pub async fn send(
         &self,
         method: Method,
@@ -145,7 +205,8 @@ impl Server {
         let answer = self.send(Method::POST, "/api/v1/auth/register", &[], Some(&body)).await;
         let answer = answer.expect("the server answers");
         assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
-        Person { token: text(&answer.body["access_token"]) }
+        let id = text(&answer.body["user"]["id"]).parse().expect("an id");
+        Person { id, token: text(&answer.body["access_token"]) }
     }
 
     pub async fn post(&self, person: &Person, path: &str, key: &str, body: &Value) -> Answer {
@@ -197,6 +258,7 @@ impl Drop for Server {
 /// Somebody who has signed up.
 #[derive(Clone)]
 pub struct Person {
+    pub id: Uuid,
     pub token: String,
 }
 

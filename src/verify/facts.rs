@@ -1,0 +1,271 @@
+//! What the oracle understands of an event: structs of its own, read from the stored JSON. Nothing
+//! here is shared with the aggregates, so that an error in their types cannot hide itself.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use uuid::Uuid;
+
+/// A wallet after an event, as the event claims.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Claim {
+    pub(super) available: i64,
+    pub(super) held: i64,
+    pub(super) debt: i64,
+}
+
+/// What an event moved in a grant, and the grant afterwards, as the event claims.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Movement {
+    pub(super) grant: Uuid,
+    pub(super) amount: i64,
+    pub(super) released: i64,
+    pub(super) expired: i64,
+    pub(super) from_expired: i64,
+    pub(super) remaining: i64,
+    pub(super) held: i64,
+}
+
+/// A hold after an event, as the event claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Figures {
+    pub(super) authorized: i64,
+    pub(super) captured: i64,
+    pub(super) released: i64,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
+/// A grant as it arrives.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Terms {
+    pub(super) id: Uuid,
+    pub(super) kind: String,
+    pub(super) amount: i64,
+    pub(super) priority: i16,
+    pub(super) expires_at: Option<DateTime<Utc>>,
+    pub(super) funding: serde_json::Value,
+    pub(super) reversal_group: Option<Uuid>,
+}
+
+type At = DateTime<Utc>;
+
+/// What happened in a wallet.
+#[derive(Debug, Deserialize)]
+pub(super) enum WalletFact {
+    Opened {
+        owner: Uuid,
+    },
+    Granted {
+        grant: Terms,
+        reason: String,
+        balance: Claim,
+        at: At,
+    },
+    GrantVoided {
+        movement: Movement,
+        reason: String,
+        balance: Claim,
+        at: At,
+    },
+    GrantExpired {
+        movement: Movement,
+        balance: Claim,
+        at: At,
+    },
+    HoldAuthorized {
+        hold: Uuid,
+        origin: String,
+        amount: i64,
+        figures: Figures,
+        movements: Vec<Movement>,
+        reason: String,
+        balance: Claim,
+        at: At,
+    },
+    HoldIncremented {
+        hold: Uuid,
+        amount: i64,
+        figures: Figures,
+        movements: Vec<Movement>,
+        balance: Claim,
+        at: At,
+    },
+    HoldExtended {
+        hold: Uuid,
+        figures: Figures,
+        at: At,
+    },
+    HoldCaptured {
+        hold: Uuid,
+        amount: i64,
+        released: i64,
+        last: bool,
+        figures: Figures,
+        movements: Vec<Movement>,
+        balance: Claim,
+        at: At,
+    },
+    HoldReleased {
+        hold: Uuid,
+        amount: i64,
+        figures: Figures,
+        reason: String,
+        movements: Vec<Movement>,
+        balance: Claim,
+        at: At,
+    },
+    HoldExpired {
+        hold: Uuid,
+        amount: i64,
+        figures: Figures,
+        movements: Vec<Movement>,
+        balance: Claim,
+        at: At,
+    },
+    HoldLateCaptured {
+        hold: Uuid,
+        amount: i64,
+        uncovered: i64,
+        movements: Vec<Movement>,
+        balance: Claim,
+        at: At,
+    },
+    Debited {
+        debit: Uuid,
+        amount: i64,
+        movements: Vec<Movement>,
+        reason: String,
+        balance: Claim,
+        at: At,
+    },
+    DebitReversed {
+        debit: Uuid,
+        amount: i64,
+        reversed: i64,
+        movements: Vec<Movement>,
+        reason: String,
+        balance: Claim,
+        at: At,
+    },
+    ReversalTargetSet {
+        group: Uuid,
+        reversed_minor: i64,
+        paid_minor: i64,
+    },
+    ClawedBack {
+        group: Uuid,
+        recovered: i64,
+        indebted: i64,
+        movements: Vec<Movement>,
+        balance: Claim,
+        at: At,
+    },
+    Reinstated {
+        group: Uuid,
+        debt_forgiven: i64,
+        restored: Option<Terms>,
+        balance: Claim,
+        at: At,
+    },
+    DebtRepaid {
+        amount: i64,
+        movements: Vec<Movement>,
+        balance: Claim,
+        at: At,
+    },
+    DebtWrittenOff {
+        amount: i64,
+        reason: String,
+        balance: Claim,
+    },
+    Frozen {
+        reason: String,
+    },
+    Unfrozen {},
+    SpendLimitSet {
+        window: Window,
+        limit: Option<i64>,
+    },
+}
+
+/// A window of a spend limit, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Window {
+    Day,
+    Month,
+}
+
+impl WalletFact {
+    /// The hold that it is about.
+    pub(super) fn hold(&self) -> Option<Uuid> {
+        match self {
+            Self::HoldAuthorized { hold, .. }
+            | Self::HoldIncremented { hold, .. }
+            | Self::HoldExtended { hold, .. }
+            | Self::HoldCaptured { hold, .. }
+            | Self::HoldReleased { hold, .. }
+            | Self::HoldExpired { hold, .. }
+            | Self::HoldLateCaptured { hold, .. } => Some(*hold),
+            _ => None,
+        }
+    }
+
+    /// The name that the log's `event_type` must have.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "Opened",
+            Self::Granted { .. } => "Granted",
+            Self::GrantVoided { .. } => "GrantVoided",
+            Self::GrantExpired { .. } => "GrantExpired",
+            Self::HoldAuthorized { .. } => "HoldAuthorized",
+            Self::HoldIncremented { .. } => "HoldIncremented",
+            Self::HoldExtended { .. } => "HoldExtended",
+            Self::HoldCaptured { .. } => "HoldCaptured",
+            Self::HoldReleased { .. } => "HoldReleased",
+            Self::HoldExpired { .. } => "HoldExpired",
+            Self::HoldLateCaptured { .. } => "HoldLateCaptured",
+            Self::Debited { .. } => "Debited",
+            Self::DebitReversed { .. } => "DebitReversed",
+            Self::ReversalTargetSet { .. } => "ReversalTargetSet",
+            Self::ClawedBack { .. } => "ClawedBack",
+            Self::Reinstated { .. } => "Reinstated",
+            Self::DebtRepaid { .. } => "DebtRepaid",
+            Self::DebtWrittenOff { .. } => "DebtWrittenOff",
+            Self::Frozen { .. } => "Frozen",
+            Self::Unfrozen {} => "Unfrozen",
+            Self::SpendLimitSet { .. } => "SpendLimitSet",
+        }
+    }
+}
+
+/// What happened to a person's account. Personal data is sealed here, and stays so.
+#[derive(Debug, Deserialize)]
+#[expect(dead_code, reason = "that personal data is sealed is checked by reading it")]
+pub(super) enum UserFact {
+    Registered { email: Sealed, name: Sealed, at: At },
+    ProfileChanged { name: Sealed },
+    SessionStarted { at: At },
+}
+
+/// Personal data as the log keeps it. What is not sealed is not readable as this.
+#[derive(Debug, Deserialize)]
+pub(super) enum Sealed {
+    #[serde(rename = "$sealed")]
+    Sealed(IgnoredAny),
+    /// Nothing to hide.
+    #[serde(rename = "$pii")]
+    Nothing(()),
+}
+
+impl UserFact {
+    /// The name that the log's `event_type` must have.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Registered { .. } => "Registered",
+            Self::ProfileChanged { .. } => "ProfileChanged",
+            Self::SessionStarted { .. } => "SessionStarted",
+        }
+    }
+}

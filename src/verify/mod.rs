@@ -1,0 +1,223 @@
+//! Proving the log: positions, streams, commands, hashes, signed heads, every rule of the domain,
+//! replay, snapshots and read models, in one pass over one snapshot of the database.
+//!
+//! Writes may go on meanwhile. Memory grows by about a quarter of a kilobyte for each event, since
+//! no command, debit or hold may come twice.
+
+mod book;
+mod chain;
+mod events;
+mod facts;
+mod fold;
+mod models;
+mod report;
+mod rows;
+mod snapshots;
+
+use std::time::Instant;
+
+use aggregates::user::{User, UserEvent};
+use aggregates::wallet::{Wallet, WalletEvent};
+use cqrs_es::Aggregate;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::store::Codec;
+use crate::store::heads::{Head, Ring, SignedHead};
+use chain::{Batch, Chain};
+use events::Record;
+use fold::Fold;
+use models::{Event, History};
+use rows::Rows;
+use snapshots::Snapshots;
+
+pub use report::{Credits, Finding, Kind, Report};
+
+/// Findings that are told one by one; what follows is counted.
+const TOLD: usize = 100;
+/// Pages that may be read ahead.
+const AHEAD: usize = 4;
+
+/// Why a verification could not be carried out. What is wrong with the log is no error but a finding.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The database failed.
+    #[error("the database could not be read")]
+    Database(#[from] sqlx::Error),
+    /// Postgres sent what nobody asked for.
+    #[error("the database sent rows of another shape: is its schema that of this version?")]
+    Protocol,
+    /// The verification itself broke.
+    #[error("the verification broke")]
+    Broken(#[from] tokio::task::JoinError),
+}
+
+/// How events change aggregates: what is on trial. Tests put in a wrong one.
+#[derive(Clone, Copy)]
+pub struct Subject {
+    /// A wallet's `apply`.
+    pub wallet: fn(&mut Wallet, WalletEvent),
+    /// A person's `apply`.
+    pub user: fn(&mut User, UserEvent),
+}
+
+impl Default for Subject {
+    fn default() -> Self {
+        Self { wallet: Wallet::apply, user: User::apply }
+    }
+}
+
+/// What the log is held against, besides itself.
+pub struct Evidence {
+    /// Heads that were signed, kept outside the database.
+    pub heads: Vec<SignedHead>,
+    /// The keys that may have signed them.
+    pub ring: Ring,
+    /// Decrypts personal data.
+    pub codec: Codec,
+    /// How events change aggregates.
+    pub subject: Subject,
+}
+
+/// How far each projection has come.
+#[derive(Clone, Copy, Debug, Default)]
+struct Checkpoints {
+    balances: i64,
+    transactions: i64,
+    users: i64,
+}
+
+/// Verifies the log and all that follows from it.
+pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Report, VerifyError> {
+    let started = Instant::now();
+    let mut report = Report::keeping(TOLD);
+    let Evidence { heads, ring, codec, subject } = evidence;
+    let mut db = options.connect().await?;
+    let snapshot = share_snapshot(&mut db).await?;
+    let head = Head::read(&mut db).await?;
+    let checkpoints = checkpoints(&mut db).await?;
+    let snapshots = Snapshots::read(&mut db).await?;
+    let mut chain = Chain::new(head, &heads, &ring, &mut report);
+    let mut fold = Fold::new(subject, codec, checkpoints, snapshots);
+
+    let (batches, waiting_batches) = mpsc::channel(AHEAD);
+    let (events, waiting_events) = mpsc::channel(AHEAD);
+    let (history, waiting_history) = mpsc::channel(AHEAD);
+    let mut readers = [
+        join_snapshot(options, &snapshot).await?,
+        join_snapshot(options, &snapshot).await?,
+        join_snapshot(options, &snapshot).await?,
+    ];
+    let [of_batches, of_events, of_history] = &mut readers;
+    tokio::try_join!(
+        read(of_batches, chain::COLUMNS, batches),
+        read_events(of_events, events),
+        read(of_history, models::HISTORY, history),
+        async {
+            let history = History::new(waiting_history, checkpoints.transactions).await?;
+            let log = Log { batches: waiting_batches, events: waiting_events, history };
+            follow(log, &mut chain, &mut fold, &mut report).await
+        },
+    )?;
+    chain.end(&mut report);
+    fold.close(&mut report);
+    report.check_credits();
+    models::compare(&mut db, &fold, &mut report).await?;
+    report.elapsed = started.elapsed();
+    Ok(report)
+}
+
+/// The log, as it comes in.
+struct Log {
+    batches: mpsc::Receiver<Rows>,
+    events: mpsc::Receiver<Decoding>,
+    history: History,
+}
+
+/// A page of events in the hands of another thread.
+type Decoding = JoinHandle<Result<Vec<Record>, VerifyError>>;
+
+async fn follow(
+    mut log: Log,
+    chain: &mut Chain,
+    fold: &mut Fold,
+    report: &mut Report,
+) -> Result<(), VerifyError> {
+    while let Some(page) = log.events.recv().await {
+        for mut record in page.await?? {
+            while chain.wants_batch(record.position) {
+                let Some(rows) = log.batches.recv().await else { break };
+                for batch in rows.read(Batch::read)? {
+                    chain.batch(batch, report);
+                }
+            }
+            chain.event(&record, report);
+            let event = Event::of(&mut record);
+            let expected = fold.follow(record, report).await;
+            log.history.compare(&event, expected, report).await?;
+        }
+    }
+    while let Some(rows) = log.batches.recv().await {
+        for batch in rows.read(Batch::read)? {
+            chain.batch(batch, report);
+        }
+    }
+    log.history.end(report).await
+}
+
+/// Sends what a query selects; a receiver that has gone has failed, and says why itself.
+async fn read(
+    db: &mut PgConnection,
+    query: &str,
+    to: mpsc::Sender<Rows>,
+) -> Result<(), VerifyError> {
+    rows::copy(db, query, async |rows| {
+        let _ = to.send(rows).await;
+        Ok(())
+    })
+    .await
+}
+
+/// The same for events, which other threads decode and hash.
+async fn read_events(db: &mut PgConnection, to: mpsc::Sender<Decoding>) -> Result<(), VerifyError> {
+    let query = format!("select {} from public.events order by position", events::COLUMNS);
+    rows::copy(db, &query, async |rows| {
+        let decoding = tokio::task::spawn_blocking(move || events::decode(&rows));
+        let _ = to.send(decoding).await;
+        Ok(())
+    })
+    .await
+}
+
+/// Begins to read the database as it is now; others may join under the name.
+async fn share_snapshot(db: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::raw_sql("begin isolation level repeatable read read only").execute(&mut *db).await?;
+    sqlx::query_scalar("select pg_export_snapshot()").fetch_one(db).await
+}
+
+async fn join_snapshot(options: &PgConnectOptions, name: &str) -> sqlx::Result<PgConnection> {
+    let mut db = options.connect().await?;
+    // The name is what Postgres itself has just told.
+    let join = format!(
+        "begin isolation level repeatable read read only; set transaction snapshot '{name}'"
+    );
+    sqlx::raw_sql(AssertSqlSafe(join)).execute(&mut db).await?;
+    Ok(db)
+}
+
+async fn checkpoints(db: &mut PgConnection) -> sqlx::Result<Checkpoints> {
+    let mut checkpoints = Checkpoints::default();
+    let rows = sqlx::query("select name, position from projections.checkpoints");
+    for row in rows.fetch_all(db).await? {
+        let position = row.try_get("position")?;
+        match row.try_get("name")? {
+            "balances" => checkpoints.balances = position,
+            "transactions" => checkpoints.transactions = position,
+            "users" => checkpoints.users = position,
+            _ => {}
+        }
+    }
+    Ok(checkpoints)
+}

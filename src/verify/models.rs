@@ -1,0 +1,360 @@
+//! The read models must say what the log says at the position that they have reached (I7).
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
+
+use serde_json::Value;
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::VerifyError;
+use super::book::{HoldState, Line};
+use super::events::Record;
+use super::facts::Claim;
+use super::fold::{Expected, Fold, Person, WalletTrail};
+use super::report::{Kind, Report};
+use super::rows::{self, Fields, Rows};
+
+const RULE: &str = "I7: a read model is a fold of the log";
+
+/// A row of the credit history, as its table has it.
+pub(super) struct HistoryRow {
+    position: i64,
+    wallet: Uuid,
+    line: (String, i64, i64, Claim, String, Uuid),
+    request_id: Option<String>,
+    recorded_at: i64,
+}
+
+/// The columns of the credit history, in the order in which they are read.
+pub(super) const HISTORY: &str = "select position, wallet_id, kind, amount, consumed, available_after, \
+     held_after, debt_after, reason, reference, request_id, recorded_at \
+     from transactions.transactions order by position";
+
+impl HistoryRow {
+    fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let (position, wallet) = (fields.i64()?, fields.uuid()?);
+        let (kind, amount, consumed) = (fields.text()?.to_owned(), fields.i64()?, fields.i64()?);
+        let (available, held, debt) = (fields.i64()?, fields.i64()?, fields.i64()?);
+        let balance = Claim { available, held, debt };
+        let (reason, reference) = (fields.text()?.to_owned(), fields.uuid()?);
+        let line = (kind, amount, consumed, balance, reason, reference);
+        let request_id = fields.opt_text()?.map(str::to_owned);
+        Some(Self { position, wallet, line, request_id, recorded_at: fields.micros()? })
+    }
+}
+
+/// The credit history, beside the log.
+pub(super) struct History {
+    rows: mpsc::Receiver<Rows>,
+    next: std::vec::IntoIter<HistoryRow>,
+    row: Option<HistoryRow>,
+    /// How far the projection has come.
+    reached: i64,
+}
+
+impl History {
+    pub(super) async fn new(rows: mpsc::Receiver<Rows>, reached: i64) -> Result<Self, VerifyError> {
+        let mut history = Self { rows, next: Vec::new().into_iter(), row: None, reached };
+        history.advance().await?;
+        Ok(history)
+    }
+
+    async fn advance(&mut self) -> Result<(), VerifyError> {
+        self.row = self.next.next();
+        while self.row.is_none() {
+            let Some(rows) = self.rows.recv().await else { return Ok(()) };
+            self.next = rows.read(HistoryRow::read)?.into_iter();
+            self.row = self.next.next();
+        }
+        Ok(())
+    }
+
+    /// What the history has of this event must be what the log says.
+    pub(super) async fn compare(
+        &mut self,
+        event: &Event,
+        expected: Expected,
+        report: &mut Report,
+    ) -> Result<(), VerifyError> {
+        let Event { position, request_id, recorded_at } = event;
+        let place = format_args!("transactions, position {position}");
+        let mut found = None;
+        while self.row.as_ref().is_some_and(|row| row.position <= *position) {
+            if let Some(row) = self.row.take() {
+                if row.position < *position {
+                    report.find(
+                        Kind::ReadModel,
+                        place,
+                        RULE,
+                        "no row of another event",
+                        row.position,
+                    );
+                } else {
+                    found = Some(row);
+                }
+            }
+            self.advance().await?;
+        }
+        if *position > self.reached {
+            if found.is_some() {
+                report.find(Kind::ReadModel, place, RULE, "no row beyond the checkpoint", "a row");
+            }
+            return Ok(());
+        }
+        match (expected, found) {
+            (Expected::Unknown, _) | (Expected::Nothing, None) => {}
+            (Expected::Row(..), None) => report.find(Kind::ReadModel, place, RULE, "a row", "none"),
+            (Expected::Nothing, Some(_)) => {
+                report.find(Kind::ReadModel, place, RULE, "no row", "one");
+            }
+            (Expected::Row(wallet, line), Some(row)) => {
+                report.rows += 1;
+                let Line { kind, amount, consumed, balance, reason, reference } = line;
+                let line = (kind.to_owned(), amount, consumed, balance, reason, reference);
+                let expected = (wallet, line, request_id, *recorded_at);
+                let found = (row.wallet, row.line, &row.request_id, row.recorded_at);
+                same(report, place, &expected, &found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever is left belongs to no event.
+    pub(super) async fn end(mut self, report: &mut Report) -> Result<(), VerifyError> {
+        while let Some(row) = self.row.take() {
+            let place = format_args!("transactions, position {}", row.position);
+            report.find(Kind::ReadModel, place, RULE, "no row of another event", "a row");
+            self.advance().await?;
+        }
+        Ok(())
+    }
+}
+
+/// What the credit history repeats of an event.
+pub(super) struct Event {
+    pub(super) position: i64,
+    request_id: Option<String>,
+    recorded_at: i64,
+}
+
+impl Event {
+    pub(super) fn of(record: &mut Record) -> Self {
+        let Record { position, recorded_at, .. } = *record;
+        Self { position, request_id: record.request_id.take(), recorded_at }
+    }
+}
+
+/// Compares the tables of `balances` and `users` with the log.
+pub(super) async fn compare(
+    db: &mut PgConnection,
+    fold: &Fold,
+    report: &mut Report,
+) -> Result<(), VerifyError> {
+    wallets(db, fold, report).await?;
+    grants(db, fold, report).await?;
+    holds(db, fold, report).await?;
+    persons(db, fold, report).await
+}
+
+/// A row must be what is expected of it.
+fn same<T: PartialEq + std::fmt::Debug>(
+    report: &mut Report,
+    place: impl Display,
+    expected: &T,
+    found: &T,
+) {
+    if expected != found {
+        let (expected, found) = (format!("{expected:?}"), format!("{found:?}"));
+        report.find(Kind::ReadModel, place, RULE, expected, found);
+    }
+}
+
+/// The wallet as `balances` must have it; none before its first event or when its books are lost.
+fn view(trail: &WalletTrail) -> Option<(Claim, i64, i64)> {
+    let WalletTrail { book, behind, .. } = trail;
+    match behind {
+        Some(behind) if behind.sequence == 0 => None,
+        Some(behind) => Some((behind.balance, behind.sequence, behind.position)),
+        None => Some((book.balance(), book.sequence, book.position)),
+    }
+}
+
+async fn wallets(
+    db: &mut PgConnection,
+    fold: &Fold,
+    report: &mut Report,
+) -> Result<(), VerifyError> {
+    let sql = "select wallet_id, available, held, debt, version, position from balances.wallets";
+    let mut seen = HashSet::new();
+    rows::each(db, sql, |fields| {
+        let id = fields.uuid()?;
+        let balance = Claim { available: fields.i64()?, held: fields.i64()?, debt: fields.i64()? };
+        let found = Some((balance, fields.i64()?, fields.i64()?));
+        seen.insert(id);
+        report.rows += 1;
+        let trail = fold.wallets.get(&id);
+        if trail.is_none_or(|trail| !trail.book.lost) {
+            same(report, format_args!("wallets, {id}"), &trail.and_then(view), &found);
+        }
+        Some(())
+    })
+    .await?;
+    for (id, trail) in &fold.wallets {
+        if !trail.book.lost && view(trail).is_some() && !seen.contains(id) {
+            report.find(Kind::ReadModel, format_args!("wallets, {id}"), RULE, "a row", "none");
+        }
+    }
+    Ok(())
+}
+
+async fn grants(
+    db: &mut PgConnection,
+    fold: &Fold,
+    report: &mut Report,
+) -> Result<(), VerifyError> {
+    let sql = "select wallet_id, grant_id, kind, granted, remaining, held, priority, expires_at, \
+               funding::text, position from balances.grants";
+    let mut seen = HashSet::new();
+    rows::each(db, sql, |fields| {
+        let (wallet, id) = (fields.uuid()?, fields.uuid()?);
+        let (kind, granted) = (fields.text()?, fields.i64()?);
+        let (remaining, held) = (fields.i64()?, fields.i64()?);
+        let (priority, expires_at) = (fields.i16()?, fields.opt_micros()?);
+        let funding: Value = serde_json::from_str(fields.text()?).ok()?;
+        let found = (kind, granted, remaining, held, priority, expires_at, &funding, fields.i64()?);
+        seen.insert((wallet, id));
+        report.rows += 1;
+        let trail = fold.wallets.get(&wallet);
+        if trail.is_some_and(|trail| trail.book.lost) {
+            return Some(());
+        }
+        let expected = trail.and_then(|trail| {
+            let grant = trail.book.grants.iter().find(|grant| grant.terms.id == id)?;
+            let now = (grant.parts.remaining, grant.parts.held);
+            let (remaining, held) = match &trail.behind {
+                Some(behind) => *behind.grants.get(&id)?,
+                None => now,
+            };
+            let terms = &grant.terms;
+            let expires_at = terms.expires_at.map(|at| at.timestamp_micros());
+            let kind = terms.kind.as_str();
+            let (granted, position) = (terms.amount, grant.position);
+            Some((
+                kind,
+                granted,
+                remaining,
+                held,
+                terms.priority,
+                expires_at,
+                &terms.funding,
+                position,
+            ))
+        });
+        same(report, format_args!("grants, {id} of {wallet}"), &expected, &Some(found));
+        Some(())
+    })
+    .await?;
+    for (wallet, trail) in fold.wallets.iter().filter(|(_, trail)| !trail.book.lost) {
+        let behind = trail.behind.as_ref();
+        let due = |id: &Uuid| behind.is_none_or(|behind| behind.grants.contains_key(id));
+        for grant in trail.book.grants.iter().filter(|grant| due(&grant.terms.id)) {
+            if !seen.contains(&(*wallet, grant.terms.id)) {
+                let place = format_args!("grants, {} of {wallet}", grant.terms.id);
+                report.find(Kind::ReadModel, place, RULE, "a row", "none");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A hold's state in the words of its table.
+fn word(state: HoldState) -> &'static str {
+    match state {
+        HoldState::Authorized => "authorized",
+        HoldState::Captured => "captured",
+        HoldState::Released => "released",
+        // What was captured late had expired, and stays so.
+        HoldState::Expired | HoldState::LateCaptured => "expired",
+    }
+}
+
+async fn holds(db: &mut PgConnection, fold: &Fold, report: &mut Report) -> Result<(), VerifyError> {
+    let sql = "select wallet_id, hold_id, origin, state, authorized, captured, released, \
+               expires_at, position from balances.holds";
+    let mut rows_of: HashMap<Uuid, usize> = HashMap::new();
+    rows::each(db, sql, |fields| {
+        let (wallet, id) = (fields.uuid()?, fields.uuid()?);
+        let (origin, state) = (fields.text()?, fields.text()?);
+        let (authorized, captured, released) = (fields.i64()?, fields.i64()?, fields.i64()?);
+        let (expires_at, position) = (fields.micros()?, fields.i64()?);
+        let found = (origin, state, authorized, captured, released, expires_at, position);
+        *rows_of.entry(wallet).or_default() += 1;
+        report.rows += 1;
+        let trail = fold.wallets.get(&wallet);
+        if trail.is_some_and(|trail| trail.book.lost) {
+            return Some(());
+        }
+        let expected = trail.and_then(|trail| {
+            let hold = trail.book.holds.get(&id)?;
+            let changed = trail.behind.as_ref().and_then(|behind| behind.holds.get(&id));
+            let (state, figures) = changed.copied().unwrap_or(Some((hold.state, hold.figures)))?;
+            let expires_at = figures.expires_at.timestamp_micros();
+            let origin = hold.origin.as_str();
+            let (captured, released) = (figures.captured, figures.released);
+            Some((
+                origin,
+                word(state),
+                figures.authorized,
+                captured,
+                released,
+                expires_at,
+                hold.position,
+            ))
+        });
+        same(report, format_args!("holds, {id} of {wallet}"), &expected, &Some(found));
+        Some(())
+    })
+    .await?;
+    for (wallet, trail) in fold.wallets.iter().filter(|(_, trail)| !trail.book.lost) {
+        let new = trail
+            .behind
+            .as_ref()
+            .map_or(0, |behind| behind.holds.values().filter(|before| before.is_none()).count());
+        let (due, there) = (trail.book.holds.len() - new, rows_of.get(wallet).copied());
+        same(report, format_args!("holds of {wallet}, rows"), &due, &there.unwrap_or(0));
+    }
+    Ok(())
+}
+
+async fn persons(
+    db: &mut PgConnection,
+    fold: &Fold,
+    report: &mut Report,
+) -> Result<(), VerifyError> {
+    let sql = "select user_id, email, name, registered_at, last_seen_at from users.users";
+    let mut there = 0;
+    rows::each(db, sql, |fields| {
+        let id = fields.uuid()?;
+        let email = fields.opt_text()?.map(str::to_owned);
+        let name = fields.opt_text()?.map(str::to_owned);
+        let (registered_at, last_seen_at) = (fields.micros()?, fields.micros()?);
+        there += 1;
+        report.rows += 1;
+        let told = |person: &Person| {
+            let Person { email, name, registered_at, last_seen_at } = person.clone();
+            (email, name, registered_at.timestamp_micros(), last_seen_at.timestamp_micros())
+        };
+        let expected = fold.persons.get(&id).map(told);
+        // Personal data is not told.
+        if expected != Some((email, name, registered_at, last_seen_at)) {
+            let place = format_args!("users, {id}");
+            report.find(Kind::ReadModel, place, RULE, "what the log says", "something else");
+        }
+        Some(())
+    })
+    .await?;
+    same(report, "users, rows", &fold.persons.len(), &there);
+    Ok(())
+}

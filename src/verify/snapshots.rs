@@ -1,0 +1,132 @@
+//! Snapshots must say what a replay of their stream says at their event (I8).
+
+use std::collections::HashMap;
+
+use aggregates::id::UserId;
+use aggregates::user::User;
+use aggregates::wallet::Wallet;
+use serde_json::Value;
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use super::fold::first_difference;
+use super::report::{Kind, Report};
+use crate::store::{Codec, Stored, place};
+
+/// A snapshot that a replay has not reached yet.
+pub(super) struct Snapshot {
+    id: Uuid,
+    sequence: i64,
+    state: String,
+}
+
+/// Snapshots of the shapes that this version reads, by their streams.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    wallets: HashMap<Uuid, Snapshot>,
+    users: HashMap<Uuid, Snapshot>,
+}
+
+impl Snapshots {
+    pub(super) async fn read(db: &mut PgConnection) -> sqlx::Result<Self> {
+        let rows = sqlx::query(
+            "select aggregate_type, aggregate_id::uuid as id, sequence, state from public.snapshots
+             where (aggregate_type, shape) in (('wallet', $1), ('user', $2))",
+        )
+        .bind(Wallet::SHAPE)
+        .bind(User::SHAPE)
+        .fetch_all(db)
+        .await?;
+        let mut snapshots = Self::default();
+        for row in rows {
+            let (kind, id): (&str, Uuid) = (row.try_get("aggregate_type")?, row.try_get("id")?);
+            let of = if kind == "wallet" { &mut snapshots.wallets } else { &mut snapshots.users };
+            let (sequence, state) = (row.try_get("sequence")?, row.try_get("state")?);
+            of.insert(id, Snapshot { id, sequence, state });
+        }
+        Ok(snapshots)
+    }
+
+    pub(super) fn take_wallet(&mut self, id: Uuid, sequence: i64) -> Option<Snapshot> {
+        take(&mut self.wallets, id, sequence)
+    }
+
+    pub(super) fn take_user(&mut self, id: Uuid, sequence: i64) -> Option<Snapshot> {
+        take(&mut self.users, id, sequence)
+    }
+
+    /// What is left is of events that the log does not have.
+    pub(super) fn find_left(&self, report: &mut Report) {
+        for snapshot in self.wallets.values().chain(self.users.values()) {
+            let found = format_args!("one of event {}", snapshot.sequence);
+            report.find(
+                Kind::Snapshot,
+                snapshot.told(),
+                "a snapshot is of an event",
+                "none",
+                found,
+            );
+        }
+    }
+}
+
+fn take(of: &mut HashMap<Uuid, Snapshot>, id: Uuid, sequence: i64) -> Option<Snapshot> {
+    of.get(&id).is_some_and(|snapshot| snapshot.sequence == sequence).then(|| of.remove(&id))?
+}
+
+impl Snapshot {
+    fn told(&self) -> String {
+        format!("snapshot of {}", self.id)
+    }
+
+    pub(super) fn compare(&self, replayed: &Wallet, report: &mut Report) {
+        let state = serde_json::from_str::<Wallet>(&self.state).ok();
+        self.compare_values(
+            state.map(serde_json::to_value),
+            serde_json::to_value(replayed),
+            report,
+        );
+    }
+
+    pub(super) async fn compare_user(&self, codec: &Codec, replayed: &User, report: &mut Report) {
+        let state = self.open(codec).await;
+        self.compare_values(state.map(Ok), serde_json::to_value(replayed), report);
+    }
+
+    /// The state of a person, in clear.
+    async fn open(&self, codec: &Codec) -> Option<Value> {
+        let mut state = serde_json::from_str(&self.state).ok()?;
+        let place = place("snapshot/user", &self.id.to_string(), self.sequence);
+        codec.open(UserId(self.id), &place, &mut state).await.ok()?;
+        Some(state)
+    }
+
+    fn compare_values(
+        &self,
+        found: Option<serde_json::Result<Value>>,
+        expected: serde_json::Result<Value>,
+        report: &mut Report,
+    ) {
+        report.rows += 1;
+        let (Some(Ok(found)), Ok(expected)) = (found, expected) else {
+            report.find(
+                Kind::Snapshot,
+                self.told(),
+                "a snapshot is readable",
+                "a state",
+                "something else",
+            );
+            return;
+        };
+        if let Some((field, expected, found)) = first_difference("", &expected, &found) {
+            let place = format_args!("{}{field}", self.told());
+            report.find(
+                Kind::Snapshot,
+                place,
+                "I8: a snapshot is what a replay says",
+                expected,
+                found,
+            );
+        }
+    }
+}

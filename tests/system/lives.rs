@@ -1,0 +1,189 @@
+//! Two wallets to which everything has happened that can happen to a wallet.
+
+use aggregates::credits::Credits;
+use aggregates::id::{CommandId, DebitId, GrantId, HoldId, ReversalGroup, WalletId};
+use aggregates::wallet::{
+    Ask, Funding, GrantKind, GrantTerms, Origin, Price, Priority, SpendWindow, Wallet,
+    WalletCommand, WalletEvent,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use saldo::keys::Keys;
+use saldo::store::{Envelope, Metadata, Store};
+use uuid::Uuid;
+
+use crate::support::{Database, Person};
+
+/// Every kind of event that a wallet can have.
+pub const KINDS: [&str; 21] = [
+    "Opened",
+    "Granted",
+    "GrantVoided",
+    "GrantExpired",
+    "HoldAuthorized",
+    "HoldIncremented",
+    "HoldExtended",
+    "HoldCaptured",
+    "HoldReleased",
+    "HoldExpired",
+    "HoldLateCaptured",
+    "Debited",
+    "DebitReversed",
+    "ReversalTargetSet",
+    "ClawedBack",
+    "Reinstated",
+    "DebtRepaid",
+    "DebtWrittenOff",
+    "Frozen",
+    "Unfrozen",
+    "SpendLimitSet",
+];
+
+/// A wallet, and who talks to it.
+struct Life {
+    store: Store,
+    wallet: WalletId,
+    now: DateTime<Utc>,
+    next: u128,
+}
+
+/// Commands to a wallet past the API, which has no words for some of them.
+pub async fn store(database: &Database) -> Store {
+    let keys = Keys::in_folder(&database.data).expect("the server has made keys");
+    let pool = database.pool().await;
+    Store::start(pool, database.options(), keys.wrapping()).await.expect("a store")
+}
+
+/// Lets everything happen to both wallets. The first ends at peace; the second ends in the middle
+/// of everything: frozen, in debt, with an open hold.
+pub async fn live(store: &Store, [first, second]: [&Person; 2]) {
+    let mut life = Life::of(store, first);
+    life.spend().await;
+    life.reverse().await;
+    life.ask(Ask::SetReversalTarget { group: life.group(), reversed_minor: 0, paid_minor: 100 })
+        .await;
+    let mut life = Life::of(store, second);
+    life.spend().await;
+    life.hold_that_grows().await;
+    life.reverse().await;
+    life.ask(Ask::Freeze { reason: "an early fraud warning".to_owned() }).await;
+}
+
+impl Life {
+    fn of(store: &Store, person: &Person) -> Self {
+        let (store, wallet) = (store.clone(), WalletId(person.id));
+        Self { store, wallet, now: saldo::clock::now(), next: 0 }
+    }
+
+    /// An id that no other has, and that is the same each time.
+    fn id(&mut self) -> Uuid {
+        self.next += 1;
+        Uuid::new_v5(&self.wallet.0, &self.next.to_be_bytes())
+    }
+
+    fn group(&self) -> ReversalGroup {
+        ReversalGroup::derive(self.wallet.0, "payment")
+    }
+
+    async fn ask(&mut self, ask: Ask) -> Vec<WalletEvent> {
+        let envelope = Envelope::new(CommandId(self.id()), Metadata::default());
+        let command = WalletCommand { now: self.now, ask };
+        let outcome = self.store.execute::<Wallet>(self.wallet, envelope, command).await;
+        outcome.expect("the wallet agrees").events
+    }
+
+    async fn grant(&mut self, kind: GrantKind, amount: u32, lasts: Option<TimeDelta>) -> GrantId {
+        let id = GrantId(self.id());
+        let bought = kind == GrantKind::Purchased;
+        let grant = GrantTerms {
+            id,
+            kind,
+            amount: Credits::new(amount),
+            priority: Priority::default(),
+            expires_at: lasts.map(|lasts| self.now + lasts),
+            funding: if bought { Funding::Purchase(self.id()) } else { Funding::Adjustment },
+            reversal_group: bought.then(|| self.group()),
+        };
+        self.ask(Ask::Grant { grant, reason: "a test".to_owned() }).await;
+        id
+    }
+
+    async fn hold(&mut self, amount: u32) -> HoldId {
+        let hold = HoldId(self.id());
+        let ask = Ask::Authorize {
+            hold,
+            origin: Origin::Api,
+            amount: Credits::new(amount),
+            expires_at: self.now + TimeDelta::minutes(10),
+            price: Price::Stated,
+            reason: "a test".to_owned(),
+        };
+        self.ask(ask).await;
+        hold
+    }
+
+    async fn capture(&mut self, hold: HoldId, amount: u32, last: bool) {
+        let (origin, amount) = (Origin::Api, Credits::new(amount));
+        self.ask(Ask::Capture { hold, origin, amount, last, usage: None }).await;
+    }
+
+    async fn debit(&mut self, amount: u32) -> (DebitId, Vec<(GrantId, Credits)>) {
+        let debit = DebitId(self.id());
+        let (origin, amount, price) = (Origin::Api, Credits::new(amount), Price::Stated);
+        let reason = "a test".to_owned();
+        let events = self.ask(Ask::Debit { debit, origin, amount, price, reason }).await;
+        let moved = events.last().expect("an event").movements();
+        (debit, moved.iter().map(|movement| (movement.grant, movement.amount)).collect())
+    }
+
+    async fn spend(&mut self) {
+        let bought = self.grant(GrantKind::Purchased, 1000, None).await;
+        let quota = self.grant(GrantKind::Quota, 50, Some(TimeDelta::hours(1))).await;
+        let limit = Some(Credits::new(5000));
+        self.ask(Ask::SetSpendLimit { window: SpendWindow::Day, limit }).await;
+        let hold = self.hold_that_grows().await;
+        self.capture(hold, 5, true).await;
+        let hold = self.hold(20).await;
+        let (origin, reason) = (Origin::Api, "nobody came".to_owned());
+        self.ask(Ask::Release { hold, origin, reason }).await;
+        let hold = self.hold(20).await;
+        self.now += TimeDelta::minutes(11);
+        self.ask(Ask::ExpireHold { hold }).await;
+        let (amount, expired) = (Credits::new(5), Credits::new(20));
+        self.ask(Ask::CaptureLate { hold, amount, expired, usage: None }).await;
+        self.ask(Ask::VoidGrant {
+            grant: bought,
+            amount: Some(Credits::new(10)),
+            reason: "a mistake".to_owned(),
+        })
+        .await;
+        self.now += TimeDelta::hours(1);
+        self.ask(Ask::ExpireGrant { grant: quota }).await;
+        let (debit, spent) = self.debit(40).await;
+        let (amount, reason) = (Credits::new(15), "not delivered".to_owned());
+        self.ask(Ask::ReverseDebit { debit, amount, spent, reason }).await;
+        self.ask(Ask::Freeze { reason: "a dispute".to_owned() }).await;
+        self.ask(Ask::Unfreeze { reason: "it was won".to_owned() }).await;
+    }
+
+    /// A hold that grows, is kept longer, is captured in part, and stays open.
+    async fn hold_that_grows(&mut self) -> HoldId {
+        let hold = self.hold(30).await;
+        let (origin, amount) = (Origin::Api, Credits::new(5));
+        self.ask(Ask::Increment { hold, origin, amount }).await;
+        self.capture(hold, 10, false).await;
+        let expires_at = self.now + TimeDelta::days(1);
+        self.ask(Ask::Extend { hold, origin, expires_at }).await;
+        hold
+    }
+
+    /// Spends what was bought, and then has its payment reversed: what is left is taken, what is
+    /// owed is paid with what else there is, some of the rest is written off.
+    async fn reverse(&mut self) {
+        self.debit(900).await;
+        self.grant(GrantKind::Adjustment, 30, None).await;
+        let group = self.group();
+        self.ask(Ask::SetReversalTarget { group, reversed_minor: 100, paid_minor: 100 }).await;
+        let (amount, reason) = (Credits::new(10), "goodwill".to_owned());
+        self.ask(Ask::WriteOffDebt { amount, reason }).await;
+    }
+}

@@ -86,7 +86,7 @@ impl App {
             written.get(&user).copied().unwrap_or(0)
         };
         let wanted = own.max(at_least.unwrap_or(0));
-        if self.projections.reached(self.db(), model, wanted, WAIT).await? {
+        if self.projections.reached(model, wanted, WAIT).await {
             return Ok(());
         }
         Err(Problem::busy(format!("the read models have not reached position {wanted}; try again")))

@@ -1,6 +1,7 @@
 //! Starting and stopping a node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use projections::journal::Unseal;
 use projections::runner::Runner;
@@ -24,6 +25,8 @@ use crate::{http, processes};
 
 /// The oldest Postgres that Saldo runs on.
 const OLDEST: i32 = 15;
+/// How long background work may take to come to an end.
+const STOPPING: Duration = Duration::from_secs(5);
 
 /// Why a node does not start: one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -133,9 +136,13 @@ impl Node {
         Ok(Self { app, signer, stop, _database: database })
     }
 
-    /// Ends the background work, and signs the log's end.
+    /// Ends the background work, and signs the log's end. A projection finishes the step that it is
+    /// in, unless that takes too long: then the database undoes the step, and the next node takes
+    /// it again.
     pub async fn stop(self) {
         self.stop.send_replace(true);
+        // Too late is as good as in time.
+        let _ = tokio::time::timeout(STOPPING, self.app.projections.ended()).await;
         self.signer.sign().await;
     }
 }

@@ -2,13 +2,14 @@
 
 use std::error::Error;
 
-use aggregates::event::{DecodeError, Event};
+use aggregates::event::Event;
 use aggregates::pii::SEALED;
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::{PgConnection, Row};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, PgExecutor, Row};
 use uuid::Uuid;
 
 /// An event as the log has it.
@@ -28,18 +29,41 @@ pub struct Recorded {
     pub request_id: Option<String>,
 }
 
-/// Why the log cannot be followed.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The database failed; trying again may help.
-    #[error("the log could not be read")]
-    Database(#[from] sqlx::Error),
+/// What stands in the way of whoever follows the log. It is never passed over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
     /// An event is missing: the log is damaged.
     #[error("the log has no event at position {0}")]
-    Hole(i64),
+    Missing(i64),
     /// This version of Saldo cannot read the event.
-    #[error("the event at position {position} cannot be read: {source}")]
-    Unreadable { position: i64, source: Box<dyn Error + Send + Sync> },
+    #[error("the event at position {position} cannot be read: {why}")]
+    Unreadable { position: i64, why: String },
+    /// The tables are not such that the event can have happened.
+    #[error("the event at position {position} cannot be projected: {why}")]
+    Unprojectable { position: i64, why: String },
+}
+
+impl Obstacle {
+    /// The place in the log that cannot be passed.
+    #[must_use]
+    pub fn position(&self) -> i64 {
+        match self {
+            Self::Missing(position)
+            | Self::Unreadable { position, .. }
+            | Self::Unprojectable { position, .. } => *position,
+        }
+    }
+}
+
+/// Why the log could not be read; trying again may help.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The keys of an event could not be looked up.
+    #[error("the personal data of the event at position {position} could not be decrypted: {why}")]
+    Keys { position: i64, why: String },
 }
 
 /// Decrypts the personal data of an event's payload; this crate has no keys.
@@ -54,70 +78,148 @@ pub trait Unseal: Send + Sync {
     ) -> BoxFuture<'a, Result<Value, Box<dyn Error + Send + Sync>>>;
 }
 
+/// A stretch of the log.
+#[derive(Debug)]
+pub struct Page {
+    /// The events of the streams that were asked for.
+    pub recorded: Vec<Recorded>,
+    /// The last position of the stretch, asked for or not.
+    pub last: i64,
+    /// Why the stretch ends there, unless for its length or for the end of the log.
+    pub obstacle: Option<Obstacle>,
+}
+
+/// Up to `limit` positions after `position`. Events of other aggregates than `streams` count, but
+/// their payloads are neither sent nor decoded.
+pub async fn read(
+    db: &mut PgConnection,
+    unseal: &dyn Unseal,
+    streams: &[&str],
+    position: i64,
+    limit: i64,
+) -> Result<Page, JournalError> {
+    let rows = sqlx::query(
+        "select position, aggregate_type, aggregate_id, sequence, event_type, event_version,
+             recorded_at, case when wanted then payload::text end,
+             case when wanted then metadata::text end
+         from public.events, lateral (select aggregate_type = any ($1)) as w (wanted)
+         where position > $2
+         order by position
+         limit $3",
+    )
+    .bind(streams)
+    .bind(position)
+    .bind(limit)
+    .fetch_all(&mut *db)
+    .await?;
+    let mut page =
+        Page { recorded: Vec::with_capacity(rows.len()), last: position, obstacle: None };
+    if rows.is_empty() && goes_on(db, position).await? {
+        page.obstacle = Some(Obstacle::Missing(position + 1));
+    }
+    for row in &rows {
+        let next = page.last + 1;
+        if row.try_get::<i64, _>(0)? != next {
+            page.obstacle = Some(Obstacle::Missing(next));
+            break;
+        }
+        match decode(unseal, row).await? {
+            Ok(recorded) => page.recorded.extend(recorded),
+            Err(error) if is_passing(&*error) => {
+                return Err(JournalError::Keys { position: next, why: chain(&*error) });
+            }
+            Err(error) => {
+                page.obstacle = Some(Obstacle::Unreadable { position: next, why: chain(&*error) });
+                break;
+            }
+        }
+        page.last = next;
+    }
+    Ok(page)
+}
+
+/// Whether the log says that it is longer, although there is no event; in one statement, since
+/// events may come between two.
+async fn goes_on(db: &mut PgConnection, position: i64) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select position > $1 and not exists (select from public.events where position > $1)
+         from public.log_head",
+    )
+    .bind(position)
+    .fetch_one(db)
+    .await
+}
+
+/// The position of the last event.
+pub async fn head(db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select position from public.log_head").fetch_one(db).await
+}
+
+type Unreadable = Box<dyn Error + Send + Sync>;
+
+/// The event, where its payload was asked for.
+async fn decode(
+    unseal: &dyn Unseal,
+    row: &PgRow,
+) -> sqlx::Result<Result<Option<Recorded>, Unreadable>> {
+    let (Some(payload), Some(metadata)) =
+        (row.try_get::<Option<&str>, _>(7)?, row.try_get::<Option<&str>, _>(8)?)
+    else {
+        return Ok(Ok(None));
+    };
+    let (position, sequence, recorded_at) = (row.try_get(0)?, row.try_get(3)?, row.try_get(6)?);
+    let (aggregate_type, id): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);
+    let (kind, version): (&str, &str) = (row.try_get(4)?, row.try_get(5)?);
+    let read = async {
+        let aggregate_id = Uuid::parse_str(id)?;
+        let event = if payload.contains(SEALED) {
+            let payload = serde_json::from_str(payload)?;
+            let payload = unseal.unseal(aggregate_type, aggregate_id, sequence, payload).await?;
+            Event::decode(aggregate_type, kind, version, payload)
+        } else {
+            Event::decode_text(aggregate_type, kind, version, payload)
+        }?;
+        let Metadata { request_id } = serde_json::from_str(metadata)?;
+        Ok(Some(Recorded { position, aggregate_id, sequence, event, recorded_at, request_id }))
+    };
+    Ok(read.await)
+}
+
 #[derive(Deserialize)]
 struct Metadata {
     request_id: Option<String>,
 }
 
-/// Up to `limit` events after `position`. What cannot be read ends the list before it, or is the
-/// error when it comes first.
-pub async fn read(
-    db: &mut PgConnection,
-    unseal: &dyn Unseal,
-    position: i64,
-    limit: i64,
-) -> Result<Vec<Recorded>, JournalError> {
-    let rows = sqlx::query(
-        "select position, aggregate_type, aggregate_id, sequence, event_type, event_version,
-             payload::text as payload, metadata::text as metadata, recorded_at
-         from public.events
-         where position > $1
-         order by position
-         limit $2",
-    )
-    .bind(position)
-    .bind(limit)
-    .fetch_all(db)
-    .await?;
-    let mut recorded = Vec::with_capacity(rows.len());
-    for (expected, row) in (position + 1..).zip(&rows) {
-        if row.try_get::<i64, _>("position")? != expected {
-            return Err(JournalError::Hole(expected));
-        }
-        match decode(unseal, row).await? {
-            Ok(event) => recorded.push(event),
-            Err(_) if !recorded.is_empty() => break,
-            Err(source) => return Err(JournalError::Unreadable { position: expected, source }),
-        }
+/// Whether trying again may help: it was the database's state that failed, not the content.
+pub(crate) fn is_passing(error: &(dyn Error + 'static)) -> bool {
+    let mut errors = std::iter::successors(Some(error), |error| (*error).source());
+    let found = errors.find_map(|error| error.downcast_ref::<sqlx::Error>());
+    match found {
+        Some(sqlx::Error::Database(error)) => error.code().is_some_and(|code| {
+            // Lost connections, rollbacks, lack of resources, waiting too long, an operator.
+            ["08", "40", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
+        }),
+        Some(
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed,
+        ) => true,
+        _ => false,
     }
-    Ok(recorded)
 }
 
-type Unreadable = Box<dyn Error + Send + Sync>;
-
-async fn decode(
-    unseal: &dyn Unseal,
-    row: &sqlx::postgres::PgRow,
-) -> Result<Result<Recorded, Unreadable>, sqlx::Error> {
-    let aggregate_type: &str = row.try_get("aggregate_type")?;
-    let text: &str = row.try_get("payload")?;
-    let sequence: i64 = row.try_get("sequence")?;
-    let position = row.try_get("position")?;
-    let recorded_at = row.try_get("recorded_at")?;
-    let (id, metadata): (&str, &str) = (row.try_get("aggregate_id")?, row.try_get("metadata")?);
-    let (kind, version): (&str, &str) = (row.try_get("event_type")?, row.try_get("event_version")?);
-    let read = async {
-        let aggregate_id = Uuid::parse_str(id)?;
-        let event = if text.contains(SEALED) {
-            let payload = serde_json::from_str(text)?;
-            let payload = unseal.unseal(aggregate_type, aggregate_id, sequence, payload).await?;
-            Event::decode(aggregate_type, kind, version, payload)
-        } else {
-            Event::decode_text(aggregate_type, kind, version, text)
+/// An error with all that caused it, each told once.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| (*error).source()) {
+        let cause = cause.to_string();
+        if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
         }
-        .map_err(Box::<DecodeError>::new)?;
-        let Metadata { request_id } = serde_json::from_str(metadata)?;
-        Ok(Recorded { position, aggregate_id, sequence, event, recorded_at, request_id })
-    };
-    Ok(read.await)
+    }
+    text
 }

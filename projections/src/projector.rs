@@ -4,17 +4,22 @@
 use futures_util::future::BoxFuture;
 use sqlx::{Connection, PgConnection};
 
-use crate::journal::{self, JournalError, Recorded, Unseal};
+use crate::journal::{self, JournalError, Obstacle, Page, Recorded, Unseal, chain, is_passing};
 
-/// Events in one transaction: enough to amortise the commit, few enough to be visible soon.
-pub(crate) const BATCH: i64 = 2000;
+/// Events in one transaction, at most: a backlog that touches the same wallets again and again
+/// writes them once, and the transaction is over within about a quarter of a second.
+pub const BATCH: i64 = 8_000;
 
 /// A read model, by the code that writes it.
 pub trait Projection: Send + Sync {
     /// Its name: that of its schema and its checkpoint.
     fn name(&self) -> &'static str;
 
-    /// Brings the tables up to these events. Unqualified table names; no clock, no randomness.
+    /// The types of the aggregates whose events it cares for.
+    fn streams(&self) -> &'static [&'static str];
+
+    /// Brings the tables up to these events. Unqualified table names; no clock, no randomness;
+    /// an error when a row that must be there is not.
     fn project<'a>(
         &'a self,
         db: &'a mut PgConnection,
@@ -23,77 +28,154 @@ pub trait Projection: Send + Sync {
 }
 
 /// What one step of catching up found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Events were projected; the checkpoint is here now. There may be more.
-    Moved(i64),
+    /// Events were projected; the checkpoint is here now. When the batch was `full`, there is
+    /// probably more.
+    Moved { position: i64, full: bool },
     /// The checkpoint is at the end of the log.
     CaughtUp(i64),
-    /// Somebody else follows the log for this projection.
-    Led,
-    /// An event could not be projected; an operator must look.
-    Halted(i64),
+    /// Somebody else follows the log for this projection, and was here.
+    Led(i64),
+    /// Everything before the obstacle is projected. The checkpoint says so to everybody.
+    Halted(Obstacle),
 }
 
-/// Takes one step, in one transaction. May be called by anybody at any time.
+/// Takes one step, in one transaction. May be called by anybody at any time, also when the
+/// projection has halted: then the same event is tried again, since this version of Saldo may
+/// know better.
 pub async fn step(
     db: &mut PgConnection,
     projection: &dyn Projection,
     unseal: &dyn Unseal,
 ) -> Result<Step, JournalError> {
+    let name = projection.name();
     let mut tx = db.begin().await?;
-    let checkpoint: Option<(i64, bool)> = sqlx::query_as(
-        "select position, halted is not null from projections.checkpoints
-         where name = $1 for update skip locked",
-    )
-    .bind(projection.name())
-    .fetch_optional(&mut *tx)
-    .await?;
-    let Some((position, halted)) = checkpoint else { return Ok(Step::Led) };
-    if halted {
-        return Ok(Step::Halted(position));
+    let Some(position) = lead(&mut tx, name).await? else {
+        let position = checkpoint(&mut tx, name).await?;
+        tx.rollback().await?;
+        return Ok(Step::Led(position));
+    };
+    let Advance { reached, obstacle } =
+        advance(&mut tx, projection, unseal, position, BATCH).await?;
+    if let Some(obstacle) = obstacle {
+        halt(&mut tx, name, reached, &obstacle).await?;
+        tx.commit().await?;
+        return Ok(Step::Halted(obstacle));
     }
-    let recorded = match journal::read(&mut tx, unseal, position, BATCH).await {
-        Ok(recorded) => recorded,
-        Err(JournalError::Database(error)) => return Err(error.into()),
-        Err(error) => {
-            halt(&mut tx, projection, &error.to_string()).await?;
-            tx.commit().await?;
-            return Ok(Step::Halted(position));
-        }
-    };
-    let Some(last) = recorded.last().map(|recorded| recorded.position) else {
+    if reached == position {
+        tx.rollback().await?;
         return Ok(Step::CaughtUp(position));
-    };
-    let reached = if let Ok(()) = apply(&mut tx, projection, &recorded).await? {
-        last
-    } else {
-        // One by one, up to the event that cannot be projected.
-        let mut reached = position;
-        for one in recorded.chunks(1) {
-            if let Err(error) = apply(&mut tx, projection, one).await? {
-                let at = reached + 1;
-                let why = format!("the event at position {at} cannot be projected: {error}");
-                halt(&mut tx, projection, &why).await?;
-                break;
-            }
-            reached += 1;
-        }
-        reached
-    };
-    sqlx::query(
-        "update projections.checkpoints set position = $2, updated_at = now() where name = $1",
-    )
-    .bind(projection.name())
-    .bind(reached)
-    .execute(&mut *tx)
-    .await?;
+    }
+    mark(&mut tx, name, reached).await?;
     tx.commit().await?;
-    Ok(if reached == last { Step::Moved(reached) } else { Step::Halted(reached) })
+    Ok(Step::Moved { position: reached, full: reached - position == BATCH })
 }
 
-/// Projects inside a savepoint; what the database says of the content is the inner error, a lost
-/// connection the outer one.
+/// Locks the checkpoint and says where it stands; none when somebody else has it. Also settles how
+/// this transaction works: without waiting for the disk, since a crash of the database loses rows
+/// and checkpoint together, and the next step repairs both; by index, since cached plans do not
+/// know how large the tables have become; and not for ever, should this process freeze.
+async fn lead(db: &mut PgConnection, name: &str) -> sqlx::Result<Option<i64>> {
+    sqlx::query_scalar(
+        "select position, set_config('synchronous_commit', 'off', true),
+             set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true),
+             set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+             set_config('idle_in_transaction_session_timeout', '30s', true)
+         from projections.checkpoints
+         where name = $1
+         for update skip locked",
+    )
+    .bind(name)
+    .fetch_optional(db)
+    .await
+}
+
+async fn checkpoint(db: &mut PgConnection, name: &str) -> sqlx::Result<i64> {
+    sqlx::query_scalar("select position from projections.checkpoints where name = $1")
+        .bind(name)
+        .fetch_one(db)
+        .await
+}
+
+/// Moves the checkpoint, and clears a halt that is passed.
+pub(crate) async fn mark(db: &mut PgConnection, name: &str, position: i64) -> sqlx::Result<()> {
+    sqlx::query(
+        "update projections.checkpoints
+         set position = $2, updated_at = now(), halted = null, error = null, halted_at = null
+         where name = $1",
+    )
+    .bind(name)
+    .bind(position)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Moves the checkpoint up to the obstacle, and says what it is.
+async fn halt(
+    db: &mut PgConnection,
+    name: &str,
+    position: i64,
+    obstacle: &Obstacle,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "update projections.checkpoints
+         set position = $2, updated_at = now(), halted = $3, error = $4,
+             halted_at = case when halted = $3 then halted_at else now() end
+         where name = $1",
+    )
+    .bind(name)
+    .bind(position)
+    .bind(obstacle.position())
+    .bind(obstacle.to_string())
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// How far the tables have come in a transaction.
+pub(crate) struct Advance {
+    pub(crate) reached: i64,
+    /// Why not farther.
+    pub(crate) obstacle: Option<Obstacle>,
+}
+
+/// Projects up to `limit` events after `position`, in the caller's transaction. What an event does
+/// not allow is undone, and named.
+pub(crate) async fn advance(
+    tx: &mut PgConnection,
+    projection: &dyn Projection,
+    unseal: &dyn Unseal,
+    position: i64,
+    limit: i64,
+) -> Result<Advance, JournalError> {
+    let Page { recorded, last, obstacle } =
+        journal::read(tx, unseal, projection.streams(), position, limit).await?;
+    let mut rest = recorded.as_slice();
+    let mut size = rest.len();
+    // All at once; when that fails, ever smaller parts, until one event is alone that fails.
+    while !rest.is_empty() {
+        let (part, later) = rest.split_at(size.min(rest.len()));
+        match (apply(tx, projection, part).await?, part) {
+            (Ok(()), _) => rest = later,
+            (Err(error), [one]) => {
+                let why = match error {
+                    sqlx::Error::RowNotFound => "a row that it changes is not there".to_owned(),
+                    error => chain(&error),
+                };
+                let position = one.position;
+                let obstacle = Some(Obstacle::Unprojectable { position, why });
+                return Ok(Advance { reached: position - 1, obstacle });
+            }
+            (Err(_), _) => size = part.len() / 2,
+        }
+    }
+    Ok(Advance { reached: last, obstacle })
+}
+
+/// Projects inside a savepoint; what the database says of the content is the inner error, what may
+/// be gone the next time the outer one.
 async fn apply(
     tx: &mut PgConnection,
     projection: &dyn Projection,
@@ -102,17 +184,17 @@ async fn apply(
     let mut savepoint = tx.begin().await?;
     match projection.project(&mut savepoint, recorded).await {
         Ok(()) => savepoint.commit().await.map(Ok),
-        Err(error @ (sqlx::Error::Io(_) | sqlx::Error::Protocol(_))) => Err(error),
+        Err(error) if is_passing(&error) => Err(error),
         Err(error) => savepoint.rollback().await.map(|()| Err(error)),
     }
 }
 
-async fn halt(db: &mut PgConnection, projection: &dyn Projection, why: &str) -> sqlx::Result<()> {
-    tracing::error!(projection = projection.name(), why, "a projection has halted");
-    sqlx::query("update projections.checkpoints set halted = $2 where name = $1")
-        .bind(projection.name())
-        .bind(why)
-        .execute(db)
-        .await?;
-    Ok(())
+/// One column of many rows, to be bound as an array.
+pub(crate) fn column<'a, R, T>(rows: &'a [R], of: impl Fn(&'a R) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
+}
+
+/// Every row that changed must have been there.
+pub(crate) fn all_of(expected: usize, found: u64) -> sqlx::Result<()> {
+    if u64::try_from(expected) == Ok(found) { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }

@@ -13,7 +13,7 @@ use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
 use crate::journal::Recorded;
-use crate::projector::Projection;
+use crate::projector::{Projection, column};
 
 /// Follows the log into `transactions`.
 pub struct Transactions;
@@ -52,6 +52,10 @@ impl Projection for Transactions {
         "transactions"
     }
 
+    fn streams(&self) -> &'static [&'static str] {
+        &["wallet"]
+    }
+
     fn project<'a>(
         &'a self,
         db: &'a mut PgConnection,
@@ -65,7 +69,6 @@ impl Projection for Transactions {
 }
 
 async fn write(db: &mut PgConnection, rows: &[Transaction]) -> sqlx::Result<()> {
-    let numbers = |of: fn(&Transaction) -> i64| rows.iter().map(of).collect::<Vec<_>>();
     sqlx::query(
         "insert into transactions (position, wallet_id, kind, amount, consumed, available_after,
              held_after, debt_after, reason, reference, request_id, recorded_at)
@@ -73,18 +76,18 @@ async fn write(db: &mut PgConnection, rows: &[Transaction]) -> sqlx::Result<()> 
              $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::uuid[], $11::text[],
              $12::timestamptz[])",
     )
-    .bind(numbers(|row| row.position))
-    .bind(rows.iter().map(|row| row.wallet_id).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.kind.as_str()).collect::<Vec<_>>())
-    .bind(numbers(|row| row.amount))
-    .bind(numbers(|row| row.consumed))
-    .bind(numbers(|row| row.available_after))
-    .bind(numbers(|row| row.held_after))
-    .bind(numbers(|row| row.debt_after))
-    .bind(rows.iter().map(|row| row.reason.as_str()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.reference).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.request_id.as_deref()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| row.recorded_at).collect::<Vec<_>>())
+    .bind(column(rows, |row| row.position))
+    .bind(column(rows, |row| row.wallet_id))
+    .bind(column(rows, |row| row.kind.as_str()))
+    .bind(column(rows, |row| row.amount))
+    .bind(column(rows, |row| row.consumed))
+    .bind(column(rows, |row| row.available_after))
+    .bind(column(rows, |row| row.held_after))
+    .bind(column(rows, |row| row.debt_after))
+    .bind(column(rows, |row| row.reason.as_str()))
+    .bind(column(rows, |row| row.reference))
+    .bind(column(rows, |row| row.request_id.as_deref()))
+    .bind(column(rows, |row| row.recorded_at))
     .execute(db)
     .await?;
     Ok(())

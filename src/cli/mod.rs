@@ -5,6 +5,7 @@ mod audit;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use chrono::SecondsFormat;
 use clap::{Parser, Subcommand};
 use projections::runner;
 use tracing_subscriber::EnvFilter;
@@ -111,7 +112,13 @@ async fn list(config: &Config) -> Result<(), StartError> {
     let (head, lags) = runner::lag(pool).await?;
     println!("the log ends at position {head}");
     for lag in lags {
-        let halted = lag.halted.map(|why| format!(", HALTED: {why}")).unwrap_or_default();
+        let halted = match (lag.halted_at, lag.error) {
+            (Some(since), Some(why)) => {
+                let since = since.to_rfc3339_opts(SecondsFormat::Secs, true);
+                format!(", HALTED since {since}: {why}")
+            }
+            _ => String::new(),
+        };
         println!(
             "{}: position {}, {} events and {} ms behind{halted}",
             lag.name, lag.position, lag.events, lag.milliseconds
@@ -131,8 +138,7 @@ async fn rebuild(config: &Config, name: &str) -> Result<(), Failure> {
         .ok_or_else(|| format!("there is no read model {name}: choose one of {}", names()))?;
     let keys = crate::keys::Keys::in_folder(&config.data_dir)?;
     let store = Store::start(pool.clone(), options, keys.wrapping()).await?;
-    let mut db = pool.acquire().await?;
-    let position = projections::rebuild::rebuild(&mut db, &**projection, store.codec()).await?;
+    let position = projections::rebuild::rebuild(pool, &**projection, store.codec()).await?;
     println!("{name} was rebuilt from {position} events");
     Ok(())
 }

@@ -1,0 +1,63 @@
+//! How soon events are seen.
+
+use std::time::{Duration, Instant};
+
+use crate::database::{Database, Node};
+use crate::world::{World, append};
+
+const LONG: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_steady_stream_is_seen_soon() {
+    /// How often a handful of events comes, and how many there are of it.
+    const EVERY: Duration = Duration::from_millis(20);
+    const HANDFULS: usize = 100;
+    const HANDFUL: usize = 30;
+    let database = Database::new().await;
+    let pool = &database.pool;
+    let mut world = World::new(51, 50);
+    let mut handfuls = vec![];
+    for _ in 0..HANDFULS {
+        handfuls.push(world.live(HANDFUL).await);
+    }
+    let node = Node::start(pool);
+    let mut waits = tokio::task::JoinSet::new();
+    let mut ticks = tokio::time::interval(EVERY);
+    for handful in handfuls {
+        ticks.tick().await;
+        let head = append(pool, &handful).await;
+        node.tell.send_replace(head);
+        let (runner, appended) = (node.runner.clone(), Instant::now());
+        waits.spawn(async move {
+            assert!(runner.reached("balances", head, LONG).await, "{head} is not reached");
+            appended.elapsed()
+        });
+    }
+    let mut lags = waits.join_all().await;
+    lags.sort();
+    let (median, slowest) = (lags[HANDFULS / 2], lags[HANDFULS * 99 / 100]);
+    println!("seen after {median:?} (median), {slowest:?} (99 %)");
+    // Alone on a machine it is a tenth of this.
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    node.stop().await;
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_worked_off_by_the_thousand() {
+    const EVENTS: usize = 10_000;
+    let database = Database::new().await;
+    let pool = &database.pool;
+    let mut world = World::new(53, 500);
+    for _ in 0..4 {
+        append(pool, &world.live(EVENTS / 4).await).await;
+    }
+    let began = Instant::now();
+    let node = Node::start(pool);
+    node.catch_up(pool).await;
+    let each = began.elapsed() / u32::try_from(EVENTS).unwrap();
+    println!("{each:?} for an event, all projections at once");
+    assert!(each < Duration::from_millis(1), "{each:?} for an event");
+    node.stop().await;
+    database.remove().await;
+}

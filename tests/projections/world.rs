@@ -1,0 +1,290 @@
+//! People and their wallets who live a random life, and the log that has it. The domain decides
+//! what happens; only what is asked is random.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aggregates::credits::Credits;
+use aggregates::id::{DebitId, GrantId, HoldId, ReversalGroup, SessionId, UserId};
+use aggregates::user::{self, SignIn, User, UserCommand, UserEvent};
+use aggregates::wallet::{
+    Ask, Funding, GrantKind, GrantTerms, Origin, Price, Priority, SpendWindow, Wallet,
+    WalletCommand, WalletEvent,
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use cqrs_es::event_sink::EventSink;
+use cqrs_es::{Aggregate, DomainEvent};
+use saldo::clock;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// An event before the log has it.
+pub(crate) struct Line {
+    pub(crate) aggregate_type: &'static str,
+    pub(crate) aggregate_id: Uuid,
+    pub(crate) sequence: i64,
+    pub(crate) event_type: String,
+    pub(crate) payload: Value,
+}
+
+impl Line {
+    fn of<A: Aggregate>(aggregate_id: Uuid, sequence: i64, event: &A::Event) -> Self {
+        let (event_type, payload) = (event.event_type(), serde_json::to_value(event).unwrap());
+        Self { aggregate_type: A::TYPE, aggregate_id, sequence, event_type, payload }
+    }
+}
+
+/// Appends the lines in their order, as one unit, with the function that the server uses; answers
+/// where the log ends now.
+pub(crate) async fn append(pool: &PgPool, lines: &[Line]) -> i64 {
+    let column = |of: fn(&Line) -> String| lines.iter().map(of).collect::<Vec<String>>();
+    let types = column(|line| line.aggregate_type.into());
+    let ids = column(|line| line.aggregate_id.to_string());
+    let mut streams: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+    for ((kind, id), line) in types.iter().zip(&ids).zip(lines) {
+        streams.entry((kind, id)).or_insert(line.sequence - 1);
+    }
+    let (verdict, last): (String, i64) = sqlx::query_as(
+        "select verdict, last_position
+         from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, null)",
+    )
+    .bind(vec![0_i32; streams.len()])
+    .bind(streams.keys().map(|(kind, _)| *kind).collect::<Vec<_>>())
+    .bind(streams.keys().map(|(_, id)| *id).collect::<Vec<_>>())
+    .bind(streams.values().copied().collect::<Vec<_>>())
+    .bind(vec![0_i32; lines.len()])
+    .bind(&types)
+    .bind(&ids)
+    .bind(lines.iter().map(|line| line.sequence).collect::<Vec<_>>())
+    .bind(column(|line| line.event_type.clone()))
+    .bind(vec!["1"; lines.len()])
+    .bind(column(|line| line.payload.to_string()))
+    .bind(column(|line| {
+        json!({ "request_id": format!("request-{}", line.sequence), "later": 1 }).to_string()
+    }))
+    .bind(lines.iter().map(|_| Uuid::now_v7()).collect::<Vec<_>>())
+    .bind(vec![0_i16; lines.len()])
+    .bind(vec![vec![0_u8; 32]; lines.len()])
+    .fetch_one(pool)
+    .await
+    .unwrap();
+    assert_eq!(verdict, "appended");
+    last
+}
+
+/// Numbers that look random and are the same every time.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+
+    fn credits(&mut self, most: u32) -> Credits {
+        let amount = u32::try_from(self.below(most.into())).unwrap();
+        Credits::new(1 + amount)
+    }
+
+    fn chance(&mut self, one_in: u64) -> bool {
+        self.below(one_in) == 0
+    }
+
+    /// One of a few, so that ids are met again.
+    fn id<T: From<Uuid>>(&mut self, few: u64) -> T {
+        Uuid::from_u128(u128::from(1 + self.below(few))).into()
+    }
+}
+
+/// People and their wallets.
+pub(crate) struct World {
+    random: Random,
+    people: Vec<Person>,
+    now: DateTime<Utc>,
+    /// What has happened of what can, by name.
+    pub(crate) seen: BTreeSet<String>,
+}
+
+/// A person, with what a server knows from the log when it asks.
+#[derive(Default)]
+struct Person {
+    id: Uuid,
+    user: User,
+    user_sequence: i64,
+    wallet: Wallet,
+    wallet_sequence: i64,
+    spent: BTreeMap<DebitId, Vec<(GrantId, Credits)>>,
+    expired: Vec<(HoldId, Credits)>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, people: usize) -> Self {
+        let person = || Person { id: Uuid::now_v7(), ..Person::default() };
+        // In whole microseconds, as Postgres and the server's clock have it.
+        let now = DateTime::from_timestamp(clock::now().timestamp() - 900, 0).unwrap();
+        let people = std::iter::repeat_with(person).take(people).collect();
+        Self { random: Random(seed), people, now, seen: BTreeSet::new() }
+    }
+
+    pub(crate) fn wallets(&self) -> Vec<Uuid> {
+        self.people.iter().map(|person| person.id).collect()
+    }
+
+    /// At least so many events.
+    pub(crate) async fn live(&mut self, events: usize) -> Vec<Line> {
+        let mut lines = vec![];
+        while lines.len() < events {
+            let count = u64::try_from(self.people.len()).unwrap();
+            let index = usize::try_from(self.random.below(count)).unwrap();
+            let milliseconds = i64::try_from(self.random.below(200)).unwrap();
+            self.now += TimeDelta::milliseconds(milliseconds);
+            let happened = self.people[index].happen(&mut self.random, self.now).await;
+            self.seen.extend(happened.iter().map(|line| line.event_type.clone()));
+            lines.extend(happened);
+        }
+        lines
+    }
+}
+
+impl Person {
+    async fn happen(&mut self, random: &mut Random, now: DateTime<Utc>) -> Vec<Line> {
+        if self.user_sequence == 0 {
+            let (email, by) = (format!("{}@example.com", self.id), SignIn::Password);
+            let name = random.chance(2).then(|| "Ada".to_owned());
+            return self.user(now, user::Ask::Register { email, name, by }).await;
+        }
+        if self.wallet_sequence == 0 {
+            return self.wallet(now, Ask::Open { owner: UserId(self.id) }).await;
+        }
+        if random.chance(20) {
+            let ask = if random.chance(2) {
+                user::Ask::ChangeProfile { name: random.chance(2).then(|| now.to_string()) }
+            } else {
+                let session = SessionId(Uuid::now_v7());
+                user::Ask::StartSession { session, by: SignIn::Password, expires_at: now }
+            };
+            return self.user(now, ask).await;
+        }
+        let ask = self.ask(random, now);
+        self.wallet(now, ask).await
+    }
+
+    async fn user(&mut self, now: DateTime<Utc>, ask: user::Ask) -> Vec<Line> {
+        let sink = EventSink::default();
+        if self.user.handle(UserCommand { now, ask }, &(), &sink).await.is_err() {
+            return vec![];
+        }
+        let mut line = |event: &UserEvent| {
+            self.user_sequence += 1;
+            Line::of::<User>(self.id, self.user_sequence, event)
+        };
+        sink.collect().await.iter().map(&mut line).collect()
+    }
+
+    async fn wallet(&mut self, now: DateTime<Utc>, ask: Ask) -> Vec<Line> {
+        let sink = EventSink::default();
+        // A refusal is what often happens when anything is asked.
+        if self.wallet.handle(WalletCommand { now, ask }, &(), &sink).await.is_err() {
+            return vec![];
+        }
+        let mut lines = vec![];
+        for event in sink.collect().await {
+            self.wallet_sequence += 1;
+            lines.push(Line::of::<Wallet>(self.id, self.wallet_sequence, &event));
+            match event {
+                WalletEvent::Debited { debit, movements, .. } => {
+                    let spent = movements.iter().map(|m| (m.grant, m.amount)).collect();
+                    self.spent.insert(debit, spent);
+                }
+                WalletEvent::HoldExpired { hold, amount, .. } => self.expired.push((hold, amount)),
+                _ => {}
+            }
+        }
+        lines
+    }
+
+    fn ask(&mut self, random: &mut Random, now: DateTime<Utc>) -> Ask {
+        let origin = Origin::Api;
+        let soon = now + TimeDelta::seconds(i64::try_from(random.below(60)).unwrap());
+        let reason = "a reason".to_owned();
+        // Debt is soon repaid, or there is nothing to repay it from.
+        if !self.wallet.balance(now).debt.is_zero() && random.chance(4) {
+            return Ask::WriteOffDebt { amount: random.credits(2), reason };
+        }
+        // Ids of holds come back, also after their hold has ended.
+        match random.below(40) {
+            0..=6 => Ask::Grant { grant: terms(random, now), reason },
+            7..=13 => Ask::Authorize {
+                hold: random.id(6),
+                origin: if random.chance(5) { Origin::Gateway } else { Origin::Api },
+                amount: random.credits(200),
+                expires_at: soon,
+                price: Price::Stated,
+                reason,
+            },
+            14..=15 => Ask::Increment { hold: random.id(6), origin, amount: random.credits(50) },
+            16 => Ask::Extend { hold: random.id(6), origin, expires_at: soon },
+            17..=20 => {
+                let (hold, last) = (random.id(6), random.chance(2));
+                Ask::Capture { hold, origin, amount: random.credits(100), last, usage: None }
+            }
+            21..=22 => Ask::Release { hold: random.id(6), origin, reason },
+            23..=24 => Ask::ExpireHold { hold: random.id(6) },
+            25 => match self.expired.pop() {
+                Some((hold, expired)) => {
+                    Ask::CaptureLate { hold, amount: expired, expired, usage: None }
+                }
+                None => Ask::ExpireHold { hold: random.id(6) },
+            },
+            26..=30 => Ask::Debit {
+                debit: DebitId(Uuid::now_v7()),
+                origin,
+                amount: random.credits(200),
+                price: Price::Stated,
+                reason,
+            },
+            31 => match self.spent.pop_last() {
+                Some((debit, spent)) => {
+                    Ask::ReverseDebit { debit, amount: random.credits(20), spent, reason }
+                }
+                None => Ask::Unfreeze { reason },
+            },
+            32..=33 => Self::reversal(random),
+            34 => self.void(random, reason),
+            35 => Ask::Freeze { reason },
+            36..=38 => Ask::Unfreeze { reason },
+            _ => {
+                let limit = random.chance(2).then_some(Credits::new(1_000_000));
+                Ask::SetSpendLimit { window: SpendWindow::Day, limit }
+            }
+        }
+    }
+
+    fn reversal(random: &mut Random) -> Ask {
+        let reversed_minor = i64::try_from(random.below(101)).unwrap();
+        Ask::SetReversalTarget { group: random.id(3), reversed_minor, paid_minor: 100 }
+    }
+
+    fn void(&self, random: &mut Random, reason: String) -> Ask {
+        let grants: Vec<GrantId> = self.wallet.grants().map(|(id, _)| id).collect();
+        let any = random.below(1 + u64::try_from(grants.len()).unwrap());
+        let grant = grants.get(usize::try_from(any).unwrap()).copied().unwrap_or_default();
+        Ask::VoidGrant { grant, amount: None, reason }
+    }
+}
+
+fn terms(random: &mut Random, now: DateTime<Utc>) -> GrantTerms {
+    let seconds = i64::try_from(1 + random.below(60)).unwrap();
+    let group: ReversalGroup = random.id(3);
+    GrantTerms {
+        id: GrantId(Uuid::now_v7()),
+        kind: if random.chance(2) { GrantKind::Promotional } else { GrantKind::Purchased },
+        amount: random.credits(500),
+        priority: Priority::try_from(u8::try_from(random.below(3)).unwrap()).unwrap(),
+        expires_at: (!random.chance(3)).then(|| now + TimeDelta::seconds(seconds)),
+        funding: Funding::Purchase(group.0),
+        reversal_group: random.chance(2).then_some(group),
+    }
+}

@@ -8,7 +8,7 @@ use projections::runner::Runner;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::migrate::MigrateError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Row};
+use sqlx::{ConnectOptions, Connection, PgPool};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -27,6 +27,8 @@ use crate::{http, processes};
 const OLDEST: i32 = 15;
 /// How long background work may take to come to an end.
 const STOPPING: Duration = Duration::from_secs(5);
+/// How long a database may take to answer at start.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a node does not start: one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -87,20 +89,37 @@ pub async fn database(config: &Config) -> Result<Database, StartError> {
     };
     let options: PgConnectOptions =
         options.application_name("saldo").options([("search_path", projections::SEARCH_PATH)]);
+    check(&options).await?;
     let pool = PgPoolOptions::new()
         .max_connections(config.database_connections)
         .test_before_acquire(false)
         .connect_with(options.clone())
         .await?;
-    let row = sqlx::query("select current_setting('server_version_num')::int / 10000 as major")
-        .fetch_one(&pool)
-        .await?;
-    let major: i32 = row.try_get("major")?;
-    if major < OLDEST {
-        return Err(StartError::TooOld(major));
-    }
     sqlx::migrate!("./migrations").run(&pool).await?;
     Ok(Database { pool, options, url, _cluster: cluster })
+}
+
+/// One connection says at once what is wrong; a pool would try again and again.
+async fn check(options: &PgConnectOptions) -> Result<(), StartError> {
+    let answer = async {
+        let mut db = options.connect().await?;
+        let version = "select current_setting('server_version_num')::int";
+        let version: i32 = sqlx::query_scalar(version).fetch_one(&mut db).await?;
+        db.close().await?;
+        Ok(version)
+    };
+    let answer: Result<i32, sqlx::Error> = tokio::time::timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
+    new_enough(answer?)
+}
+
+/// `version` is the setting `server_version_num`: 150018 is 15.18.
+fn new_enough(version: i32) -> Result<(), StartError> {
+    match version / 10_000 {
+        major if major < OLDEST => Err(StartError::TooOld(major)),
+        _ => Ok(()),
+    }
 }
 
 /// A node that runs: handlers' state, projections and process managers.
@@ -182,5 +201,18 @@ async fn told_to_stop() {
             }
         }
         _ => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_older_than_15_is_refused_by_a_sentence_that_names_both() {
+        assert!(new_enough(150_000).is_ok());
+        assert!(new_enough(180_006).is_ok());
+        let said = new_enough(140_012).expect_err("14.12 is too old").to_string();
+        assert!(said.contains("PostgreSQL 14") && said.contains("15 or newer"), "{said}");
     }
 }

@@ -20,20 +20,26 @@ pub struct Database {
     pub data: PathBuf,
 }
 
+/// Where installed binaries are hidden, the data is of another version and has another folder.
+fn own(folder: &str) -> String {
+    let hidden = std::env::var_os("SALDO_PG_NO_SYSTEM").is_some();
+    format!("{folder}{}", if hidden { "-nosystem" } else { "" })
+}
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl Database {
     pub async fn in_memory() -> Self {
         let memory = std::path::Path::new("/dev/shm");
         let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let cluster = Cluster::start(Mode::Disposable, &base.join("saldo-test")).await;
-        Self::on(cluster.expect("a PostgreSQL 15 or newer on this machine")).await
+        let cluster = Cluster::start(Mode::Disposable, &base.join(own("saldo-test"))).await;
+        Self::on(cluster.expect("a private PostgreSQL")).await
     }
 
     pub async fn durable() -> Self {
-        let folder = std::env::temp_dir().join("saldo-test-durable");
+        let folder = std::env::temp_dir().join(own("saldo-test-durable"));
         let cluster = Cluster::start(Mode::Durable, &folder).await;
-        Self::on(cluster.expect("a PostgreSQL 15 or newer on this machine")).await
+        Self::on(cluster.expect("a private PostgreSQL")).await
     }
 
     async fn on(cluster: Cluster) -> Self {

@@ -1,0 +1,6 @@
+//! The embedded default: a private Postgres that nobody sees, whoever dies and whatever is missing.
+
+mod failures;
+mod lifecycle;
+mod sources;
+mod support;

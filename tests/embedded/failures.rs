@@ -14,8 +14,8 @@ fn migrate(folder: &Folder) -> Output {
 
 fn holding(folder: &Folder, major: u32) -> PathBuf {
     let data = folder.postgres().join(format!("data-{major}"));
-    fs::create_dir_all(&data).unwrap();
-    fs::write(data.join("PG_VERSION"), format!("{major}\n")).unwrap();
+    fs::create_dir_all(&data).expect("the folder is ours");
+    fs::write(data.join("PG_VERSION"), format!("{major}\n")).expect("the folder is ours");
     data
 }
 
@@ -29,7 +29,7 @@ fn data_of_a_version_that_is_too_old_is_left_alone_and_both_versions_are_named()
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(said.contains(&*postgres.to_string_lossy()), "{said}");
-    assert_eq!(fs::read_dir(data).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(data).expect("the folder is ours").count(), 1);
 }
 
 #[test]
@@ -46,9 +46,10 @@ fn data_of_a_version_that_is_not_installed_asks_for_that_version() {
 #[test]
 fn a_taken_port_is_told_before_anything_starts() {
     let folder = Folder::new();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let output = folder.saldo("serve").env("SALDO_LISTEN", &address).output().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let address = taken.local_addr().expect("it listens").to_string();
+    let output =
+        folder.saldo("serve").env("SALDO_LISTEN", &address).output().expect("saldo can be started");
     let said = complaint(&output);
     assert!(said.contains(&address) && said.contains("set SALDO_LISTEN"), "{said}");
     assert!(!folder.postgres().exists());
@@ -58,13 +59,19 @@ fn a_taken_port_is_told_before_anything_starts() {
 fn a_database_that_does_not_answer_is_told_soon_and_without_its_password() {
     let folder = Folder::new();
     // Nobody listens there any more.
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).unwrap();
+    let free = TcpListener::bind("127.0.0.1:0")
+        .and_then(|port| port.local_addr())
+        .expect("a port is free");
     // Somebody listens there, and never answers.
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    for address in [free, silent.local_addr().unwrap()] {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    for address in [free, silent.local_addr().expect("it listens")] {
         let url = format!("postgres://saldo:geheim@{address}/saldo");
         let since = Instant::now();
-        let output = folder.saldo("migrate").env("DATABASE_URL", url).output().unwrap();
+        let output = folder
+            .saldo("migrate")
+            .env("DATABASE_URL", url)
+            .output()
+            .expect("saldo can be started");
         assert!(since.elapsed() < Duration::from_secs(20), "{address}: {:?}", since.elapsed());
         let said = complaint(&output);
         assert!(said.contains("does not answer") && said.contains("DATABASE_URL"), "{said}");
@@ -106,8 +113,8 @@ fn a_disk_too_small_for_the_data_is_told_and_left_empty() {
     };
     let said = complaint(&migrate(&folder));
     assert!(said.contains("no space left") && said.contains("SALDO_DATA_DIR"), "{said}");
-    let left = fs::read_dir(folder.postgres()).unwrap();
-    let left = left.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_dir());
+    let left = fs::read_dir(folder.postgres()).expect("the folder is ours");
+    let left = left.map(|entry| entry.expect("an entry")).filter(|entry| entry.path().is_dir());
     let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["socket"]);
 }
@@ -128,7 +135,7 @@ fn a_disk_that_has_become_full_is_told_and_with_space_all_is_well_again() {
     let said = complaint(&migrate(&folder));
     assert!(said.contains("no space left") && said.contains("SALDO_DATA_DIR"), "{said}");
     stopped();
-    fs::remove_file(filler).unwrap();
+    fs::remove_file(filler).expect("the folder is ours");
     assert!(migrate(&folder).status.success());
     stopped();
 }

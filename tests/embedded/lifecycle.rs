@@ -55,8 +55,10 @@ async fn after_kill_9_of_the_server_the_next_start_has_every_committed_row() {
     kill_9(cluster.postmaster().expect("it runs"));
     let next = Cluster::start(Mode::Durable, &folder.postgres()).await.expect("a recovery");
     let mut db = connect(&next).await;
-    let (rows, sum): (i64, i64) =
-        sqlx::query_as("select count(*), sum(number) from kept").fetch_one(&mut db).await.unwrap();
+    let (rows, sum): (i64, i64) = sqlx::query_as("select count(*), sum(number) from kept")
+        .fetch_one(&mut db)
+        .await
+        .expect("the rows");
     assert_eq!((rows, sum), (999, 999 * 1000 / 2));
 }
 
@@ -85,7 +87,7 @@ async fn a_process_that_has_the_number_of_a_dead_server_is_not_mistaken_for_it()
     drop(Cluster::start(Mode::Durable, &folder.postgres()).await.expect("a start"));
     wait_until("the server has stopped", || naming(&folder.0).is_empty());
     let data = folder.data();
-    let owner = std::fs::metadata(&data).unwrap();
+    let owner = std::fs::metadata(&data).expect("a data folder");
     // Postgres takes a process of its own user for a server.
     let mut other = Command::new("sleep");
     other.arg("300").uid(owner.uid()).gid(owner.gid());
@@ -93,27 +95,28 @@ async fn a_process_that_has_the_number_of_a_dead_server_is_not_mistaken_for_it()
     let stale = data.join("postmaster.pid");
     let socket = folder.postgres().join("socket");
     let lines = format!("{}\n{}\n1\n5432\n{}\n", other.id(), data.display(), socket.display());
-    std::fs::write(&stale, lines).unwrap();
-    std::os::unix::fs::chown(&stale, Some(owner.uid()), Some(owner.gid())).unwrap();
+    std::fs::write(&stale, lines).expect("the folder is ours");
+    std::os::unix::fs::chown(&stale, Some(owner.uid()), Some(owner.gid()))
+        .expect("the folder is ours");
 
     let cluster = Cluster::start(Mode::Durable, &folder.postgres()).await.expect("a start");
     assert_ne!(cluster.postmaster(), Some(other.id()));
-    connect(&cluster).await.close().await.unwrap();
+    connect(&cluster).await.close().await.expect("it answers to the end");
     drop(cluster);
     wait_until("the server has stopped", || naming(&folder.0).is_empty());
     assert!(matches!(other.try_wait(), Ok(None)), "the other process was stopped");
-    other.kill().unwrap();
-    other.wait().unwrap();
+    other.kill().expect("it runs");
+    other.wait().expect("it was started");
 }
 
 #[tokio::test]
 async fn nobody_else_can_reach_the_server() {
     let folder = Folder::new();
     let server = folder.server();
-    let socket = std::fs::metadata(folder.postgres().join("socket")).unwrap();
+    let socket = std::fs::metadata(folder.postgres().join("socket")).expect("a socket folder");
     assert_eq!(socket.permissions().mode() & 0o777, 0o700);
     let cluster = data(&folder.postgres());
-    let permissions = std::fs::metadata(&cluster).unwrap().permissions();
+    let permissions = std::fs::metadata(&cluster).expect("a data folder").permissions();
     assert_eq!(permissions.mode() & 0o777, 0o700);
     if !Path::new("/proc/net/tcp").exists() {
         return skip("without /proc it cannot be told who listens");

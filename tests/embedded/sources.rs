@@ -32,20 +32,16 @@ fn no_pip() -> Option<String> {
 #[tokio::test]
 async fn a_machine_without_postgres_gets_one_once() {
     let folder = Folder::new();
-    let first = bare(&folder, "migrate").output().unwrap();
+    let first = bare(&folder, "migrate").output().expect("saldo can be started");
     if !first.status.success() {
         let said = String::from_utf8_lossy(&first.stderr);
-        return match no_pip() {
-            Some(why) => {
-                skip(&format!("neither the crates nor pip have one for here: {said}{why}"))
-            }
-            None => panic!("{said}"),
-        };
+        let why = no_pip().unwrap_or_else(|| panic!("{said}"));
+        return skip(&format!("the crates have none for here, and pip cannot fetch one: {why}"));
     }
     // What was unpacked is used again, also where pip has gone.
     let programs = folder.0.join("programs");
-    std::fs::create_dir(&programs).unwrap();
-    std::os::unix::fs::symlink("/bin/false", programs.join("python3")).unwrap();
+    std::fs::create_dir(&programs).expect("the folder is ours");
+    std::os::unix::fs::symlink("/bin/false", programs.join("python3")).expect("the folder is ours");
     let path = std::env::var("PATH").unwrap_or_default();
     let mut again = bare(&folder, "serve");
     again.env("PATH", format!("{}:{path}", programs.display()));
@@ -54,17 +50,17 @@ async fn a_machine_without_postgres_gets_one_once() {
 
     let process = postmaster(&folder.postgres().join("data-18"));
     let line = Command::new("ps").args(["-o", "command=", "-p", &process.to_string()]).output();
-    let line = String::from_utf8_lossy(&line.unwrap().stdout).into_owned();
+    let line = String::from_utf8_lossy(&line.expect("ps runs").stdout).into_owned();
     assert!(line.contains("cache/saldo/"), "{line}");
 
     let joined = Cluster::start(Mode::Durable, &folder.postgres()).await.expect("it runs");
-    let mut db = joined.options("saldo").connect().await.unwrap();
+    let mut db = joined.options("saldo").connect().await.expect("the cluster answers");
     let locale: (String, String) = sqlx::query_as(
         "select datlocprovider::text, datlocale from pg_database where datname = 'saldo'",
     )
     .fetch_one(&mut db)
     .await
-    .unwrap();
+    .expect("the database is listed");
     assert_eq!(locale, ("b".to_owned(), "C.UTF-8".to_owned()));
 }
 
@@ -73,7 +69,9 @@ fn without_any_postgres_one_sentence_says_what_was_tried_and_what_to_install() {
     let folder = Folder::new();
     let mut saldo = bare(&folder, "migrate");
     // Nothing can be unpacked into it.
-    let said = complaint(&saldo.env("XDG_CACHE_HOME", "/dev/null").output().unwrap());
+    let said = complaint(
+        &saldo.env("XDG_CACHE_HOME", "/dev/null").output().expect("saldo can be started"),
+    );
     for part in ["hidden by SALDO_PG_NO_SYSTEM", "by cargo: ", "by pip: ", "apt-get", "brew"] {
         assert!(said.contains(part), "{part}: {said}");
     }

@@ -119,7 +119,7 @@ pub fn kill_9(process: u32) {
 }
 
 pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !holds() {
         assert!(Instant::now() < deadline, "a minute passed, and not yet: {what}");
         std::thread::sleep(Duration::from_millis(20));

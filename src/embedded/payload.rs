@@ -65,3 +65,26 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_make_one_tree_with_programs_that_may_run() {
+        let folder = std::env::temp_dir().join(format!("saldo-payload-{}", std::process::id()));
+        let filled = fill(&folder);
+        if PARTS.is_empty() {
+            return assert!(filled.is_err_and(|why| why.contains("for this platform")));
+        }
+        filled.expect("cargo fetched the parts");
+        for program in ["bin/postgres", "bin/initdb"] {
+            let mode = fs::metadata(folder.join(program)).expect(program).permissions().mode();
+            assert_eq!(mode & 0o777, 0o755, "{program}");
+        }
+        for file in ["share/postgresql/postgres.bki", "lib/postgresql/plpgsql.so"] {
+            assert!(folder.join(file).is_file(), "{file}");
+        }
+        fs::remove_dir_all(folder).expect("the folder is ours");
+    }
+}

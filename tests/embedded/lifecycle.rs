@@ -63,6 +63,38 @@ async fn after_kill_9_of_the_server_the_next_start_has_every_committed_row() {
 }
 
 #[tokio::test]
+async fn a_start_waits_for_what_a_killed_server_has_left_running() {
+    let folder = Folder::new();
+    let cluster = Cluster::start(Mode::Durable, &folder.postgres()).await.expect("a start");
+    let mut db = connect(&cluster).await;
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()")
+        .fetch_one(&mut db)
+        .await
+        .expect("a process id");
+    // One that is stopped does not see that its server is gone.
+    signal("-STOP", backend);
+    kill_9(cluster.postmaster().expect("it runs"));
+    let (postgres, log) = (folder.postgres(), folder.postgres().join("postgres.log"));
+    let next = tokio::task::spawn_blocking(move || {
+        let start = Cluster::start(Mode::Durable, &postgres);
+        tokio::runtime::Handle::current().block_on(start)
+    });
+    let refused = || {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        said.contains("shared memory block") || next.is_finished()
+    };
+    wait_until("the data is refused while it is in use", refused);
+    signal("-CONT", backend);
+    let next = next.await.expect("a task").expect("a start");
+    drop((connect(&next).await, cluster));
+}
+
+fn signal(signal: &str, process: i32) {
+    let sent = Command::new("kill").args([signal, &process.to_string()]).status();
+    assert!(sent.expect("kill runs").success());
+}
+
+#[tokio::test]
 async fn eight_processes_that_start_at_once_share_one_server_and_leave_none() {
     let folder = Folder::new();
     let starts: Vec<_> = (0..8)

@@ -36,7 +36,7 @@ async fn a_machine_without_postgres_gets_one_once() {
     if !first.status.success() {
         let said = String::from_utf8_lossy(&first.stderr);
         let why = no_pip().unwrap_or_else(|| panic!("{said}"));
-        return skip(&format!("the crates have none for here, and pip cannot fetch one: {why}"));
+        return skip(&format!("pip has no network: {said} {why}"));
     }
     // What was unpacked is used again, also where pip has gone.
     let programs = folder.0.join("programs");

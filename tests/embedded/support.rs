@@ -17,7 +17,8 @@ pub fn skip(why: &str) {
     let number = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
-    let line = format!("skipped ({number} so far): {test}: {why}");
+    let why: Vec<_> = why.split_whitespace().collect();
+    let line = format!("skipped ({number} so far): {test}: {}", why.join(" "));
     writeln!(std::io::stderr(), "{line}").expect("stderr is open");
     assert!(std::env::var_os("CI").is_none(), "{line}");
 }

@@ -1,4 +1,5 @@
-//! Where the server's binaries are, and as whom they run.
+//! Where the server's binaries are, and as whom they run: installed ones first, then those that we
+//! bring along.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -131,7 +131,7 @@ impl Cluster {
     /// Whether the server that `postmaster.pid` names answers. After `kill -9` the file is there
     /// and the server is not.
     async fn is_running(&self) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + READY;
         while let Some(postmaster) = self.postmaster().filter(|_| Instant::now() < deadline) {
             if self.answers().await {
                 return true;

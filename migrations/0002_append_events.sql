@@ -46,10 +46,14 @@ begin
     select h.position, h.hash, h.recorded_at into head_position, head_hash, head_at
     from log_head h where h.id = 1 for update;
 
+    -- Look-ups are scalar subqueries with a limit, which the planner cannot turn into a join: the
+    -- plan is made once per connection, maybe when the log is empty, and a join that is right then
+    -- reads the whole log later.
     select array_agg(distinct c.unit) into duplicates
     from unnest(e_unit, e_command, e_ordinal) as c (unit, command_id, ordinal)
     where c.ordinal = 0
-      and exists (select from events e where e.command_id = c.command_id and e.ordinal = 0);
+      and (select true from events e
+           where e.command_id = c.command_id and e.ordinal = 0 limit 1);
 
     select array_agg(distinct s.unit) into conflicts
     from unnest(s_unit, s_type, s_id, s_expected) as s (unit, type, id, expected)

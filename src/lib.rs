@@ -1,6 +1,7 @@
 //! Saldo: the event-sourced backend for selling AI by the credit.
 
 pub mod app;
+pub mod bench;
 pub mod cli;
 pub mod clients;
 pub mod clock;

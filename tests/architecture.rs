@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["app", "clients", "explain", "metering", "store"]),
     ("serve", &["app", "clients", "http", "processes", "store"]),
     ("verify", &["store"]),
-    ("cli", &["serve", "store", "verify"]),
+    ("bench", &["serve", "store", "verify"]),
+    ("cli", &["bench", "serve", "store", "verify"]),
 ];
 
 /// What lies on the ground: it uses nothing of the crate but the ground and the store's words.

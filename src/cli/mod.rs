@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use projections::runner;
 use tracing_subscriber::EnvFilter;
 
+use crate::bench;
 use crate::config::Config;
 use crate::serve::{self, StartError};
 use crate::store::Store;
@@ -45,6 +46,14 @@ enum Command {
     /// Replay a stream through a reader that is not ours.
     #[command(subcommand)]
     Replay(audit::Replay),
+    /// Measure how fast it is, against plain SQL, on databases of its own.
+    Bench {
+        /// Say it as one JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        options: bench::Options,
+    },
     /// Look after the read models.
     #[command(subcommand)]
     Projections(Projections),
@@ -101,6 +110,14 @@ async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Verify { json, heads } => return audit::verify(config, json, heads).await,
         Command::Replay(replay) => audit::replay(config, replay).await?,
+        Command::Bench { json, options } => {
+            let figures = bench::run(config, options).await?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&figures)?);
+            } else {
+                print!("{figures}");
+            }
+        }
         Command::Projections(Projections::List) => list(config).await?,
         Command::Projections(Projections::Rebuild { name }) => rebuild(config, &name).await?,
     }

@@ -158,6 +158,12 @@ fn installed(local: Option<&[Binaries]>) -> String {
     format!("installed: PostgreSQL {}", majors.join(" and "))
 }
 
+/// A program of an installed Postgres, such as `pgbench`.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    candidates().into_iter().map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
 /// Where distributions put Postgres.
 fn candidates() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = Vec::new();

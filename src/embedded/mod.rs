@@ -22,6 +22,7 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use binaries::Account;
+pub use binaries::program;
 pub use error::EmbeddedError;
 use home::Home;
 use server::Server;

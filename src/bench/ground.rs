@@ -1,0 +1,105 @@
+//! Where the measuring happens: databases that are made for it and dropped after it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use secrecy::ExposeSecret;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection};
+
+use super::BenchError;
+use crate::config::Config;
+use crate::embedded::{Cluster, Mode};
+use crate::serve::StartError;
+
+/// What the names of our databases begin with.
+const PREFIX: &str = "saldo_bench_";
+
+/// A Postgres to measure on, and a folder for keys and scripts.
+pub(super) struct Ground {
+    base: PgConnectOptions,
+    pub(super) folder: PathBuf,
+    next: AtomicU32,
+    cluster: Option<Cluster>,
+}
+
+/// A database that nobody else uses.
+pub(super) struct Scratch {
+    pub(super) options: PgConnectOptions,
+    pub(super) url: String,
+    /// Where servers on it keep their keys and heads.
+    pub(super) data: PathBuf,
+    name: String,
+}
+
+impl Ground {
+    /// The configured database's server, or a private one beside that of the data folder; durable
+    /// in any case.
+    pub(super) async fn find(config: &Config) -> Result<Self, BenchError> {
+        let folder = config.data_dir.join("bench");
+        std::fs::create_dir_all(&folder)?;
+        let (base, cluster) = if let Some(url) = &config.database_url {
+            let base = url.expose_secret().parse().map_err(StartError::DatabaseUrl)?;
+            (base, None)
+        } else {
+            let cluster = Cluster::start(Mode::Durable, &folder.join("postgres"))
+                .await
+                .map_err(StartError::Embedded)?;
+            (cluster.options("postgres"), Some(cluster))
+        };
+        let ground = Self { base, folder, next: AtomicU32::new(0), cluster };
+        if ground.cluster.is_some() {
+            ground.remove_leftovers().await?;
+        }
+        Ok(ground)
+    }
+
+    /// What a run left that was killed; only where the server is ours.
+    async fn remove_leftovers(&self) -> Result<(), BenchError> {
+        let mut db = self.connect().await?;
+        let left: Vec<String> =
+            sqlx::query_scalar("select datname from pg_database where starts_with(datname, $1)")
+                .bind(PREFIX)
+                .fetch_all(&mut db)
+                .await?;
+        for name in left {
+            drop_database(&mut db, &name).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn connect(&self) -> Result<PgConnection, BenchError> {
+        Ok(self.base.connect().await?)
+    }
+
+    /// A new database.
+    pub(super) async fn scratch(&self) -> Result<Scratch, BenchError> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{}_{number}", std::process::id());
+        let mut db = self.connect().await?;
+        let create = AssertSqlSafe(format!("create database {name}"));
+        sqlx::query(create).execute(&mut db).await?;
+        let options = self.base.clone().database(&name);
+        let url = match &self.cluster {
+            Some(cluster) => cluster.url(&name),
+            None => options.to_url_lossy().to_string(),
+        };
+        let data = self.folder.join(&name);
+        Ok(Scratch { options, url, data, name })
+    }
+
+    /// Removes a database, whoever is connected.
+    pub(super) async fn discard(&self, scratch: Scratch) -> Result<(), BenchError> {
+        drop_database(&mut self.connect().await?, &scratch.name).await?;
+        match std::fs::remove_dir_all(&scratch.data) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+async fn drop_database(db: &mut PgConnection, name: &str) -> Result<(), BenchError> {
+    let drop = AssertSqlSafe(format!("drop database {name} with (force)"));
+    sqlx::query(drop).execute(db).await?;
+    Ok(())
+}

@@ -87,8 +87,12 @@ pub async fn database(config: &Config) -> Result<Database, StartError> {
         cluster.ensure("saldo").await?;
         (cluster.options("saldo"), cluster.url("saldo").into(), Some(cluster))
     };
-    let options: PgConnectOptions =
-        options.application_name("saldo").options([("search_path", projections::SEARCH_PATH)]);
+    let options: PgConnectOptions = options.application_name("saldo").options([
+        ("search_path", projections::SEARCH_PATH),
+        // Plans are kept, also those that were made when the tables were empty: every query of a
+        // request goes by index.
+        ("enable_seqscan", "off"),
+    ]);
     check(&options).await?;
     let pool = PgPoolOptions::new()
         .max_connections(config.database_connections)

@@ -90,7 +90,7 @@ pub struct Page {
 }
 
 /// Up to `limit` positions after `position`. Events of other aggregates than `streams` count, but
-/// their payloads are neither sent nor decoded.
+/// are not sent.
 pub async fn read(
     db: &mut PgConnection,
     unseal: &dyn Unseal,
@@ -98,44 +98,74 @@ pub async fn read(
     position: i64,
     limit: i64,
 ) -> Result<Page, JournalError> {
+    let (last, missing) = stretch(db, position, limit).await?;
     let rows = sqlx::query(
         "select position, aggregate_type, aggregate_id, sequence, event_type, event_version,
-             recorded_at, case when wanted then payload::text end,
-             case when wanted then metadata::text end
-         from public.events, lateral (select aggregate_type = any ($1)) as w (wanted)
-         where position > $2
-         order by position
-         limit $3",
+             recorded_at, payload::text, metadata::text
+         from public.events
+         where position > $1 and position <= $2 and aggregate_type = any ($3)
+         order by position",
     )
-    .bind(streams)
     .bind(position)
-    .bind(limit)
-    .fetch_all(&mut *db)
+    .bind(last)
+    .bind(streams)
+    .fetch_all(db)
     .await?;
-    let mut page =
-        Page { recorded: Vec::with_capacity(rows.len()), last: position, obstacle: None };
-    if rows.is_empty() && goes_on(db, position).await? {
-        page.obstacle = Some(Obstacle::Missing(position + 1));
-    }
+    let mut page = Page {
+        recorded: Vec::with_capacity(rows.len()),
+        last,
+        obstacle: missing.map(Obstacle::Missing),
+    };
     for row in &rows {
-        let next = page.last + 1;
-        if row.try_get::<i64, _>(0)? != next {
-            page.obstacle = Some(Obstacle::Missing(next));
-            break;
-        }
+        let position = row.try_get(0)?;
         match decode(unseal, row).await? {
-            Ok(recorded) => page.recorded.extend(recorded),
+            Ok(recorded) => page.recorded.push(recorded),
             Err(error) if is_passing(&*error) => {
-                return Err(JournalError::Keys { position: next, why: chain(&*error) });
+                return Err(JournalError::Keys { position, why: chain(&*error) });
             }
             Err(error) => {
-                page.obstacle = Some(Obstacle::Unreadable { position: next, why: chain(&*error) });
+                page.last = position - 1;
+                page.obstacle = Some(Obstacle::Unreadable { position, why: chain(&*error) });
                 break;
             }
         }
-        page.last = next;
     }
     Ok(page)
+}
+
+/// How far the log goes after `position` without a hole, up to `limit`; and the hole, where there
+/// is one.
+async fn stretch(
+    db: &mut PgConnection,
+    position: i64,
+    limit: i64,
+) -> Result<(i64, Option<i64>), JournalError> {
+    let (count, last): (i64, Option<i64>) = sqlx::query_as(
+        "select count(*), max(position)
+         from (select position from public.events where position > $1 order by position limit $2) e",
+    )
+    .bind(position)
+    .bind(limit)
+    .fetch_one(&mut *db)
+    .await?;
+    let Some(last) = last else {
+        let missing = goes_on(db, position).await?.then_some(position + 1);
+        return Ok((position, missing));
+    };
+    if last - position == count {
+        return Ok((last, None));
+    }
+    let whole: i64 = sqlx::query_scalar(
+        "select count(*) from (
+             select position, row_number() over (order by position) as n
+             from public.events where position > $1 order by position limit $2
+         ) e where position = $1 + n",
+    )
+    .bind(position)
+    .bind(limit)
+    .fetch_one(db)
+    .await?;
+    Ok((position + whole, Some(position + whole + 1)))
 }
 
 /// Whether the log says that it is longer, although there is no event; in one statement, since
@@ -157,19 +187,11 @@ pub async fn head(db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
 
 type Unreadable = Box<dyn Error + Send + Sync>;
 
-/// The event, where its payload was asked for.
-async fn decode(
-    unseal: &dyn Unseal,
-    row: &PgRow,
-) -> sqlx::Result<Result<Option<Recorded>, Unreadable>> {
-    let (Some(payload), Some(metadata)) =
-        (row.try_get::<Option<&str>, _>(7)?, row.try_get::<Option<&str>, _>(8)?)
-    else {
-        return Ok(Ok(None));
-    };
+async fn decode(unseal: &dyn Unseal, row: &PgRow) -> sqlx::Result<Result<Recorded, Unreadable>> {
     let (position, sequence, recorded_at) = (row.try_get(0)?, row.try_get(3)?, row.try_get(6)?);
     let (aggregate_type, id): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);
     let (kind, version): (&str, &str) = (row.try_get(4)?, row.try_get(5)?);
+    let (payload, metadata): (&str, &str) = (row.try_get(7)?, row.try_get(8)?);
     let read = async {
         let aggregate_id = Uuid::parse_str(id)?;
         let event = if payload.contains(SEALED) {
@@ -180,7 +202,7 @@ async fn decode(
             Event::decode_text(aggregate_type, kind, version, payload)
         }?;
         let Metadata { request_id } = serde_json::from_str(metadata)?;
-        Ok(Some(Recorded { position, aggregate_id, sequence, event, recorded_at, request_id }))
+        Ok(Recorded { position, aggregate_id, sequence, event, recorded_at, request_id })
     };
     Ok(read.await)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use sqlx::{FromRow, PgPool, Row};
+use sqlx::{FromRow, PgConnection, PgPool, Row};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{error, warn};
@@ -17,14 +17,13 @@ use crate::projector::{Projection, Step, step};
 
 /// How often the log is looked at when this node's writer says nothing: other nodes write, too.
 const POLL: Duration = Duration::from_millis(50);
-/// The pause between turns, in which events gather: as long as the turn took, within these bounds.
-/// An event that comes after a quiet moment is projected at once. In a busy log a turn has a fixed
-/// cost of some ten round trips, so that without a pause, three projections would spend most of
-/// their time on handfuls of events; as it is, each works half of the time at most, on batches that
-/// grow with the load. What is seen stays fresh: twice a turn and a bit, of the quarter of a second
-/// that is allowed.
-const GATHER: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(20)..=Duration::from_millis(80);
+/// The pause between turns, in which events gather, unless a reader waits for them. An event that
+/// comes after a quiet moment is projected at once. In a busy log a turn has a fixed cost of some
+/// ten round trips, and what several events change in one row is written once: what gathers longer
+/// costs less, and stays fresh enough, half of the quarter of a second that is allowed.
+const GATHER: Duration = Duration::from_millis(100);
+/// The pause between turns while readers wait.
+const HURRIED: Duration = Duration::from_millis(20);
 /// The pause after a failure, which doubles each time up to the longest.
 const RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
@@ -64,7 +63,31 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
 /// This node's projections.
 #[derive(Clone)]
 pub struct Runner {
-    reached: BTreeMap<&'static str, watch::Receiver<i64>>,
+    models: BTreeMap<&'static str, Model>,
+}
+
+#[derive(Clone)]
+struct Model {
+    /// The last position that it has seen.
+    reached: watch::Receiver<i64>,
+    /// How many readers wait for more.
+    readers: Arc<watch::Sender<usize>>,
+}
+
+/// One who waits; gone when dropped.
+struct Reader<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Reader<'a> {
+    fn waiting(readers: &'a watch::Sender<usize>) -> Self {
+        readers.send_modify(|count| *count += 1);
+        Self(readers)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl Runner {
@@ -81,15 +104,18 @@ impl Runner {
         let watching = watch_head(pool.clone(), heads.clone(), told, stop.clone());
         #[expect(clippy::disallowed_methods, reason = "ends when `stop` turns true")]
         tokio::spawn(watching);
-        let mut reached = BTreeMap::new();
+        let mut models = BTreeMap::new();
         for projection in all() {
-            let (sender, receiver) = watch::channel(0);
-            reached.insert(projection.name(), receiver);
+            let (sender, reached) = watch::channel(0);
+            let (readers, hurry) = watch::channel(0);
+            models.insert(projection.name(), Model { reached, readers: Arc::new(readers) });
             let follower = Follower {
                 pool: pool.clone(),
+                db: None,
                 projection,
                 unseal: Arc::clone(unseal),
                 head: head.clone(),
+                hurry,
                 stop: stop.clone(),
                 reached: sender,
                 failures: 0,
@@ -97,22 +123,26 @@ impl Runner {
             #[expect(clippy::disallowed_methods, reason = "ends when `stop` turns true")]
             tokio::spawn(follower.run());
         }
-        Self { reached }
+        Self { models }
     }
 
     /// Waits until the projection has seen `position`, whichever node projects; no, when it did
     /// not within `patience`.
     pub async fn reached(&self, name: &str, position: i64, patience: Duration) -> bool {
-        let Some(reached) = self.reached.get(name) else { return false };
-        let mut reached = reached.clone();
+        let Some(model) = self.models.get(name) else { return false };
+        let mut reached = model.reached.clone();
+        if *reached.borrow() >= position {
+            return true;
+        }
+        let _reader = Reader::waiting(&model.readers);
         let waiting = reached.wait_for(|at| *at >= position);
         matches!(timeout(patience, waiting).await, Ok(Ok(_)))
     }
 
     /// Waits until every task has ended; only after `stop` was told.
     pub async fn ended(&self) {
-        for reached in self.reached.values() {
-            let mut reached = reached.clone();
+        for model in self.models.values() {
+            let mut reached = model.reached.clone();
             while reached.changed().await.is_ok() {}
         }
     }
@@ -161,9 +191,13 @@ enum Next {
 
 struct Follower {
     pool: PgPool,
+    /// A connection of its own, whose plans and caches stay warm; none after a failure.
+    db: Option<PgConnection>,
     projection: Arc<dyn Projection>,
     unseal: Arc<dyn Unseal>,
     head: watch::Receiver<i64>,
+    /// How many readers wait.
+    hurry: watch::Receiver<usize>,
     stop: watch::Receiver<bool>,
     reached: watch::Sender<i64>,
     /// Turns in a row that failed.
@@ -180,7 +214,10 @@ impl Follower {
                 match next {
                     Next::Now => {}
                     Next::Beyond(position) => {
-                        sleep(began.elapsed().clamp(*GATHER.start(), *GATHER.end())).await;
+                        sleep(began.elapsed().clamp(HURRIED, GATHER)).await;
+                        let gathering = self.hurry.wait_for(|readers| *readers > 0);
+                        // Either end of it is as good.
+                        let _ = timeout(GATHER.saturating_sub(began.elapsed()), gathering).await;
                         // An error is a runner that ends: so do we.
                         let _ = self.head.wait_for(|head| *head > position).await;
                     }
@@ -225,23 +262,29 @@ impl Follower {
         Next::After(pause.min(LONGEST_RETRY))
     }
 
-    async fn step(&self) -> Result<Step, JournalError> {
-        let mut db = self.pool.acquire().await?;
-        step(&mut db, &*self.projection, &*self.unseal).await
+    async fn step(&mut self) -> Result<Step, JournalError> {
+        // What fails, or panics, in the middle leaves a connection in an unknown state: it is gone.
+        let mut db = match self.db.take() {
+            Some(db) => db,
+            None => self.pool.acquire().await?.detach(),
+        };
+        let step = step(&mut db, &*self.projection, &*self.unseal).await?;
+        self.db = Some(db);
+        Ok(step)
     }
 }
 
 /// How far each projection is behind the log, and where the log ends.
 pub async fn lag(pool: &PgPool) -> sqlx::Result<(i64, Vec<Lag>)> {
     let rows = sqlx::query(
+        // The subquery stays a look-up by index; a join may be planned as a reading of the whole log.
         "select h.position as head, c.name, c.position, c.halted, c.error, c.halted_at,
              greatest(h.position - c.position, 0) as events,
-             greatest(coalesce(
-                 (extract(epoch from clock_timestamp() - e.recorded_at) * 1000)::bigint, 0), 0)
-                 as milliseconds
+             greatest(coalesce((extract(epoch from clock_timestamp() - (
+                 select e.recorded_at from public.events e where e.position = c.position + 1 limit 1
+             )) * 1000)::bigint, 0), 0) as milliseconds
          from projections.checkpoints c
          cross join public.log_head h
-         left join public.events e on e.position = c.position + 1
          order by c.name collate \"C\"",
     )
     .fetch_all(pool)

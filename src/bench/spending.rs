@@ -71,7 +71,7 @@ pub(super) async fn measure(
     let server = start(arena, figures).await?;
     let mut rates: BTreeMap<Case, Vec<f64>> = BTreeMap::new();
     let mut cost = Cost::default();
-    let bench = Spending { ground, arena, server: &server, plain, lasts: seconds(options) };
+    let bench = Spending { arena, server: &server, plain, lasts: seconds(options) };
     bench.warm_up().await?;
     for round in 1..=options.rounds {
         for case in CASES {
@@ -116,7 +116,6 @@ pub(super) fn milliseconds(time: Duration) -> f64 {
 }
 
 struct Spending<'a> {
-    ground: &'a Ground,
     arena: &'a Arena,
     server: &'a Server,
     plain: Plain,
@@ -135,7 +134,6 @@ impl Spending<'_> {
     /// Runs a case when all that was before it is done.
     async fn run(&self, case: Case, cost: &mut Cost) -> Result<f64, BenchError> {
         self.arena.caught_up().await?;
-        sqlx::query("checkpoint").execute(&mut self.ground.connect().await?).await?;
         match case {
             Case::Debit => Ok(self.debits(cost).await?.per_second),
             Case::KeyedDebit => self.http(Work::KeyedDebit, false).await,

@@ -122,34 +122,47 @@ end $$;
 
 -- Rows beside the log that live or die with their unit's events.
 create function write_side_rows(side jsonb, refused int[]) returns void
-language sql
+language plpgsql
 set search_path = public
 as $$
-    insert into person_keys (user_id, wrapped_key, key_id)
-    select r.user_id, decode(r.wrapped_key, 'hex'), r.key_id
-    from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, wrapped_key text, key_id text)
-    where r.kind = 'person_key' and r.unit <> all (refused);
+declare
+    kinds text[] := (select array_agg(distinct r ->> 'kind') from jsonb_array_elements(side) r);
+begin
+    if 'person_key' = any (kinds) then
+        insert into person_keys (user_id, wrapped_key, key_id)
+        select r.user_id, decode(r.wrapped_key, 'hex'), r.key_id
+        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, wrapped_key text, key_id text)
+        where r.kind = 'person_key' and r.unit <> all (refused);
+    end if;
 
-    insert into email_claims (email_hash, user_id)
-    select decode(r.email_hash, 'hex'), r.user_id
-    from jsonb_to_recordset(side) as r (unit int, kind text, email_hash text, user_id uuid)
-    where r.kind = 'email_claim' and r.unit <> all (refused);
+    if 'email_claim' = any (kinds) then
+        insert into email_claims (email_hash, user_id)
+        select decode(r.email_hash, 'hex'), r.user_id
+        from jsonb_to_recordset(side) as r (unit int, kind text, email_hash text, user_id uuid)
+        where r.kind = 'email_claim' and r.unit <> all (refused);
+    end if;
 
-    insert into credentials (user_id, kind, secret)
-    select r.user_id, r.credential, r.secret
-    from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, credential text, secret text)
-    where r.kind = 'credential' and r.unit <> all (refused);
+    if 'credential' = any (kinds) then
+        insert into credentials (user_id, kind, secret)
+        select r.user_id, r.credential, r.secret
+        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, credential text, secret text)
+        where r.kind = 'credential' and r.unit <> all (refused);
+    end if;
 
-    insert into sessions (session_id, user_id, refresh_hash, expires_at)
-    select r.session_id, r.user_id, decode(r.refresh_hash, 'hex'), r.expires_at
-    from jsonb_to_recordset(side)
-        as r (unit int, kind text, session_id uuid, user_id uuid, refresh_hash text, expires_at timestamptz)
-    where r.kind = 'session' and r.unit <> all (refused);
+    if 'session' = any (kinds) then
+        insert into sessions (session_id, user_id, refresh_hash, expires_at)
+        select r.session_id, r.user_id, decode(r.refresh_hash, 'hex'), r.expires_at
+        from jsonb_to_recordset(side)
+            as r (unit int, kind text, session_id uuid, user_id uuid, refresh_hash text, expires_at timestamptz)
+        where r.kind = 'session' and r.unit <> all (refused);
+    end if;
 
-    insert into analyses (analysis_id, user_id, feature, credits, sealed, created_at)
-    select r.analysis_id, r.user_id, r.feature, r.credits, r.sealed, r.created_at
-    from jsonb_to_recordset(side)
-        as r (unit int, kind text, analysis_id uuid, user_id uuid, feature text, credits bigint,
-            sealed text, created_at timestamptz)
-    where r.kind = 'analysis' and r.unit <> all (refused);
-$$;
+    if 'analysis' = any (kinds) then
+        insert into analyses (analysis_id, user_id, feature, credits, sealed, created_at)
+        select r.analysis_id, r.user_id, r.feature, r.credits, r.sealed, r.created_at
+        from jsonb_to_recordset(side)
+            as r (unit int, kind text, analysis_id uuid, user_id uuid, feature text, credits bigint,
+                sealed text, created_at timestamptz)
+        where r.kind = 'analysis' and r.unit <> all (refused);
+    end if;
+end $$;

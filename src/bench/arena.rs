@@ -104,8 +104,8 @@ impl Arena {
     /// One person, with a token that is fresh.
     pub(super) fn spender(&self, user: UserId) -> Result<Spender, BenchError> {
         let session = SessionId(Uuid::now_v7());
-        let token = self.tokens.issue(user, session, clock::now()).map_err(BenchError::store)?;
-        Spender::new(&token)
+        let bearer = self.tokens.issue(user, session, clock::now()).map_err(BenchError::store)?;
+        Ok(Spender { bearer })
     }
 
     /// Lets `spenders` spend in turn until the log has `events` more.

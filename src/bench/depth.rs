@@ -28,7 +28,7 @@ const COLD: usize = 5;
 pub(super) async fn measure(
     ground: &Ground,
     arena: &Arena,
-    options: Options,
+    options: &Options,
     figures: &mut Figures,
 ) -> Result<(), BenchError> {
     eprintln!("a wallet of {LONG} events");
@@ -122,7 +122,7 @@ fn per_second(events: i64, time: Duration) -> f64 {
 async fn long_log(
     empty: &Arena,
     long: &Arena,
-    options: Options,
+    options: &Options,
     figures: &mut Figures,
 ) -> Result<(), BenchError> {
     let began = Instant::now();

@@ -18,6 +18,7 @@ use crate::keys::KeysError;
 use crate::serve::StartError;
 
 pub use figures::Figures;
+pub use spending::Case;
 
 use arena::Arena;
 use ground::Ground;
@@ -28,7 +29,7 @@ const CONNECTIONS: usize = 64;
 const WALLETS: usize = 1000;
 
 /// How much to measure.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Options {
     /// How often each load is run; figures are medians.
     #[arg(long, default_value_t = 5)]
@@ -39,6 +40,9 @@ pub struct Options {
     /// Events in the large log.
     #[arg(long, default_value_t = 5_000_000)]
     pub events: i64,
+    /// Only these loads, and nothing else.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub only: Vec<Case>,
 }
 
 /// Why nothing was measured.
@@ -64,9 +68,6 @@ pub enum BenchError {
     /// The server or a file failed.
     #[error("the load could not be run: {0}")]
     Io(#[from] std::io::Error),
-    /// The connection to the server failed.
-    #[error("a connection to the server failed: {0}")]
-    Connection(#[from] hyper::Error),
     /// The server did not do what was asked.
     #[error("the server did not do its work: {0}")]
     Answer(String),
@@ -82,14 +83,16 @@ impl BenchError {
 }
 
 /// Measures everything, on databases of its own; says on stderr what it is at.
-pub async fn run(config: &Config, options: Options) -> Result<Figures, BenchError> {
+pub async fn run(config: &Config, options: &Options) -> Result<Figures, BenchError> {
     let ground = Ground::find(config).await?;
     let (scratch, plain) = (ground.scratch().await?, ground.scratch().await?);
     let mut figures = Figures::default();
     eprintln!("opening {WALLETS} wallets");
     let arena = Arena::open(&scratch).await?;
     spending::measure(&ground, &arena, &plain, options, &mut figures).await?;
-    depth::measure(&ground, &arena, options, &mut figures).await?;
+    if options.only.is_empty() {
+        depth::measure(&ground, &arena, options, &mut figures).await?;
+    }
     arena.database.pool.close().await;
     drop(arena);
     ground.discard(plain).await?;

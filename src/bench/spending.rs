@@ -9,7 +9,7 @@ use sqlx::{PgPool, Row};
 use tokio::sync::watch;
 
 use super::arena::{Arena, Server};
-use super::figures::{Figures, Target, median, ratio};
+use super::figures::{Figures, Target, median};
 use super::ground::{Ground, Scratch};
 use super::load::{self, Done, Work};
 use super::plain::{Form, Plain};
@@ -23,16 +23,25 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const REST: Duration = Duration::from_secs(3);
 
 /// What one load is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Case {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Case {
+    /// A debit.
     Debit,
+    /// A debit with an `Idempotency-Key`.
     KeyedDebit,
+    /// A debit, all on one wallet.
     HotDebit,
+    /// A hold and its capture.
     HoldAndCapture,
+    /// An AI call of the local provider.
     PaidCall,
+    /// The spend as one SQL statement.
     SingleStatement,
+    /// The spend as a transaction with `FOR UPDATE`.
     ForUpdate,
+    /// The one statement, all on one wallet.
     HotSingleStatement,
+    /// The transaction, all on one wallet.
     HotForUpdate,
 }
 
@@ -52,11 +61,31 @@ const CASES: [Case; 9] = [
 #[derive(Default)]
 struct Cost {
     lags_ms: Vec<f64>,
-    p50_ms: Vec<f64>,
-    p99_ms: Vec<f64>,
-    batch: Vec<f64>,
-    server_us: Vec<f64>,
-    database_us: Vec<f64>,
+    seen: Vec<Seen>,
+}
+
+/// What one load over HTTP cost.
+struct Seen {
+    p50_ms: f64,
+    p99_ms: f64,
+    /// Events in an append.
+    batch: f64,
+    /// Processor time of the server for an event.
+    server_us: Option<f64>,
+    /// Processor time of the database for an event.
+    database_us: Option<f64>,
+}
+
+impl std::fmt::Display for Seen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { p50_ms, p99_ms, batch, .. } = self;
+        let [server, database] = [self.server_us, self.database_us].map(Option::unwrap_or_default);
+        write!(
+            f,
+            "  {p50_ms:.1} ms median, {p99_ms:.1} ms at most for 99 of 100; {batch:.0} events an append; \
+             {server:.0} µs of server and {database:.0} µs of database for an event"
+        )
+    }
 }
 
 /// Runs all loads.
@@ -64,7 +93,7 @@ pub(super) async fn measure(
     ground: &Ground,
     arena: &Arena,
     plain: &Scratch,
-    options: Options,
+    options: &Options,
     figures: &mut Figures,
 ) -> Result<(), BenchError> {
     let plain = Plain::prepare(plain, &ground.folder).await?;
@@ -75,18 +104,20 @@ pub(super) async fn measure(
     bench.warm_up().await?;
     for round in 1..=options.rounds {
         for case in CASES {
-            let rate = bench.run(case, &mut cost).await?;
-            eprintln!("round {round}: {case:?} {rate:.0} a second");
-            rates.entry(case).or_default().push(rate);
+            if options.only.is_empty() || options.only.contains(&case) {
+                let rate = bench.run(case, &mut cost).await?;
+                eprintln!("round {round}: {case:?} {rate:.0} a second");
+                rates.entry(case).or_default().push(rate);
+            }
         }
     }
     server.stop().await?;
-    tell_rates(rates, figures);
+    tell_rates(&rates, figures);
     cost.tell(figures);
     Ok(())
 }
 
-fn seconds(options: Options) -> Duration {
+fn seconds(options: &Options) -> Duration {
     Duration::from_secs(options.seconds)
 }
 
@@ -135,51 +166,48 @@ impl Spending<'_> {
     async fn run(&self, case: Case, cost: &mut Cost) -> Result<f64, BenchError> {
         self.arena.caught_up().await?;
         match case {
-            Case::Debit => Ok(self.debits(cost).await?.per_second),
-            Case::KeyedDebit => self.http(Work::KeyedDebit, false).await,
-            Case::HotDebit => self.http(Work::Debit, true).await,
-            Case::HoldAndCapture => self.http(Work::HoldAndCapture, false).await,
-            Case::PaidCall => self.http(Work::PaidCall, false).await,
-            Case::SingleStatement => self.sql(Form::SingleStatement, false).await,
-            Case::ForUpdate => self.sql(Form::ForUpdate, false).await,
-            Case::HotSingleStatement => self.sql(Form::SingleStatement, true).await,
-            Case::HotForUpdate => self.sql(Form::ForUpdate, true).await,
+            Case::Debit => self.http(Work::Debit, false, Some(cost)).await,
+            Case::KeyedDebit => self.http(Work::KeyedDebit, false, None).await,
+            Case::HotDebit => self.http(Work::Debit, true, None).await,
+            Case::HoldAndCapture => self.http(Work::HoldAndCapture, false, None).await,
+            Case::PaidCall => self.http(Work::PaidCall, false, None).await,
+            Case::SingleStatement => self.plain.run(Form::SingleStatement, false, self.lasts).await,
+            Case::ForUpdate => self.plain.run(Form::ForUpdate, false, self.lasts).await,
+            Case::HotSingleStatement => {
+                self.plain.run(Form::SingleStatement, true, self.lasts).await
+            }
+            Case::HotForUpdate => self.plain.run(Form::ForUpdate, true, self.lasts).await,
         }
     }
 
-    async fn http(&self, work: Work, hot: bool) -> Result<f64, BenchError> {
+    /// Work over HTTP; what it costs is told on the way, and kept where `cost` is given.
+    async fn http(
+        &self,
+        work: Work,
+        hot: bool,
+        cost: Option<&mut Cost>,
+    ) -> Result<f64, BenchError> {
         let mut spenders = self.arena.spenders()?;
         if hot {
             spenders = Arc::from(&spenders[..1]);
         }
-        Ok(load::run(self.server.address, &spenders, work, self.lasts).await?.per_second)
-    }
-
-    async fn sql(&self, form: Form, hot: bool) -> Result<f64, BenchError> {
-        self.plain.run(form, hot, self.lasts).await
-    }
-
-    /// The debits of a round, and what they cost.
-    async fn debits(&self, cost: &mut Cost) -> Result<Done, BenchError> {
         let before = Spent::now(self.arena, self.server).await?;
-        let spenders = self.arena.spenders()?;
         let (stop, stopped) = watch::channel(false);
         let looking = watch_lag(self.arena.database.pool.clone(), stopped);
-        let (done, lags) = tokio::join!(
-            async {
-                let done = load::run(self.server.address, &spenders, Work::Debit, self.lasts).await;
-                stop.send_replace(true);
-                done
-            },
-            looking
-        );
-        let (done, lags) = (done?, lags?);
-        let after = Spent::now(self.arena, self.server).await?;
-        cost.lags_ms.extend(lags);
-        cost.p50_ms.push(milliseconds(done.percentile(50)));
-        cost.p99_ms.push(milliseconds(done.percentile(99)));
-        after.since(&before, cost);
-        Ok(done)
+        let loading = async {
+            let done = load::run(self.server.address, &spenders, work, self.lasts).await;
+            stop.send_replace(true);
+            done
+        };
+        let (done, lags) = tokio::join!(loading, looking);
+        let (done, after) = (done?, Spent::now(self.arena, self.server).await?);
+        let seen = after.since(&before, &done);
+        eprintln!("{seen}");
+        if let Some(cost) = cost {
+            cost.lags_ms.extend(lags?);
+            cost.seen.push(seen);
+        }
+        Ok(done.per_second)
     }
 }
 
@@ -221,15 +249,19 @@ impl Spent {
         })
     }
 
-    fn since(&self, before: &Self, cost: &mut Cost) {
+    fn since(&self, before: &Self, done: &Done) -> Seen {
         let count = |now: i64, then: i64| i32::try_from(now - then).map_or(0.0, f64::from);
         let events = count(self.events, before.events);
         let each = |now: Option<Duration>, then: Option<Duration>| {
             Some(now?.saturating_sub(then?).as_secs_f64() * 1e6 / events)
         };
-        cost.batch.push(events / count(self.batches, before.batches));
-        cost.server_us.extend(each(self.server, before.server));
-        cost.database_us.extend(each(self.database, before.database));
+        Seen {
+            p50_ms: milliseconds(done.percentile(50)),
+            p99_ms: milliseconds(done.percentile(99)),
+            batch: events / count(self.batches, before.batches),
+            server_us: each(self.server, before.server),
+            database_us: each(self.database, before.database),
+        }
     }
 }
 
@@ -238,20 +270,33 @@ impl Cost {
         let mut lags = self.lags_ms;
         lags.sort_by(f64::total_cmp);
         let p99 = lags.get(lags.len().saturating_sub(1) * 99 / 100).copied();
-        let mut none = |key, what, value| figures.tell(key, what, value, Target::None);
-        none("debit_p50_ms", "a debit at 64 connections, median, ms", median(self.p50_ms));
-        none("debit_p99_ms", "a debit at 64 connections, 99th percentile, ms", median(self.p99_ms));
-        none("append_batch_events", "events in an append", median(self.batch));
-        none(
-            "append_server_cpu_us_per_event",
-            "CPU of the server for an event, µs",
-            median(self.server_us),
-        );
-        none(
-            "append_database_cpu_us_per_event",
-            "CPU of the database for an event, projections with it, µs",
-            median(self.database_us),
-        );
+        let middle =
+            |of: fn(&Seen) -> Option<f64>| median(self.seen.iter().filter_map(of).collect());
+        for (key, what, value) in [
+            (
+                "debit_p50_ms",
+                "a debit at 64 connections, median, ms",
+                middle(|seen| Some(seen.p50_ms)),
+            ),
+            (
+                "debit_p99_ms",
+                "a debit at 64 connections, 99th percentile, ms",
+                middle(|seen| Some(seen.p99_ms)),
+            ),
+            ("append_batch_events", "events in an append", middle(|seen| Some(seen.batch))),
+            (
+                "append_server_cpu_us_per_event",
+                "CPU of the server for an event, µs",
+                middle(|seen| seen.server_us),
+            ),
+            (
+                "append_database_cpu_us_per_event",
+                "CPU of the database for an event, projections with it, µs",
+                middle(|seen| seen.database_us),
+            ),
+        ] {
+            figures.tell(key, what, value, Target::None);
+        }
         figures.tell(
             "projection_lag_p99_ms",
             "lag of the slowest read model under that load, 99th percentile, ms",
@@ -261,10 +306,8 @@ impl Cost {
     }
 }
 
-fn tell_rates(rates: BTreeMap<Case, Vec<f64>>, figures: &mut Figures) {
-    let rates: BTreeMap<_, _> =
-        rates.into_iter().map(|(case, rates)| (case, median(rates))).collect();
-    let of = |case| rates.get(&case).copied().flatten();
+fn tell_rates(rates: &BTreeMap<Case, Vec<f64>>, figures: &mut Figures) {
+    let of = |case| rates.get(&case).cloned().unwrap_or_default();
     for (case, key, what) in [
         (Case::Debit, "debit_per_second", "debits a second"),
         (Case::KeyedDebit, "debit_keyed_per_second", "debits with an Idempotency-Key a second"),
@@ -280,7 +323,7 @@ fn tell_rates(rates: BTreeMap<Case, Vec<f64>>, figures: &mut Figures) {
         ),
         (Case::HotForUpdate, "for_update_hot_per_second", "SQL, FOR UPDATE, one wallet, a second"),
     ] {
-        figures.tell(key, what, of(case), Target::None);
+        figures.tell(key, what, median(of(case)), Target::None);
     }
     for (one, other, key, what, target) in [
         (
@@ -333,6 +376,8 @@ fn tell_rates(rates: BTreeMap<Case, Vec<f64>>, figures: &mut Figures) {
             Target::None,
         ),
     ] {
-        figures.tell(key, what, ratio(of(one), of(other)), target);
+        // Of the same round, since the machine may be busier in another.
+        let ratios = of(one).into_iter().zip(of(other)).map(|(one, other)| one / other);
+        figures.tell(key, what, median(ratios.collect()), target);
     }
 }

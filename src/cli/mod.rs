@@ -111,7 +111,7 @@ async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Verify { json, heads } => return audit::verify(config, json, heads).await,
         Command::Replay(replay) => audit::replay(config, replay).await?,
         Command::Bench { json, options } => {
-            let figures = bench::run(config, options).await?;
+            let figures = bench::run(config, &options).await?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&figures)?);
             } else {

@@ -42,6 +42,8 @@ impl Server {
         for setting in settings(mode) {
             server.args(["-c", setting]);
         }
+        // glibc would give memory back to the system after every statement, and fetch it again.
+        server.envs([("MALLOC_TRIM_THRESHOLD_", "8388608"), ("MALLOC_TOP_PAD_", "1048576")]);
         // A Ctrl-C that is meant for us must not reach it.
         server.stdout(log).stderr(errors).process_group(0);
         let mut process = server.spawn().map_err(|error| home.failed(error))?;

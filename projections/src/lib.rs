@@ -1,6 +1,7 @@
 //! The read side of Saldo: tables that follow the log.
 
 pub mod balances;
+mod copied;
 pub mod journal;
 pub mod projector;
 pub mod rebuild;

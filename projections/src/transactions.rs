@@ -12,8 +12,9 @@ use futures_util::future::BoxFuture;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
+use crate::copied::Copied;
 use crate::journal::Recorded;
-use crate::projector::{Projection, column};
+use crate::projector::Projection;
 
 /// Follows the log into `transactions`.
 pub struct Transactions;
@@ -68,28 +69,33 @@ impl Projection for Transactions {
     }
 }
 
+/// By COPY, which takes half of what an insert of arrays does.
 async fn write(db: &mut PgConnection, rows: &[Transaction]) -> sqlx::Result<()> {
-    sqlx::query(
-        "insert into transactions (position, wallet_id, kind, amount, consumed, available_after,
-             held_after, debt_after, reason, reference, request_id, recorded_at)
-         select * from unnest($1::bigint[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[],
-             $6::bigint[], $7::bigint[], $8::bigint[], $9::text[], $10::uuid[], $11::text[],
-             $12::timestamptz[])",
-    )
-    .bind(column(rows, |row| row.position))
-    .bind(column(rows, |row| row.wallet_id))
-    .bind(column(rows, |row| row.kind.as_str()))
-    .bind(column(rows, |row| row.amount))
-    .bind(column(rows, |row| row.consumed))
-    .bind(column(rows, |row| row.available_after))
-    .bind(column(rows, |row| row.held_after))
-    .bind(column(rows, |row| row.debt_after))
-    .bind(column(rows, |row| row.reason.as_str()))
-    .bind(column(rows, |row| row.reference))
-    .bind(column(rows, |row| row.request_id.as_deref()))
-    .bind(column(rows, |row| row.recorded_at))
-    .execute(db)
-    .await?;
+    let mut copied = Copied::begin();
+    for row in rows {
+        copied.row(12);
+        copied.integer(row.position);
+        copied.bytes(row.wallet_id.as_bytes());
+        copied.bytes(row.kind.as_bytes());
+        for amount in
+            [row.amount, row.consumed, row.available_after, row.held_after, row.debt_after]
+        {
+            copied.integer(amount);
+        }
+        copied.bytes(row.reason.as_bytes());
+        copied.bytes(row.reference.as_bytes());
+        copied.optional(row.request_id.as_deref().map(str::as_bytes));
+        copied.time(row.recorded_at);
+    }
+    let mut copy = db
+        .copy_in_raw(
+            "copy transactions (position, wallet_id, kind, amount, consumed, available_after,
+                 held_after, debt_after, reason, reference, request_id, recorded_at)
+             from stdin (format binary)",
+        )
+        .await?;
+    copy.send(copied.end()?).await?;
+    copy.finish().await?;
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use super::{BenchError, Options, machine};
 /// How often a server is started to see how long that takes.
 const STARTS: usize = 5;
 /// How often the lag of the read models is looked at under load.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a server rests before its memory is looked at.
 const REST: Duration = Duration::from_secs(3);
 

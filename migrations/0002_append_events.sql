@@ -26,6 +26,7 @@ create function append_events(
 ) returns table (unit int, verdict text, last_position bigint, at timestamptz)
 language plpgsql
 set search_path = public
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_mergejoin = off
 set enable_hashjoin = off

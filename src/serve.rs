@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::app::{App, Parts};
-use crate::clients::llm::Local;
+use crate::clients::llm::{LlmProvider, Local};
 use crate::config::Config;
 use crate::embedded::{Cluster, EmbeddedError, Mode};
 use crate::keys::{Keys, KeysError};
@@ -137,7 +137,7 @@ pub struct Node {
 
 impl Node {
     /// Starts everything but the HTTP listener.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, llm: Box<dyn LlmProvider>) -> Result<Self, StartError> {
         let database = database(config).await?;
         let keys = Keys::in_folder(&config.data_dir)?;
         let (pool, options) = (database.pool.clone(), database.options.clone());
@@ -149,7 +149,7 @@ impl Node {
             projections,
             tokens: Tokens::new(&keys.access_tokens)?,
             passwords: Passwords::new()?,
-            llm: Box::new(Local),
+            llm,
             written: std::sync::Mutex::default(),
             store,
             keys,
@@ -175,10 +175,19 @@ pub async fn serve(
     config: &Config,
     ready: impl FnOnce(std::net::SocketAddr),
 ) -> Result<(), StartError> {
+    serve_until(config, told_to_stop(), ready).await
+}
+
+/// Serves until `stop` ends. `ready` is told the address.
+pub async fn serve_until(
+    config: &Config,
+    stop: impl Future<Output = ()> + Send + 'static,
+    ready: impl FnOnce(std::net::SocketAddr),
+) -> Result<(), StartError> {
     let listen = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let node = Node::start(config).await?;
+    let node = Node::start(config, Box::new(Local)).await?;
     let router = http::router(node.app.clone());
     ready(address);
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
@@ -187,10 +196,7 @@ pub async fn serve(
             tracing::debug!(error = %error, "TCP_NODELAY could not be set");
         }
     });
-    axum::serve(listener, router)
-        .with_graceful_shutdown(told_to_stop())
-        .await
-        .map_err(StartError::Served)?;
+    axum::serve(listener, router).with_graceful_shutdown(stop).await.map_err(StartError::Served)?;
     node.stop().await;
     Ok(())
 }

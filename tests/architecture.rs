@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("serve", &["app", "clients", "http", "processes", "store"]),
     ("verify", &["store"]),
     ("bench", &["serve", "store", "verify"]),
-    ("cli", &["bench", "serve", "store", "verify"]),
+    ("cli", &["bench", "clients", "serve", "store", "verify"]),
 ];
 
 /// What lies on the ground: it uses nothing of the crate but the ground and the store's words.

@@ -15,7 +15,7 @@ use crate::keys::Keys;
 use crate::serve;
 use crate::store::heads::{self, HeadKey, Ring};
 use crate::store::{Codec, replay};
-use crate::verify::{self, Evidence, Subject};
+use crate::verify::{self, Evidence, Report, Subject};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Replay {
@@ -32,6 +32,23 @@ pub(super) async fn verify(
     json: bool,
     heads: Option<PathBuf>,
 ) -> Result<ExitCode, Failure> {
+    let report = report(config, heads).await?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        println!("{report}");
+    }
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Verifies everything, and insists that nothing is found.
+pub(super) async fn verified(config: &Config) -> Result<(), Failure> {
+    let report = report(config, None).await?;
+    println!("{report}");
+    if report.is_clean() { Ok(()) } else { Err("the log is not true: see what was found".into()) }
+}
+
+async fn report(config: &Config, heads: Option<PathBuf>) -> Result<Report, Failure> {
     let database = serve::database(config).await?;
     let keys = Keys::in_folder(&config.data_dir)?;
     let file = heads.unwrap_or_else(|| config.data_dir.join(heads::FILE));
@@ -41,13 +58,7 @@ pub(super) async fn verify(
         codec: Codec::new(database.pool.clone(), keys.wrapping()),
         subject: Subject::default(),
     };
-    let report = verify::verify(&database.options, evidence).await?;
-    if json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
-    } else {
-        println!("{report}");
-    }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(verify::verify(&database.options, evidence).await?)
 }
 
 /// Replays a stream through postgres-es, event by event.

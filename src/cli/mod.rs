@@ -1,6 +1,7 @@
 //! The command line.
 
 mod audit;
+mod demo;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,6 +33,12 @@ struct Cli {
 enum Command {
     /// Serve the API; what happens when nothing else is asked for.
     Serve,
+    /// Walk the main job step by step, on a running server or on one of its own.
+    Demo {
+        /// The server; by default the one that listens here, or one of its own.
+        #[arg(long)]
+        url: Option<String>,
+    },
     /// Bring the database up to date, and end.
     Migrate,
     /// Prove the log, and all that follows from it; ends with 1 when something is wrong.
@@ -76,7 +83,9 @@ pub fn run() -> ExitCode {
     // A missing `.env` is usual; an unreadable one is told by what it leaves unset.
     let _ = dotenvy::dotenv();
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // Notices of the database say that what should be there is there.
+    let usual = || EnvFilter::new("info,sqlx::postgres::notice=warn");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| usual());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
@@ -99,11 +108,9 @@ async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let config = &cli.config;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
-            serve::serve(config, |address| {
-                println!("Saldo listens on http://{address} (API: http://{address}/docs)");
-            })
-            .await?;
+            serve::serve(config, greet).await?;
         }
+        Command::Demo { url } => demo::demo(config, url).await?,
         Command::Migrate => {
             serve::database(config).await?;
             println!("the database is up to date");
@@ -122,6 +129,16 @@ async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Projections(Projections::Rebuild { name }) => rebuild(config, &name).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says where it listens, how to sign in, and one line to try.
+fn greet(address: std::net::SocketAddr) {
+    println!("Saldo listens on http://{address} (the API: http://{address}/docs)");
+    println!("Sign up with an e-mail address and a password, then sign in at /api/v1/auth/login:");
+    println!(
+        "  curl -s http://{address}/api/v1/auth/register -H 'content-type: application/json' \\\n    \
+         -d '{{\"email\":\"ada@example.com\",\"password\":\"correct horse battery\"}}'"
+    );
 }
 
 async fn list(config: &Config) -> Result<(), StartError> {

@@ -1,3 +1,10 @@
 //! One outside service each.
 
 pub mod llm;
+
+/// An HTTP client, with the one TLS provider of the house.
+pub fn http() -> reqwest::ClientBuilder {
+    // Whoever installs it second installs the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}

@@ -171,7 +171,8 @@ impl Server {
 
     async fn post(&self, path: &str, body: &serde_json::Value) -> u16 {
         let url = format!("{}/api/v1/auth/{path}", self.url);
-        let answer = reqwest::Client::new().post(url).json(body).send().await;
+        let answer =
+            saldo::clients::http().build().expect("a client").post(url).json(body).send().await;
         answer.expect("the server answers").status().as_u16()
     }
 }

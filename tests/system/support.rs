@@ -69,7 +69,7 @@ impl Database {
         BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
         let address = line.split_whitespace().find(|word| word.starts_with("http://"));
         let url = address.unwrap_or_else(|| panic!("the server said: {line}")).to_owned();
-        Server { url, process, http: reqwest::Client::new() }
+        Server { url, process, http: saldo::clients::http().build().expect("a client") }
     }
 
     /// Runs the program on this database; whether it ended well, and what it said, or why it said

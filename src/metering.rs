@@ -3,6 +3,8 @@
 //! The call runs in a task of its own: a client that hangs up neither loses credits nor gets work
 //! for free. A process that dies between hold and capture leaves the hold to its expiry.
 
+use std::panic::AssertUnwindSafe;
+
 use aggregates::credits::Credits;
 use aggregates::id::{CommandId, HoldId, UserId, WalletId};
 use aggregates::wallet::{
@@ -10,6 +12,7 @@ use aggregates::wallet::{
 };
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -171,13 +174,14 @@ impl Ticket {
     /// Calls the provider, and captures on a valid result or releases.
     async fn redeem(self, app: &App) -> Result<Delivered> {
         let request = Request { task: self.order.task, text: self.order.text.clone() };
-        match app.llm.complete(request).await {
-            Ok(completion) => self.capture(app, completion).await,
-            Err(error) => {
-                self.release(app).await?;
-                Err(provider_failed(&error))
-            }
-        }
+        let called = AssertUnwindSafe(app.llm.complete(request)).catch_unwind().await;
+        let problem = match called {
+            Ok(Ok(completion)) => return self.capture(app, completion).await,
+            Ok(Err(error)) => provider_failed(&error),
+            Err(_) => Problem::failed("the provider's client panicked"),
+        };
+        self.release(app).await?;
+        Err(problem)
     }
 
     /// Captures the price; the result is written in the same unit.

@@ -15,6 +15,9 @@ use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+#[path = "../shared/template.rs"]
+mod template;
+
 /// A database of its own, on a cluster that all tests share.
 pub(crate) struct Database {
     pub(crate) pool: PgPool,
@@ -29,20 +32,18 @@ impl Database {
     pub(crate) async fn new() -> Self {
         let memory = std::path::Path::new("/dev/shm");
         let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let cluster = Cluster::start(Mode::Disposable, &base.join("saldo-test")).await;
+        // Where installed binaries are hidden, the data is of another version.
+        let hidden = std::env::var_os("SALDO_PG_NO_SYSTEM").is_some();
+        let folder = if hidden { "saldo-test-nosystem" } else { "saldo-test" };
+        let cluster = Cluster::start(Mode::Disposable, &base.join(folder)).await;
         let cluster = cluster.expect("a PostgreSQL 15 or newer on this machine");
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("projections_{}_{number}", std::process::id());
-        let mut db = cluster.options("postgres").connect().await.unwrap();
-        sqlx::query(AssertSqlSafe(format!("create database {name}")))
-            .execute(&mut db)
-            .await
-            .unwrap();
+        template::clone(&cluster, &name).await;
         let path = [("search_path", projections::SEARCH_PATH)];
         let options = cluster.options(&name).options(path);
         let pool =
             PgPoolOptions::new().max_connections(12).connect_with(options.clone()).await.unwrap();
-        sqlx::migrate!("./migrations").run(&pool).await.unwrap();
         Self { pool, options, cluster, name }
     }
 

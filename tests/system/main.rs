@@ -1,9 +1,13 @@
 //! The system as a client meets it: real processes, real sockets, real Postgres.
+#![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
 mod audit;
 mod books;
+mod calls;
+mod cut;
 mod journey;
 mod kill;
 mod lives;
 mod nodes;
 mod support;
+mod writers;

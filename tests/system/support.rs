@@ -1,16 +1,21 @@
 //! A database for each test, servers as processes, and a client.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, StatusCode};
+use saldo::config::{Config, Environment};
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
 use uuid::Uuid;
+
+#[path = "../shared/template.rs"]
+mod template;
 
 /// A database of its own, on a cluster in memory that all tests share, or on a durable one.
 pub struct Database {
@@ -45,19 +50,20 @@ impl Database {
     async fn on(cluster: Cluster) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
-        let mut db = cluster.options("postgres").connect().await.expect("the cluster answers");
-        sqlx::query(AssertSqlSafe(format!("create database {name}")))
-            .execute(&mut db)
-            .await
-            .expect("a database can be made");
+        template::clone(&cluster, &name).await;
         let data = std::env::temp_dir().join(format!("saldo-{name}"));
         Self { cluster, name, data }
     }
 
     /// A server on this database.
     pub fn server(&self) -> Server {
+        self.server_at(&self.url())
+    }
+
+    /// A server that reaches this database by another way.
+    pub fn server_at(&self, url: &str) -> Server {
         let mut process = Command::new(env!("CARGO_BIN_EXE_saldo"))
-            .env("DATABASE_URL", self.url())
+            .env("DATABASE_URL", url)
             .env("SALDO_DATA_DIR", &self.data)
             .env("SALDO_LISTEN", "127.0.0.1:0")
             .env("RUST_LOG", "warn")
@@ -69,7 +75,11 @@ impl Database {
         BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
         let address = line.split_whitespace().find(|word| word.starts_with("http://"));
         let url = address.unwrap_or_else(|| panic!("the server said: {line}")).to_owned();
-        Server { url, process, http: saldo::clients::http().build().expect("a client") }
+        Server {
+            url,
+            process: Some(process),
+            http: saldo::clients::http().build().expect("a client"),
+        }
     }
 
     /// Runs the program on this database; whether it ended well, and what it said, or why it said
@@ -87,6 +97,22 @@ impl Database {
 
     pub fn url(&self) -> String {
         self.cluster.url(&self.name)
+    }
+
+    /// The folder of the server's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.cluster.options(&self.name).get_socket().expect("a private server").clone()
+    }
+
+    /// What a node on this database is configured with.
+    pub fn config(&self) -> Config {
+        Config {
+            environment: Environment::Local,
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            database_url: Some(self.url().into()),
+            data_dir: self.data.clone(),
+            database_connections: 8,
+        }
     }
 
     pub fn options(&self) -> PgConnectOptions {
@@ -143,7 +169,7 @@ impl Database {
 /// A server process; killed when dropped.
 pub struct Server {
     pub url: String,
-    process: Child,
+    process: Option<Child>,
     http: reqwest::Client,
 }
 
@@ -162,17 +188,28 @@ impl Answer {
 }
 
 impl Server {
+    /// A node of this process, behind this address.
+    pub fn within(url: String) -> Self {
+        let http = saldo::clients::http().build().expect("a client");
+        Self { url, process: None, http }
+    }
+
+    fn id(&self) -> String {
+        self.process.as_ref().expect("a process of its own").id().to_string()
+    }
+
     /// `kill -9`, while requests are under way.
     pub fn kill(&self) {
-        let killed = Command::new("kill").args(["-9", &self.process.id().to_string()]).status();
+        let killed = Command::new("kill").args(["-9", &self.id()]).status();
         assert!(killed.expect("kill runs").success());
     }
 
     /// Ends the server as an operator does, and waits for it.
     pub fn stop(&mut self) {
-        let told = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        let told = Command::new("kill").args(["-TERM", &self.id()]).status();
         assert!(told.expect("kill runs").success());
-        let ended = self.process.wait().expect("the server ends");
+        let process = self.process.as_mut().expect("a process of its own");
+        let ended = process.wait().expect("the server ends");
         assert!(ended.success(), "the server ended with {ended}");
     }
 
@@ -255,9 +292,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        if let Some(process) = &mut self.process {
+            // It may be gone already.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
 }
 

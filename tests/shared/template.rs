@@ -1,0 +1,47 @@
+//! A migrated database for each test, cloned from a template that is made once.
+
+use saldo::embedded::Cluster;
+use saldo::store::hex;
+use sha2::{Digest, Sha256};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+
+/// Makes a database of this name; the first caller makes the template, too.
+pub async fn clone(cluster: &Cluster, name: &str) {
+    let mut db = cluster.options("postgres").connect().await.expect("the cluster answers");
+    let template = template(cluster, &mut db).await;
+    execute(&mut db, &format!("create database {name} template {template}")).await;
+    db.close().await.expect("the cluster answers");
+}
+
+/// The template of these migrations; those of others may stand beside it.
+async fn template(cluster: &Cluster, db: &mut PgConnection) -> String {
+    let migrations = sqlx::migrate!("./migrations");
+    let mut hash = Sha256::new();
+    for migration in migrations.iter() {
+        hash.update(&migration.checksum);
+    }
+    let tag = hex(&hash.finalize()[..8]);
+    let (template, draft) = (format!("template_{tag}"), format!("draft_{tag}"));
+    // One maker at a time: test programs run beside each other.
+    execute(db, "select pg_advisory_lock(hashtext('the template'))").await;
+    let there: bool =
+        sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
+            .bind(&template)
+            .fetch_one(&mut *db)
+            .await
+            .expect("the cluster answers");
+    if !there {
+        execute(db, &format!("drop database if exists {draft}")).await;
+        execute(db, &format!("create database {draft}")).await;
+        let mut own = cluster.options(&draft).connect().await.expect("the draft answers");
+        migrations.run(&mut own).await.expect("the migrations run");
+        own.close().await.expect("the draft answers");
+        execute(db, &format!("alter database {draft} rename to {template}")).await;
+    }
+    execute(db, "select pg_advisory_unlock(hashtext('the template'))").await;
+    template
+}
+
+async fn execute(db: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(db).await.expect(sql);
+}

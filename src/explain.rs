@@ -1,10 +1,8 @@
 //! Questions that only the log can answer: what a wallet had at a time, and why it moved.
 
-use std::collections::BTreeMap;
-
 use aggregates::credits::Credits;
-use aggregates::id::{GrantId, WalletId};
-use aggregates::wallet::{Funding, GrantTerms, Price, Usage, Wallet, WalletEvent};
+use aggregates::id::WalletId;
+use aggregates::wallet::{self, Funding, GrantKind, Price, Usage, Wallet, WalletEvent};
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use futures_util::TryStreamExt;
@@ -64,8 +62,7 @@ pub async fn balance_as_of(
     wallet: WalletId,
     at: DateTime<Utc>,
 ) -> Result<Option<Balance>> {
-    let mut grants: BTreeMap<GrantId, (GrantTerms, i64, i64)> = BTreeMap::new();
-    let mut balance: Option<Balance> = None;
+    let (mut state, mut version) = (Wallet::default(), 0);
     let id = wallet.to_string();
     let mut rows = sqlx::query(
         "select sequence, payload::text as payload from events
@@ -79,48 +76,37 @@ pub async fn balance_as_of(
     while let Some(row) = rows.try_next().await? {
         let event: WalletEvent =
             serde_json::from_str(row.try_get("payload")?).map_err(Problem::failed)?;
-        let now = balance.get_or_insert_with(|| Balance {
-            available: 0,
-            held: 0,
-            debt: 0,
-            version: 0,
-            grants: vec![],
-        });
-        now.version = row.try_get("sequence")?;
-        if let Some(after) = event.balance() {
-            (now.held, now.debt) = (after.held.get(), after.debt.get());
-        }
-        if let Some(grant) = event.granted() {
-            grants.insert(grant.id, (grant.clone(), grant.amount.get(), 0));
-        }
-        for movement in event.movements() {
-            if let Some((_, remaining, held)) = grants.get_mut(&movement.grant) {
-                (*remaining, *held) = (movement.remaining.get(), movement.held.get());
-            }
-        }
+        state.apply(event);
+        version = row.try_get("sequence")?;
     }
-    let Some(mut balance) = balance else { return Ok(None) };
-    for (id, (terms, remaining, held)) in grants {
-        let over = terms.expires_at.is_some_and(|expires_at| expires_at <= at);
-        if !over {
-            balance.available += remaining;
-        }
-        if held > 0 || (remaining > 0 && !over) {
-            balance.grants.push(GrantRow {
-                grant_id: id.0,
-                kind: kind(&terms),
-                granted: terms.amount.get(),
-                remaining,
-                held,
-                expires_at: terms.expires_at,
-            });
-        }
+    if version == 0 {
+        return Ok(None);
     }
-    Ok(Some(balance))
+    let mut live: Vec<_> = state
+        .grants()
+        .filter(|(_, grant)| {
+            !grant.held.is_zero() || !(grant.remaining.is_zero() || grant.is_over(at))
+        })
+        .collect();
+    live.sort_by_key(|(id, grant)| {
+        (grant.priority, grant.expires_at.is_none(), grant.expires_at, grant.granted_at, *id)
+    });
+    let grants = live.into_iter().map(|(id, grant)| GrantRow {
+        grant_id: id.0,
+        kind: kind(grant.kind),
+        granted: grant.amount.get(),
+        remaining: grant.remaining.get(),
+        held: grant.held.get(),
+        expires_at: grant.expires_at,
+    });
+    let grants = grants.collect();
+    let wallet::Balance { available, held, debt } = state.balance(at);
+    let (available, held, debt) = (available.get(), held.get(), debt.get());
+    Ok(Some(Balance { available, held, debt, version, grants }))
 }
 
-fn kind(terms: &GrantTerms) -> String {
-    serde_json::to_value(terms.kind)
+fn kind(kind: GrantKind) -> String {
+    serde_json::to_value(kind)
         .ok()
         .and_then(|kind| kind.as_str().map(str::to_owned))
         .unwrap_or_default()

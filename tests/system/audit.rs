@@ -17,7 +17,7 @@ use crate::support::{Database, Person};
 
 /// A log in which everything has happened, projected to its end, with its head signed; nobody is
 /// connected to it any more.
-async fn lively_log() -> (Database, [Person; 2]) {
+pub async fn lively_log() -> (Database, [Person; 2]) {
     let database = Database::in_memory().await;
     let mut server = database.server();
     let ada = server.register("ada@example.com").await;
@@ -51,11 +51,11 @@ async fn verify_with(database: &Database, subject: Subject) -> Report {
     report
 }
 
-async fn verify(database: &Database) -> Report {
+pub async fn verify(database: &Database) -> Report {
     verify_with(database, Subject::default()).await
 }
 
-fn kinds(report: &Report) -> BTreeSet<String> {
+pub fn kinds(report: &Report) -> BTreeSet<String> {
     report.findings.iter().map(|finding| format!("{:?}", finding.kind)).collect()
 }
 

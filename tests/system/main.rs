@@ -5,6 +5,7 @@ mod audit;
 mod books;
 mod calls;
 mod cut;
+mod dropped;
 mod journey;
 mod kill;
 mod lives;

@@ -21,8 +21,9 @@ use aggregates::wallet::{Wallet, WalletEvent};
 use cqrs_es::Aggregate;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::store::Codec;
 use crate::store::heads::{Head, Ring, SignedHead};
@@ -105,22 +106,25 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     let (batches, waiting_batches) = mpsc::channel(AHEAD);
     let (events, waiting_events) = mpsc::channel(AHEAD);
     let (history, waiting_history) = mpsc::channel(AHEAD);
-    let mut readers = [
+    // Readers have threads of their own beside the fold, which is the longest of all.
+    let (mut readers, runtime) = (JoinSet::new(), Handle::current());
+    let [of_batches, of_events, of_history] = [
         join_snapshot(options, &snapshot).await?,
         join_snapshot(options, &snapshot).await?,
         join_snapshot(options, &snapshot).await?,
     ];
-    let [of_batches, of_events, of_history] = &mut readers;
-    tokio::try_join!(
-        read(of_batches, chain::COLUMNS, batches),
-        read_events(of_events, events),
-        read(of_history, models::HISTORY, history),
-        async {
-            let history = History::new(waiting_history, checkpoints.transactions).await?;
-            let log = Log { batches: waiting_batches, events: waiting_events, history };
-            follow(log, &mut chain, &mut fold, &mut report).await
-        },
-    )?;
+    let here = runtime.clone();
+    readers.spawn_blocking(move || here.block_on(read(of_batches, chain::COLUMNS, batches)));
+    let here = runtime.clone();
+    readers.spawn_blocking(move || here.block_on(read_events(of_events, events)));
+    let here = runtime.clone();
+    readers.spawn_blocking(move || here.block_on(read(of_history, models::HISTORY, history)));
+    let history = History::new(waiting_history, checkpoints.transactions).await?;
+    let log = Log { batches: waiting_batches, events: waiting_events, history };
+    follow(log, &mut chain, &mut fold, &mut report).await?;
+    while let Some(read) = readers.join_next().await {
+        read??;
+    }
     chain.end(&mut report);
     fold.close(&mut report);
     report.check_credits();
@@ -169,11 +173,11 @@ async fn follow(
 
 /// Sends what a query selects; a receiver that has gone has failed, and says why itself.
 async fn read(
-    db: &mut PgConnection,
-    query: &str,
+    mut db: PgConnection,
+    query: &'static str,
     to: mpsc::Sender<Rows>,
 ) -> Result<(), VerifyError> {
-    rows::copy(db, query, async |rows| {
+    rows::copy(&mut db, query, async |rows| {
         let _ = to.send(rows).await;
         Ok(())
     })
@@ -181,9 +185,9 @@ async fn read(
 }
 
 /// The same for events, which other threads decode and hash.
-async fn read_events(db: &mut PgConnection, to: mpsc::Sender<Decoding>) -> Result<(), VerifyError> {
+async fn read_events(mut db: PgConnection, to: mpsc::Sender<Decoding>) -> Result<(), VerifyError> {
     let query = format!("select {} from public.events order by position", events::COLUMNS);
-    rows::copy(db, &query, async |rows| {
+    rows::copy(&mut db, &query, async |rows| {
         let decoding = tokio::task::spawn_blocking(move || events::decode(&rows));
         let _ = to.send(decoding).await;
         Ok(())

@@ -188,6 +188,11 @@ impl From<UserError> for Problem {
                 Self::new(StatusCode::CONFLICT, "taken", error.to_string())
             }
             UserError::NotRegistered => Self::not_found(),
+            UserError::ProfileMoved => Self::new(
+                StatusCode::PRECONDITION_FAILED,
+                "precondition_failed",
+                format!("{error}: read it again, and send its ETag as If-Match"),
+            ),
         }
     }
 }

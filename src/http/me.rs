@@ -1,8 +1,12 @@
 //! The person who is asking.
 
-use aggregates::user::{Ask, User, UserCommand};
+use aggregates::user::{Ask, User, UserCommand, UserError};
 use axum::extract::State;
+use axum::http::header::{ETAG, IF_MATCH};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -14,7 +18,7 @@ use super::position::{At, MinPosition};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::Envelope;
+use crate::store::{Envelope, hex};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(show, change))
@@ -32,33 +36,81 @@ struct Profile {
 /// The person who is asking.
 #[utoipa::path(get, path = "/me", tag = "me",
     params(("X-Min-Position" = Option<i64>, Header,)),
-    responses((status = 200, body = Person), (status = 401, body = Problem)),
+    responses((status = 200, body = Person, headers(("ETag" = String, description = "for If-Match"))),
+        (status = 401, body = Problem)),
     security(("bearer" = [])))]
 async fn show(
     State(app): State<App>,
     caller: Caller,
     MinPosition(at_least): MinPosition,
-) -> Result<axum::Json<Person>> {
+) -> Result<Tagged> {
     app.caught_up("users", caller.user, at_least).await?;
-    person(&app, &caller).await.map(axum::Json)
+    person(&app, &caller).await.map(Tagged)
 }
 
 /// Changes the name of the person who is asking.
 #[utoipa::path(patch, path = "/me", tag = "me", request_body = Profile,
-    responses((status = 200, body = Person), (status = 401, body = Problem), (status = 422, body = Problem)),
+    params(("If-Match" = Option<String>, Header, description = "an ETag: change only what was read")),
+    responses((status = 200, body = Person, headers(("ETag" = String, description = "for If-Match"))),
+        (status = 401, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
+    headers: HeaderMap,
     Json(body): Json<Profile>,
-) -> Result<At<axum::Json<Person>>> {
-    let ask = Ask::ChangeProfile { name: checked_name(body.name)? };
+) -> Result<At<Tagged>> {
+    let name = checked_name(body.name)?;
+    let instead_of = match headers.get(IF_MATCH) {
+        Some(tags) => {
+            app.caught_up("users", caller.user, None).await?;
+            let read = Tagged(person(&app, &caller).await?);
+            if !read.is_among(tags)? {
+                return Err(UserError::ProfileMoved.into());
+            }
+            Some(read.0.name)
+        }
+        None => None,
+    };
+    let ask = Ask::ChangeProfile { name, instead_of };
     let command = UserCommand { now: clock::now(), ask };
     let envelope = Envelope::once(caller.metadata());
     let outcome = app.store.execute::<User>(caller.user, envelope, command).await?;
     app.wrote(caller.user, outcome.position);
     app.caught_up("users", caller.user, None).await?;
-    Ok(At(outcome.position, axum::Json(person(&app, &caller).await?)))
+    Ok(At(outcome.position, Tagged(person(&app, &caller).await?)))
+}
+
+/// A person, with the tag of what is told.
+struct Tagged(Person);
+
+impl Tagged {
+    /// The same for the same person with the same name (RFC 9110, 8.8.3).
+    fn tag(&self) -> String {
+        let Person { id, email, name, .. } = &self.0;
+        let told = format!("{id}\n{email}\n{name:?}");
+        format!("\"{}\"", hex(&Sha256::digest(told)[..12]))
+    }
+
+    /// Whether an If-Match names it (RFC 9110, 13.1.1).
+    fn is_among(&self, tags: &HeaderValue) -> Result<bool> {
+        let tags = tags
+            .to_str()
+            .map_err(|_| Problem::malformed("If-Match must be an ETag as GET /me gave it, or *"))?;
+        let tag = self.tag();
+        Ok(tags.split(',').map(str::trim).any(|named| named == "*" || named == tag))
+    }
+}
+
+impl IntoResponse for Tagged {
+    fn into_response(self) -> Response {
+        let tag = HeaderValue::try_from(self.tag());
+        let mut response = axum::Json(self.0).into_response();
+        if let Ok(tag) = tag {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        response
+    }
 }
 
 async fn person(app: &App, caller: &Caller) -> Result<Person> {

@@ -160,7 +160,10 @@ impl Person {
         }
         if random.chance(20) {
             let ask = if random.chance(2) {
-                user::Ask::ChangeProfile { name: random.chance(2).then(|| now.to_string()) }
+                user::Ask::ChangeProfile {
+                    name: random.chance(2).then(|| now.to_string()),
+                    instead_of: None,
+                }
             } else {
                 let session = SessionId(Uuid::now_v7());
                 user::Ask::StartSession { session, by: SignIn::Password, expires_at: now }

@@ -212,3 +212,29 @@ async fn an_address_has_one_account_and_one_password() {
     assert_eq!((wrong.status, &wrong.body["detail"]), (unknown.status, &unknown.body["detail"]));
     database.remove().await;
 }
+
+#[tokio::test]
+async fn a_profile_that_somebody_else_has_changed_is_not_overwritten() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let ada = server.register("ada@example.com").await;
+    let bearer = format!("Bearer {}", ada.token);
+    let rename = async |name: &str, tag: &str| {
+        let headers = [("authorization", bearer.as_str()), ("if-match", tag)];
+        let body = json!({ "name": name });
+        let answer = server.send(Method::PATCH, "/api/v1/me", &headers, Some(&body)).await;
+        answer.expect("the server answers")
+    };
+    let read = server.get(&ada, "/me").await.header("etag").to_owned();
+    assert!(read.starts_with('"') && read.ends_with('"'), "{read}");
+    let first = rename("Countess", &read).await;
+    assert_eq!((first.status, &first.body["name"]), (StatusCode::OK, &json!("Countess")));
+    let late = rename("Augusta", &read).await;
+    assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "{:?}", late.body);
+    assert_eq!(late.body["code"], "precondition_failed");
+    let now = server.get(&ada, "/me").await;
+    assert_eq!((now.header("etag"), &now.body["name"]), (first.header("etag"), &json!("Countess")));
+    assert_eq!(rename("Augusta", "*").await.status, StatusCode::OK);
+    drop(server);
+    database.remove().await;
+}

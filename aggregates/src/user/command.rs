@@ -19,8 +19,9 @@ pub struct UserCommand {
 pub enum Ask {
     /// Create the account.
     Register { email: String, name: Option<String>, by: SignIn },
-    /// Change the name; none removes it.
-    ChangeProfile { name: Option<String> },
+    /// Change the name; none removes it. Where the caller has read another one, given as
+    /// `instead_of`, only if that is still the name.
+    ChangeProfile { name: Option<String>, instead_of: Option<Option<String>> },
     /// Note that the person signed in. The session's secrets live beside the log.
     StartSession { session: SessionId, by: SignIn, expires_at: DateTime<Utc> },
 }

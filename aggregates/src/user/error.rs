@@ -7,4 +7,6 @@ pub enum UserError {
     AlreadyRegistered,
     #[error("there is no such account")]
     NotRegistered,
+    #[error("the profile has changed since it was read")]
+    ProfileMoved,
 }

@@ -51,10 +51,13 @@ impl User {
                 Err(UserError::NotRegistered)
             }
 
-            Ask::ChangeProfile { name } if self.name == Some(Pii::Clear(name.clone())) => {
+            Ask::ChangeProfile { instead_of: Some(read), .. } if self.name() != read.as_ref() => {
+                Err(UserError::ProfileMoved)
+            }
+            Ask::ChangeProfile { name, .. } if self.name == Some(Pii::Clear(name.clone())) => {
                 Ok(vec![])
             }
-            Ask::ChangeProfile { name } => {
+            Ask::ChangeProfile { name, .. } => {
                 Ok(vec![UserEvent::ProfileChanged { name: Pii::Clear(name), at }])
             }
             Ask::StartSession { session, by, expires_at } => {

@@ -32,7 +32,7 @@ fn registered() -> UserEvent {
 }
 
 fn rename(name: &str) -> UserCommand {
-    ask(Ask::ChangeProfile { name: Some(name.into()) })
+    ask(Ask::ChangeProfile { name: Some(name.into()), instead_of: None })
 }
 
 #[test]
@@ -65,6 +65,28 @@ fn a_new_name_is_recorded() {
             at: DateTime::UNIX_EPOCH,
         },
     ]);
+}
+
+#[test]
+fn a_change_of_what_was_read_needs_that_it_is_still_so() {
+    let instead_of = |read: Option<&str>| {
+        let instead_of = Some(read.map(Into::into));
+        ask(Ask::ChangeProfile { name: Some("Countess".into()), instead_of })
+    };
+    for read in [Some("Augusta"), None] {
+        user()
+            .given(vec![registered()])
+            .when(instead_of(read))
+            .then_expect_error(UserError::ProfileMoved);
+    }
+    let changed = UserEvent::ProfileChanged {
+        name: Pii::Clear(Some("Countess".into())),
+        at: DateTime::UNIX_EPOCH,
+    };
+    user()
+        .given(vec![registered()])
+        .when(instead_of(Some("Ada")))
+        .then_expect_events(vec![changed]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use foldhash::fast::RandomState;
 use uuid::Uuid;
 
 use super::events::Record;
@@ -45,7 +46,7 @@ pub(super) struct Chain {
     recorded_at: i64,
     command: (Uuid, i16),
     /// One outcome for each; 17 bytes of memory for a command.
-    commands: HashSet<Uuid>,
+    commands: HashSet<Uuid, RandomState>,
     /// Batches that have events to come.
     open: VecDeque<Batch>,
     leaves: Vec<[u8; 32]>,
@@ -72,13 +73,15 @@ impl Chain {
                 by_position.entry(position).or_default().push(signed.clone());
             }
         }
+        // The head may be tampered with: no more room than for a log of ten million events.
+        let expected = usize::try_from(head.position).unwrap_or(0).min(10_000_000);
         let last = Head { position: 0, hash: genesis(), recorded_at: chrono::DateTime::UNIX_EPOCH };
         Self {
             head,
             position: 0,
             recorded_at: 0,
             command: (Uuid::nil(), -1),
-            commands: HashSet::new(),
+            commands: HashSet::with_capacity_and_hasher(expected, RandomState::default()),
             open: VecDeque::new(),
             leaves: Vec::new(),
             last,

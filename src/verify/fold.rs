@@ -7,6 +7,7 @@ use aggregates::id::UserId;
 use aggregates::user::{User, UserEvent};
 use aggregates::wallet::{Wallet, WalletEvent};
 use chrono::{DateTime, Utc};
+use foldhash::fast::RandomState;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -70,7 +71,7 @@ pub(super) struct Fold {
     codec: Codec,
     checkpoints: Checkpoints,
     snapshots: Snapshots,
-    pub(super) wallets: HashMap<Uuid, WalletTrail>,
+    pub(super) wallets: HashMap<Uuid, WalletTrail, RandomState>,
     users: HashMap<Uuid, UserTrail>,
     pub(super) persons: HashMap<Uuid, Person>,
 }
@@ -87,7 +88,7 @@ impl Fold {
             codec,
             checkpoints,
             snapshots,
-            wallets: HashMap::new(),
+            wallets: HashMap::default(),
             users: HashMap::new(),
             persons: HashMap::new(),
         }

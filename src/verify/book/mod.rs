@@ -11,6 +11,7 @@ mod state;
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
 use uuid::Uuid;
 
 use super::facts::{Claim, WalletFact};
@@ -43,7 +44,7 @@ pub(super) struct Book {
     forgiven: i64,
     written_off: i64,
     /// What each debit took, and what of it was given back.
-    debits: HashMap<Uuid, (i64, i64)>,
+    debits: HashMap<Uuid, (i64, i64), RandomState>,
     groups: BTreeMap<Uuid, Group>,
     /// Whose reversal must have come to its target when the command is over.
     unsettled: Vec<Uuid>,

@@ -2,6 +2,10 @@
 -- unit is one or several commands' events on one or several streams, with the side rows that must
 -- live or die with them. One unit's refusal leaves its neighbours alone.
 --
+-- A writer that gives the hash of the head as it left it (known) learns whether anybody else has
+-- written since (alone). Where nobody has, the streams that it is sure of need not be looked up: it
+-- has seen every event there is.
+--
 -- Arrays are per stream (s_) and per event (e_), each row naming its unit by number; nothing is
 -- subscripted, since that is linear in a text[]. Verdicts: appended, duplicate (one of the unit's
 -- commands is in the log), conflict (a stream is not where the unit expects it), claimed (somebody
@@ -11,6 +15,7 @@ create function append_events(
     s_type       text[],
     s_id         text[],
     s_expected   bigint[],
+    s_sure       boolean[],
     e_unit       int[],
     e_type       text[],
     e_id         text[],
@@ -22,8 +27,9 @@ create function append_events(
     e_command    uuid[],
     e_ordinal    smallint[],
     e_leaf       bytea[],
-    side         jsonb
-) returns table (unit int, verdict text, last_position bigint, at timestamptz)
+    side         jsonb,
+    known        bytea
+) returns table (unit int, verdict text, last_position bigint, at timestamptz, head bytea, alone boolean)
 language plpgsql
 set search_path = public
 set plan_cache_mode = force_generic_plan
@@ -34,9 +40,10 @@ as $$
 declare
     head_position bigint;
     head_hash     bytea;
+    previous      bytea;
     head_at       timestamptz;
     now_at        timestamptz;
-    new_hash      bytea;
+    is_alone      boolean;
     appended      bigint;
     duplicates    int[];
     conflicts     int[];
@@ -46,6 +53,7 @@ begin
     -- Alone in its statement, so that what follows sees a snapshot newer than the lock.
     select h.position, h.hash, h.recorded_at into head_position, head_hash, head_at
     from log_head h where h.id = 1 for update;
+    is_alone := known is not distinct from head_hash;
 
     -- Look-ups are scalar subqueries with a limit, which the planner cannot turn into a join: the
     -- plan is made once per connection, maybe when the log is empty, and a join that is right then
@@ -57,8 +65,8 @@ begin
            where e.command_id = c.command_id and e.ordinal = 0 limit 1);
 
     select array_agg(distinct s.unit) into conflicts
-    from unnest(s_unit, s_type, s_id, s_expected) as s (unit, type, id, expected)
-    where s.expected <> coalesce((
+    from unnest(s_unit, s_type, s_id, s_expected, s_sure) as s (unit, type, id, expected, sure)
+    where not (s.sure and is_alone) and s.expected <> coalesce((
         select e.sequence from events e
         where e.aggregate_type = s.type and e.aggregate_id = s.id
         order by e.sequence desc limit 1), 0);
@@ -86,18 +94,19 @@ begin
     get diagnostics appended = row_count;
 
     if appended > 0 then
+        previous := head_hash;
         select sha256(head_hash || int8send(head_position + 1) || int8send(head_position + appended)
                 || int8send((extract(epoch from now_at) * 1000000)::bigint)
                 || string_agg(e.leaf, ''::bytea order by e.n))
-        into new_hash
+        into head_hash
         from unnest(e_unit, e_leaf) with ordinality as e (unit, leaf, n)
         where e.unit <> all (refused);
 
         insert into batches (first_position, last_position, recorded_at, previous_hash, hash)
-        values (head_position + 1, head_position + appended, now_at, head_hash, new_hash);
+        values (head_position + 1, head_position + appended, now_at, previous, head_hash);
 
         update log_head
-        set position = head_position + appended, hash = new_hash, recorded_at = now_at
+        set position = head_position + appended, hash = head_hash, recorded_at = now_at
         where id = 1;
 
         if side is not null then
@@ -116,7 +125,7 @@ begin
         head_position + count(*) filter (where u.unit <> all (refused))
             + coalesce(sum(count(*) filter (where u.unit <> all (refused)))
                 over (order by u.unit rows between unbounded preceding and 1 preceding), 0)::bigint,
-        now_at
+        now_at, head_hash, is_alone
     from unnest(e_unit) as u (unit)
     group by u.unit;
 end $$;

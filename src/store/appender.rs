@@ -1,10 +1,12 @@
 //! Group commit: while one batch is in flight, the next one gathers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::postgres::PgConnectOptions;
+use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{ConnectOptions, PgConnection, Row};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -27,8 +29,9 @@ const RESEND_PAUSE: Duration = Duration::from_millis(50);
 /// What the log said to one unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// In the log; its last event is at this position.
-    Appended { last_position: i64, recorded_at: DateTime<Utc> },
+    /// In the log; its last event is at this position. Its streams are as it left them until
+    /// another stranger than these is counted.
+    Appended { last_position: i64, recorded_at: DateTime<Utc>, strangers: u64 },
     /// One of its commands is in the log already; nothing was written.
     Duplicate,
     /// A stream is not where the unit expects it; nothing was written.
@@ -60,6 +63,7 @@ struct Submission {
 #[derive(Clone)]
 pub(super) struct Appender {
     queue: mpsc::Sender<Submission>,
+    strangers: Arc<AtomicU64>,
 }
 
 impl Appender {
@@ -70,10 +74,19 @@ impl Appender {
         metrics: Metrics,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let writer = Writer { options, connection: None, head, metrics };
+        let strangers = Arc::<AtomicU64>::default();
+        let counted = Arc::clone(&strangers);
+        let writer =
+            Writer { options, connection: None, head, metrics, known: None, strangers: counted };
         #[expect(clippy::disallowed_methods, reason = "the writer lives as long as the process")]
         tokio::spawn(writer.run(waiting));
-        Self { queue }
+        Self { queue, strangers }
+    }
+
+    /// How often somebody else was seen to have written since this process last did. What was
+    /// known of a stream at one count is not sure at another.
+    pub(super) fn strangers(&self) -> u64 {
+        self.strangers.load(Ordering::Acquire)
     }
 
     /// Appends a unit, together with whatever else waits.
@@ -89,6 +102,9 @@ struct Writer {
     connection: Option<PgConnection>,
     head: watch::Sender<i64>,
     metrics: Metrics,
+    /// The hash of the log's head as this writer left it; none when that is not known.
+    known: Option<Vec<u8>>,
+    strangers: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -113,7 +129,7 @@ impl Writer {
     async fn write(&mut self, batch: Vec<Submission>) {
         let (units, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|submission| (submission.unit, submission.answer)).unzip();
-        match self.send_until_answered(&Columns::of(&units)).await {
+        match self.send_until_answered(&self.columns(&units)).await {
             Ok(verdicts) => {
                 for (answer, verdict) in answers.into_iter().zip(verdicts) {
                     // A caller that has gone needs no answer.
@@ -123,12 +139,11 @@ impl Writer {
             Err(AppendError::Refused(error)) if units.len() > 1 => {
                 warn!(error = %error, units = units.len(), "a batch was refused; sending its units one by one");
                 for (unit, answer) in units.into_iter().zip(answers) {
-                    let verdict = self
-                        .send_until_answered(&Columns::of(std::slice::from_ref(&unit)))
-                        .await
-                        .and_then(|verdicts| {
-                            verdicts.first().copied().ok_or(AppendError::Unreachable)
-                        });
+                    let columns = self.columns(std::slice::from_ref(&unit));
+                    let verdicts = self.send_until_answered(&columns).await;
+                    let verdict = verdicts.and_then(|verdicts| {
+                        verdicts.first().copied().ok_or(AppendError::Unreachable)
+                    });
                     let _ = answer.send(verdict);
                 }
             }
@@ -138,6 +153,10 @@ impl Writer {
                 }
             }
         }
+    }
+
+    fn columns<'a>(&self, units: &'a [Unit]) -> Columns<'a> {
+        Columns::of(units, self.strangers.load(Ordering::Acquire))
     }
 
     /// Sends a batch. When the connection is lost its outcome is unknown: it is sent again, and
@@ -155,6 +174,7 @@ impl Writer {
                 Err(error) => error,
             };
             self.connection = None;
+            self.known = None;
             if Instant::now() > deadline {
                 error!(error = %lost, "the log could not be reached");
                 return Err(AppendError::Unreachable);
@@ -169,11 +189,12 @@ impl Writer {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
         };
-        let rows = sqlx::query("select unit, verdict, last_position, at from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)")
+        let rows = sqlx::query("select unit, verdict, last_position, at, head, alone from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)")
             .bind(&columns.stream_unit)
             .bind(&columns.stream_type)
             .bind(&columns.stream_id)
             .bind(&columns.stream_expected)
+            .bind(&columns.stream_sure)
             .bind(&columns.unit)
             .bind(&columns.aggregate_type)
             .bind(&columns.aggregate_id)
@@ -186,9 +207,11 @@ impl Writer {
             .bind(&columns.ordinal)
             .bind(&columns.leaf)
             .bind(columns.side.as_ref())
+            .bind(self.known.as_ref())
             .fetch_all(connection)
             .await?;
         let mut verdicts = vec![Verdict::Conflict; columns.units];
+        let strangers = self.learn(rows.first())?;
         for row in rows {
             let unit: i32 = row.try_get("unit")?;
             let last_position: i64 = row.try_get("last_position")?;
@@ -197,7 +220,7 @@ impl Writer {
                     self.head.send_if_modified(|head| {
                         last_position > std::mem::replace(head, last_position.max(*head))
                     });
-                    Verdict::Appended { last_position, recorded_at: row.try_get("at")? }
+                    Verdict::Appended { last_position, recorded_at: row.try_get("at")?, strangers }
                 }
                 "duplicate" => Verdict::Duplicate,
                 "claimed" => Verdict::Claimed,
@@ -208,6 +231,14 @@ impl Writer {
             }
         }
         Ok(verdicts)
+    }
+
+    /// Remembers the head, and counts who has written in between; gives back the count.
+    fn learn(&mut self, row: Option<&PgRow>) -> Result<u64, sqlx::Error> {
+        let Some(row) = row else { return Ok(self.strangers.load(Ordering::Acquire)) };
+        self.known = Some(row.try_get("head")?);
+        let met = u64::from(!row.try_get::<bool, _>("alone")?);
+        Ok(self.strangers.fetch_add(met, Ordering::AcqRel) + met)
     }
 }
 
@@ -240,6 +271,7 @@ struct Columns<'a> {
     stream_type: Vec<&'a str>,
     stream_id: Vec<&'a str>,
     stream_expected: Vec<i64>,
+    stream_sure: Vec<bool>,
     unit: Vec<i32>,
     aggregate_type: Vec<&'a str>,
     aggregate_id: Vec<&'a str>,
@@ -262,7 +294,8 @@ struct SideOfUnit<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn of(units: &'a [Unit]) -> Self {
+    /// `strangers` is the writer's count of them.
+    fn of(units: &'a [Unit], strangers: u64) -> Self {
         let numbered = || (0_i32..).zip(units);
         let streams: Vec<_> =
             numbered().flat_map(|(n, unit)| unit.streams.iter().map(move |s| (n, s))).collect();
@@ -279,6 +312,7 @@ impl<'a> Columns<'a> {
             stream_type: streams.iter().map(|(_, s)| s.aggregate_type).collect(),
             stream_id: streams.iter().map(|(_, s)| s.aggregate_id.as_str()).collect(),
             stream_expected: streams.iter().map(|(_, s)| s.expected).collect(),
+            stream_sure: streams.iter().map(|(_, s)| s.strangers == Some(strangers)).collect(),
             unit: events.iter().map(|(n, _)| *n).collect(),
             aggregate_type: events.iter().map(|(_, e)| e.aggregate_type).collect(),
             aggregate_id: events.iter().map(|(_, e)| e.aggregate_id.as_str()).collect(),

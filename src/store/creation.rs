@@ -58,14 +58,19 @@ impl<'a> Creation<'a> {
             }
         }
         let (aggregate_type, aggregate_id) = (A::TYPE, id.to_string());
-        self.unit.streams.push(Stream { aggregate_type, aggregate_id, expected: 0 });
+        self.unit.streams.push(Stream {
+            aggregate_type,
+            aggregate_id,
+            expected: 0,
+            strangers: None,
+        });
         Ok(self)
     }
 
     /// Appends the unit. `Claimed` when a side row's address is somebody else's.
     pub async fn append(self) -> Result<Created, Failure> {
         match self.store.appender().append(self.unit).await? {
-            Verdict::Appended { last_position, recorded_at } => {
+            Verdict::Appended { last_position, recorded_at, .. } => {
                 Ok(Created { position: last_position, recorded_at })
             }
             Verdict::Claimed => Err(ExecuteError::Claimed),

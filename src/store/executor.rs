@@ -179,9 +179,10 @@ impl<A: Stored> Turn<'_, A> {
                     Err(error) => return self.fail(&error),
                 }
             }
-            let Decided { loaded, decisions, unit } = decided;
+            let Decided { mut loaded, decisions, unit } = decided;
             match self.store.appender().append(unit).await {
-                Ok(Verdict::Appended { last_position, recorded_at }) => {
+                Ok(Verdict::Appended { last_position, recorded_at, strangers }) => {
+                    loaded.strangers = strangers;
                     let decided = Decided { loaded, decisions, unit: Unit::default() };
                     return self.answer(decided, Some((last_position, recorded_at))).await;
                 }
@@ -204,9 +205,11 @@ impl<A: Stored> Turn<'_, A> {
 
     /// Decides the commands one after the other, on the cached state or on a loaded one.
     async fn decide(&mut self) -> Result<Decided<A>, Failure> {
-        let mut loaded = match self.cached.take() {
-            Some(loaded) => loaded,
-            None => loading::load::<A>(self.store.pool(), self.store.codec(), self.id).await?,
+        let mut loaded = if let Some(loaded) = self.cached.take() {
+            loaded
+        } else {
+            let strangers = self.store.appender().strangers();
+            loading::load::<A>(self.store.pool(), self.store.codec(), self.id, strangers).await?
         };
         let aggregate_id = self.id.to_string();
         let mut decisions = Vec::with_capacity(self.waiting.len());
@@ -215,6 +218,7 @@ impl<A: Stored> Turn<'_, A> {
                 aggregate_type: A::TYPE,
                 aggregate_id: aggregate_id.clone(),
                 expected: loaded.version,
+                strangers: Some(loaded.strangers),
             }],
             ..Unit::default()
         };

@@ -34,6 +34,8 @@ pub(super) struct Loaded<A> {
     pub(super) version: i64,
     /// The version that the newest snapshot has.
     pub(super) snapshot: i64,
+    /// How often strangers had been seen in the log when it was known to be as of its end.
+    pub(super) strangers: u64,
 }
 
 /// What the log says of a command.
@@ -43,10 +45,12 @@ pub(super) struct Known<A: Stored> {
 }
 
 /// Loads an aggregate: the snapshot, where its shape is today's, and the events after it.
+/// `strangers` is counted before: whoever comes while it loads is counted after.
 pub(super) async fn load<A: Stored>(
     pool: &PgPool,
     codec: &Codec,
     id: Uuid,
+    strangers: u64,
 ) -> Result<Loaded<A>, LoadError> {
     let aggregate_id = id.to_string();
     let mut db = pool.acquire().await?;
@@ -59,11 +63,11 @@ pub(super) async fn load<A: Stored>(
     .bind(A::SHAPE)
     .fetch_optional(&mut *db)
     .await?;
-    let mut loaded = Loaded { state: A::default(), version: 0, snapshot: 0 };
+    let mut loaded = Loaded { state: A::default(), version: 0, snapshot: 0, strangers };
     if let Some(row) = snapshot {
         let sequence: i64 = row.try_get("sequence")?;
         if let Some(state) = open_snapshot::<A>(codec, id, sequence, row.try_get("state")?).await {
-            loaded = Loaded { state, version: sequence, snapshot: sequence };
+            loaded = Loaded { state, version: sequence, snapshot: sequence, strangers };
         }
     }
     let mut rows = sqlx::query(

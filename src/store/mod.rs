@@ -265,7 +265,7 @@ impl Store {
 
     /// The aggregate as the log has it now, read without the cache.
     pub async fn load<A: Stored>(&self, id: impl Into<Uuid>) -> Result<A, LoadError> {
-        Ok(loading::load::<A>(self.pool(), self.codec(), id.into()).await?.state)
+        Ok(loading::load::<A>(self.pool(), self.codec(), id.into(), 0).await?.state)
     }
 
     /// Several new aggregates in one unit.

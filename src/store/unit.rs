@@ -21,6 +21,9 @@ pub(super) struct Stream {
     pub(super) aggregate_type: &'static str,
     pub(super) aggregate_id: String,
     pub(super) expected: i64,
+    /// As of which of the writer's counts of strangers the unit knows that; none when it is to be
+    /// looked up in any case.
+    pub(super) strangers: Option<u64>,
 }
 
 /// An event in its stored form, not yet in the log.

@@ -46,12 +46,14 @@ pub(crate) async fn append(pool: &PgPool, lines: &[Line]) -> i64 {
     }
     let (verdict, last): (String, i64) = sqlx::query_as(
         "select verdict, last_position
-         from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, null)",
+         from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+             null, null)",
     )
     .bind(vec![0_i32; streams.len()])
     .bind(streams.keys().map(|(kind, _)| *kind).collect::<Vec<_>>())
     .bind(streams.keys().map(|(_, id)| *id).collect::<Vec<_>>())
     .bind(streams.values().copied().collect::<Vec<_>>())
+    .bind(vec![false; streams.len()])
     .bind(vec![0_i32; lines.len()])
     .bind(&types)
     .bind(&ids)

@@ -64,3 +64,24 @@ async fn one_key_used_at_once_on_two_servers_spends_once() {
     assert_eq!(servers[1].debit(&ada, 50, "").await.status, StatusCode::CREATED);
     database.remove().await;
 }
+
+#[tokio::test]
+async fn what_another_node_wrote_is_noticed_also_after_writing_elsewhere() {
+    let database = Database::in_memory().await;
+    let (a, b) = (database.server(), database.server());
+    let [ada, ben] = [a.register("ada@example.com").await, a.register("ben@example.com").await];
+    for round in 1..=5 {
+        // B knows both wallets, and is sure of them.
+        assert_eq!(b.debit(&ada, 2, "").await.status, StatusCode::CREATED);
+        assert_eq!(b.debit(&ben, 2, "").await.status, StatusCode::CREATED);
+        // A writes one of them; B learns of it while it writes the other.
+        assert_eq!(a.debit(&ada, 3, "").await.status, StatusCode::CREATED);
+        assert_eq!(b.debit(&ben, 2, "").await.status, StatusCode::CREATED);
+        let answer = b.debit(&ada, 5, "").await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
+        assert_eq!(answer.body["available"], 100 - round * 10);
+    }
+    assert_eq!(a.available(&ada).await, 50);
+    drop((a, b));
+    database.remove().await;
+}

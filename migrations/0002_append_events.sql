@@ -74,8 +74,9 @@ begin
     if side is not null then
         select array_agg(distinct r.unit) into claimed
         from jsonb_to_recordset(side) as r (unit int, kind text, email_hash text)
-        join email_claims c on c.email_hash = decode(r.email_hash, 'hex')
-        where r.kind = 'email_claim';
+        where r.kind = 'email_claim'
+          and (select true from email_claims c
+               where c.email_hash = decode(r.email_hash, 'hex') limit 1);
     end if;
 
     refused := coalesce(duplicates, '{}') || coalesce(conflicts, '{}') || coalesce(claimed, '{}');

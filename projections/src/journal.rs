@@ -99,6 +99,10 @@ pub async fn read(
     limit: i64,
 ) -> Result<Page, JournalError> {
     let (last, missing) = stretch(db, position, limit).await?;
+    let obstacle = missing.map(Obstacle::Missing);
+    if last == position {
+        return Ok(Page { recorded: vec![], last, obstacle });
+    }
     let rows = sqlx::query(
         "select position, aggregate_type, aggregate_id, sequence, event_type, event_version,
              recorded_at, payload::text, metadata::text
@@ -111,11 +115,7 @@ pub async fn read(
     .bind(streams)
     .fetch_all(db)
     .await?;
-    let mut page = Page {
-        recorded: Vec::with_capacity(rows.len()),
-        last,
-        obstacle: missing.map(Obstacle::Missing),
-    };
+    let mut page = Page { recorded: Vec::with_capacity(rows.len()), last, obstacle };
     for row in &rows {
         let position = row.try_get(0)?;
         match decode(unseal, row).await? {
@@ -187,6 +187,7 @@ pub async fn head(db: impl PgExecutor<'_>) -> sqlx::Result<i64> {
 
 type Unreadable = Box<dyn Error + Send + Sync>;
 
+/// The event of a row. The inner error is that of its content.
 async fn decode(unseal: &dyn Unseal, row: &PgRow) -> sqlx::Result<Result<Recorded, Unreadable>> {
     let (position, sequence, recorded_at) = (row.try_get(0)?, row.try_get(3)?, row.try_get(6)?);
     let (aggregate_type, id): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);

@@ -1,8 +1,7 @@
 //! Commands of one aggregate run in order against its cached state; all that wait are decided back
 //! to back and appended as one unit, so a hot wallet is as fast as a thousand cold ones.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
 
 use aggregates::id::{CommandId, UserId};
 use cqrs_es::DomainEvent;
@@ -13,108 +12,19 @@ use uuid::Uuid;
 
 use super::appender::Verdict;
 use super::codec::place;
+use super::lane::{Answer, Waiting};
 use super::loading::{self, Known, Loaded};
 use super::unit::{NewEvent, Stream, Unit};
 use super::{Envelope, ExecuteError, Outcome, Store, Stored};
 
-/// Commands of one aggregate in one unit: enough to amortise the round trip of a hot wallet.
-const COMMANDS_PER_UNIT: usize = 256;
 /// How often a unit is decided again because other nodes wrote first. Each try loses only to
 /// somebody else's success, so this many in a row mean a stampede.
 const ATTEMPTS: usize = 50;
-/// States kept in memory; past it, those of aggregates at rest are dropped.
-const CACHED_STATES: usize = 100_000 / SHARDS;
-const SHARDS: usize = 16;
-
-/// The aggregates of one kind that this process has lately worked on.
-pub struct Lane<A: Stored> {
-    shards: Vec<Mutex<HashMap<Uuid, Slot<A>>>>,
-}
-
-struct Slot<A: Stored> {
-    waiting: VecDeque<Waiting<A>>,
-    running: bool,
-    cached: Option<Loaded<A>>,
-}
-
-struct Waiting<A: Stored> {
-    envelope: Envelope,
-    command: A::Command,
-    answer: oneshot::Sender<Answer<A>>,
-}
-
-/// The commands that waited, and the cached state.
-type Taken<A> = (Vec<Waiting<A>>, Option<Loaded<A>>);
 
 /// A command that nothing was appended for, and what was decided of it.
 type Unsettled<A> = (Waiting<A>, Decision<A>);
 
 type Decision<A> = Result<Vec<<A as cqrs_es::Aggregate>::Event>, <A as cqrs_es::Aggregate>::Error>;
-
-type Answer<A> = Result<Outcome<A>, ExecuteError<<A as cqrs_es::Aggregate>::Error>>;
-
-impl<A: Stored> Default for Lane<A> {
-    fn default() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
-    }
-}
-
-impl<A: Stored> Default for Slot<A> {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), running: false, cached: None }
-    }
-}
-
-impl<A: Stored> Lane<A> {
-    fn shard(&self, id: Uuid) -> MutexGuard<'_, HashMap<Uuid, Slot<A>>> {
-        let shard = usize::from(id.as_bytes()[15]) % SHARDS;
-        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Queues a command; says whether nobody works on the aggregate yet.
-    fn push(&self, id: Uuid, waiting: Waiting<A>) -> bool {
-        let mut shard = self.shard(id);
-        if shard.len() >= CACHED_STATES {
-            shard.retain(|_, slot| slot.running);
-        }
-        let slot = shard.entry(id).or_default();
-        slot.waiting.push_back(waiting);
-        !std::mem::replace(&mut slot.running, true)
-    }
-
-    /// The next commands and the cached state; nothing when all is done.
-    fn take(&self, id: Uuid) -> Option<Taken<A>> {
-        let mut shard = self.shard(id);
-        let slot = shard.get_mut(&id)?;
-        if slot.waiting.is_empty() {
-            slot.running = false;
-            return None;
-        }
-        // A repeat of a command waits for the next turn, when the log knows the first.
-        let mut seen = HashSet::new();
-        let count = slot
-            .waiting
-            .iter()
-            .take(COMMANDS_PER_UNIT)
-            .take_while(|waiting| seen.insert(waiting.envelope.command_id))
-            .count();
-        Some((slot.waiting.drain(..count).collect(), slot.cached.take()))
-    }
-
-    fn keep(&self, id: Uuid, loaded: Option<Loaded<A>>) {
-        if let Some(slot) = self.shard(id).get_mut(&id) {
-            slot.cached = loaded;
-        }
-    }
-
-    /// Forgets the cached state, unless a command is at work on it.
-    pub fn evict(&self, id: Uuid) {
-        let mut shard = self.shard(id);
-        if shard.get(&id).is_some_and(|slot| !slot.running) {
-            shard.remove(&id);
-        }
-    }
-}
 
 /// Executes a command in a task of its own: a caller that hangs up cannot stop it half-way.
 pub(super) async fn execute<A: Stored>(

@@ -1,0 +1,96 @@
+//! The queues of aggregates, and their cached states: one aggregate, one worker at a time.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::loading::Loaded;
+use super::{Envelope, ExecuteError, Outcome, Stored};
+
+/// Commands of one aggregate in one unit: enough to amortise the round trip of a hot wallet.
+const COMMANDS_PER_UNIT: usize = 256;
+/// States kept in memory; past it, those of aggregates at rest are dropped.
+const CACHED_STATES: usize = 100_000 / SHARDS;
+const SHARDS: usize = 16;
+
+/// The aggregates of one kind that this process has lately worked on.
+pub struct Lane<A: Stored> {
+    shards: Vec<Mutex<HashMap<Uuid, Slot<A>>>>,
+}
+
+struct Slot<A: Stored> {
+    waiting: VecDeque<Waiting<A>>,
+    running: bool,
+    cached: Option<Loaded<A>>,
+}
+
+/// A command in the queue.
+pub(super) struct Waiting<A: Stored> {
+    pub(super) envelope: Envelope,
+    pub(super) command: A::Command,
+    pub(super) answer: oneshot::Sender<Answer<A>>,
+}
+
+/// What a command's caller is told.
+pub(super) type Answer<A> = Result<Outcome<A>, ExecuteError<<A as cqrs_es::Aggregate>::Error>>;
+
+/// The commands that waited, and the cached state.
+pub(super) type Taken<A> = (Vec<Waiting<A>>, Option<Loaded<A>>);
+
+impl<A: Stored> Default for Lane<A> {
+    fn default() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
+    }
+}
+
+impl<A: Stored> Default for Slot<A> {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), running: false, cached: None }
+    }
+}
+
+impl<A: Stored> Lane<A> {
+    fn shard(&self, id: Uuid) -> MutexGuard<'_, HashMap<Uuid, Slot<A>>> {
+        let shard = usize::from(id.as_bytes()[15]) % SHARDS;
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a command; says whether nobody works on the aggregate yet.
+    pub(super) fn push(&self, id: Uuid, waiting: Waiting<A>) -> bool {
+        let mut shard = self.shard(id);
+        if shard.len() >= CACHED_STATES {
+            shard.retain(|_, slot| slot.running);
+        }
+        let slot = shard.entry(id).or_default();
+        slot.waiting.push_back(waiting);
+        !std::mem::replace(&mut slot.running, true)
+    }
+
+    /// The next commands and the cached state; nothing when all is done.
+    pub(super) fn take(&self, id: Uuid) -> Option<Taken<A>> {
+        let mut shard = self.shard(id);
+        let slot = shard.get_mut(&id)?;
+        if slot.waiting.is_empty() {
+            slot.running = false;
+            return None;
+        }
+        // A repeat of a command waits for the next turn, when the log knows the first.
+        let mut seen = HashSet::new();
+        let count = slot
+            .waiting
+            .iter()
+            .take(COMMANDS_PER_UNIT)
+            .take_while(|waiting| seen.insert(waiting.envelope.command_id))
+            .count();
+        Some((slot.waiting.drain(..count).collect(), slot.cached.take()))
+    }
+
+    /// Gives the state back, where it is known.
+    pub(super) fn keep(&self, id: Uuid, loaded: Option<Loaded<A>>) {
+        if let Some(slot) = self.shard(id).get_mut(&id) {
+            slot.cached = loaded;
+        }
+    }
+}

@@ -8,15 +8,15 @@ use futures_util::future::BoxFuture;
 use projections::journal::Unseal;
 use projections::projector::{self, Projection, Step};
 use projections::runner::{self, Runner};
-use saldo::embedded::{Cluster, Mode};
+use saldo::embedded::Cluster;
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-#[path = "../shared/template.rs"]
-mod template;
+#[path = "../shared/cluster.rs"]
+mod cluster;
 
 /// A database of its own, on a cluster that all tests share.
 pub(crate) struct Database {
@@ -30,16 +30,10 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl Database {
     pub(crate) async fn new() -> Self {
-        let memory = std::path::Path::new("/dev/shm");
-        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        // Where installed binaries are hidden, the data is of another version.
-        let hidden = std::env::var_os("SALDO_PG_NO_SYSTEM").is_some();
-        let folder = if hidden { "saldo-test-nosystem" } else { "saldo-test" };
-        let cluster = Cluster::start(Mode::Disposable, &base.join(folder)).await;
-        let cluster = cluster.expect("a PostgreSQL 15 or newer on this machine");
+        let cluster = cluster::in_memory().await;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("projections_{}_{number}", std::process::id());
-        template::clone(&cluster, &name).await;
+        cluster::clone(&cluster, &name).await;
         let path = [("search_path", projections::SEARCH_PATH)];
         let options = cluster.options(&name).options(path);
         let pool =

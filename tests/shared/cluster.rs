@@ -1,9 +1,26 @@
-//! A migrated database for each test, cloned from a template that is made once.
+//! A cluster that tests share, and a migrated database for each, cloned from a template that is made
+//! once.
 
-use saldo::embedded::Cluster;
+use std::path::Path;
+
+use saldo::embedded::{Cluster, Mode};
 use saldo::store::hex;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+
+/// The cluster in memory that all tests share.
+pub async fn in_memory() -> Cluster {
+    let memory = Path::new("/dev/shm");
+    let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+    let cluster = Cluster::start(Mode::Disposable, &base.join(own("saldo-test"))).await;
+    cluster.expect("a private PostgreSQL")
+}
+
+/// Where installed binaries are hidden, the data is of another version and has another folder.
+pub fn own(folder: &str) -> String {
+    let hidden = std::env::var_os("SALDO_PG_NO_SYSTEM").is_some();
+    format!("{folder}{}", if hidden { "-nosystem" } else { "" })
+}
 
 /// Makes a database of this name; the first caller makes the template, too.
 pub async fn clone(cluster: &Cluster, name: &str) {

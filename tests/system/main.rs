@@ -6,6 +6,7 @@ mod books;
 mod calls;
 mod cut;
 mod dropped;
+mod history;
 mod journey;
 mod kill;
 mod lives;

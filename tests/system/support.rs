@@ -14,8 +14,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
 use uuid::Uuid;
 
-#[path = "../shared/template.rs"]
-mod template;
+#[path = "../shared/cluster.rs"]
+mod cluster;
 
 /// A database of its own, on a cluster in memory that all tests share, or on a durable one.
 pub struct Database {
@@ -25,24 +25,15 @@ pub struct Database {
     pub data: PathBuf,
 }
 
-/// Where installed binaries are hidden, the data is of another version and has another folder.
-fn own(folder: &str) -> String {
-    let hidden = std::env::var_os("SALDO_PG_NO_SYSTEM").is_some();
-    format!("{folder}{}", if hidden { "-nosystem" } else { "" })
-}
-
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl Database {
     pub async fn in_memory() -> Self {
-        let memory = std::path::Path::new("/dev/shm");
-        let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let cluster = Cluster::start(Mode::Disposable, &base.join(own("saldo-test"))).await;
-        Self::on(cluster.expect("a private PostgreSQL")).await
+        Self::on(cluster::in_memory().await).await
     }
 
     pub async fn durable() -> Self {
-        let folder = std::env::temp_dir().join(own("saldo-test-durable"));
+        let folder = std::env::temp_dir().join(cluster::own("saldo-test-durable"));
         let cluster = Cluster::start(Mode::Durable, &folder).await;
         Self::on(cluster.expect("a private PostgreSQL")).await
     }
@@ -50,7 +41,7 @@ impl Database {
     async fn on(cluster: Cluster) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("test_{}_{number}", std::process::id());
-        template::clone(&cluster, &name).await;
+        cluster::clone(&cluster, &name).await;
         let data = std::env::temp_dir().join(format!("saldo-{name}"));
         Self { cluster, name, data }
     }

@@ -104,10 +104,11 @@ pub async fn read(
         return Ok(Page { recorded: vec![], last, obstacle });
     }
     let rows = sqlx::query(
+        // `is true` keeps the index by stream out of it: it would be read for the whole log.
         "select position, aggregate_type, aggregate_id, sequence, event_type, event_version,
              recorded_at, payload::text, metadata::text
          from public.events
-         where position > $1 and position <= $2 and aggregate_type = any ($3)
+         where position > $1 and position <= $2 and (aggregate_type = any ($3)) is true
          order by position",
     )
     .bind(position)

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::database::{Database, Node};
+use projections::projector;
+use sqlx::{ConnectOptions, PgConnection};
+
+use crate::database::{Database, Node, WithoutKeys, named};
 use crate::world::{World, append};
 
 const LONG: Duration = Duration::from_secs(10);
@@ -60,4 +63,39 @@ async fn a_backlog_is_worked_off_by_the_thousand() {
     assert!(each < Duration::from_millis(1), "{each:?} for an event");
     node.stop().await;
     database.remove().await;
+}
+
+/// The plan for a page is made once: one that walks the index by stream, too, reads the whole log
+/// for every page.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_costs_the_same_however_long_the_log_is() {
+    const BACKLOG: usize = 3_000;
+    const PAGE: usize = 100;
+    let database = Database::new().await;
+    let mut db = database.options.connect().await.unwrap();
+    let mut world = World::new(57, 50);
+    let mut read = vec![];
+    for events in [[BACKLOG; 8], [PAGE; 8]].concat() {
+        append(&database.pool, &world.live(events).await).await;
+        let before = rows_by_stream(&mut db).await;
+        for name in ["balances", "transactions", "users"] {
+            projector::step(&mut db, &*named(name), &WithoutKeys).await.unwrap();
+        }
+        let rows = rows_by_stream(&mut db).await - before;
+        read.push(rows / i64::try_from(events).unwrap());
+    }
+    assert!(read.iter().all(|rows| *rows < 10), "of the index by stream, for an event: {read:?}");
+    drop(db);
+    database.remove().await;
+}
+
+/// Rows that were read so far of the log's index by stream, by this connection too.
+async fn rows_by_stream(db: &mut PgConnection) -> i64 {
+    sqlx::query("select pg_stat_force_next_flush()").execute(&mut *db).await.unwrap();
+    sqlx::query_scalar(
+        "select idx_tup_read from pg_stat_user_indexes where indexrelname = 'events_stream'",
+    )
+    .fetch_one(db)
+    .await
+    .unwrap()
 }

@@ -144,7 +144,7 @@ impl Node {
         let store = Store::start(pool.clone(), options, keys.wrapping()).await?;
         let (stop, stopped) = watch::channel(false);
         let unseal: Arc<dyn Unseal> = Arc::new(store.codec().clone());
-        let projections = Runner::start(&pool, &unseal, &store.heads(), &stopped);
+        let projections = Runner::start(&pool, &unseal, store.tail(), &stopped);
         let app = App::new(Parts {
             projections,
             tokens: Tokens::new(&keys.access_tokens)?,

@@ -27,6 +27,18 @@ pub enum DecodeError {
     Malformed { event_type: String, source: serde_json::Error },
 }
 
+impl From<UserEvent> for Event {
+    fn from(event: UserEvent) -> Self {
+        Self::User(event)
+    }
+}
+
+impl From<WalletEvent> for Event {
+    fn from(event: WalletEvent) -> Self {
+        Self::Wallet(Box::new(event))
+    }
+}
+
 impl Event {
     /// Reads an event from its row in the log. Old forms are brought to today's here.
     pub fn decode(
@@ -35,7 +47,7 @@ impl Event {
         event_version: &str,
         payload: Value,
     ) -> Result<Self, DecodeError> {
-        Self::from(aggregate_type, event_type, event_version, payload)
+        Self::read(aggregate_type, event_type, event_version, payload)
     }
 
     /// The same from the stored text, without a tree in between.
@@ -46,10 +58,10 @@ impl Event {
         payload: &str,
     ) -> Result<Self, DecodeError> {
         let mut payload = serde_json::Deserializer::from_str(payload);
-        Self::from(aggregate_type, event_type, event_version, &mut payload)
+        Self::read(aggregate_type, event_type, event_version, &mut payload)
     }
 
-    fn from<'de>(
+    fn read<'de>(
         aggregate_type: &str,
         event_type: &str,
         event_version: &str,
@@ -59,9 +71,9 @@ impl Event {
             |source| DecodeError::Malformed { event_type: event_type.to_owned(), source };
         match (aggregate_type, event_version) {
             (User::TYPE, "1") => UserEvent::deserialize(payload).map(Self::User).map_err(malformed),
-            (Wallet::TYPE, "1") => WalletEvent::deserialize(payload)
-                .map(|event| Self::Wallet(Box::new(event)))
-                .map_err(malformed),
+            (Wallet::TYPE, "1") => {
+                WalletEvent::deserialize(payload).map(Self::from).map_err(malformed)
+            }
             _ => Err(DecodeError::Unknown {
                 aggregate_type: aggregate_type.to_owned(),
                 event_type: event_type.to_owned(),

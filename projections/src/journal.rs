@@ -1,6 +1,7 @@
 //! Reading the log in its one order.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use aggregates::event::Event;
 use aggregates::pii::SEALED;
@@ -81,8 +82,8 @@ pub trait Unseal: Send + Sync {
 /// A stretch of the log.
 #[derive(Debug)]
 pub struct Page {
-    /// The events of the streams that were asked for.
-    pub recorded: Vec<Recorded>,
+    /// Its events; those of other streams than were asked for may be missing.
+    pub recorded: Vec<Arc<Recorded>>,
     /// The last position of the stretch, asked for or not.
     pub last: i64,
     /// Why the stretch ends there, unless for its length or for the end of the log.
@@ -120,7 +121,7 @@ pub async fn read(
     for row in &rows {
         let position = row.try_get(0)?;
         match decode(unseal, row).await? {
-            Ok(recorded) => page.recorded.push(recorded),
+            Ok(recorded) => page.recorded.push(Arc::new(recorded)),
             Err(error) if is_passing(&*error) => {
                 return Err(JournalError::Keys { position, why: chain(&*error) });
             }

@@ -6,6 +6,7 @@ pub mod journal;
 pub mod projector;
 pub mod rebuild;
 pub mod runner;
+pub mod tail;
 pub mod transactions;
 pub mod users;
 

@@ -1,10 +1,13 @@
 //! Following the log: rows and checkpoint in one transaction, so that each event counts once
 //! whatever is killed when.
 
+use std::sync::Arc;
+
 use futures_util::future::BoxFuture;
 use sqlx::{Connection, PgConnection};
 
 use crate::journal::{self, JournalError, Obstacle, Page, Recorded, Unseal, chain, is_passing};
+use crate::tail::Tail;
 
 /// Events in one transaction, at most: a backlog that touches the same wallets again and again
 /// writes them once, and the transaction is over within about a quarter of a second.
@@ -18,12 +21,12 @@ pub trait Projection: Send + Sync {
     /// The types of the aggregates whose events it cares for.
     fn streams(&self) -> &'static [&'static str];
 
-    /// Brings the tables up to these events. Unqualified table names; no clock, no randomness;
+    /// Brings the tables up to these events, of its streams or not. Unqualified table names; no clock, no randomness;
     /// an error when a row that must be there is not.
     fn project<'a>(
         &'a self,
         db: &'a mut PgConnection,
-        recorded: &'a [Recorded],
+        recorded: &'a [Arc<Recorded>],
     ) -> BoxFuture<'a, sqlx::Result<()>>;
 }
 
@@ -41,13 +44,15 @@ pub enum Step {
     Halted(Obstacle),
 }
 
-/// Takes one step, in one transaction. May be called by anybody at any time, also when the
+/// Takes one step, in one transaction, from the tail where it reaches back far enough, else from the
+/// log. May be called by anybody at any time, also when the
 /// projection has halted: then the same event is tried again, since this version of Saldo may
 /// know better.
 pub async fn step(
     db: &mut PgConnection,
     projection: &dyn Projection,
     unseal: &dyn Unseal,
+    tail: &Tail,
 ) -> Result<Step, JournalError> {
     let name = projection.name();
     let mut tx = db.begin().await?;
@@ -56,8 +61,11 @@ pub async fn step(
         tx.rollback().await?;
         return Ok(Step::Led(position));
     };
-    let Advance { reached, obstacle } =
-        advance(&mut tx, projection, unseal, position, BATCH).await?;
+    let page = match tail.after(position, BATCH) {
+        Some(page) => page,
+        None => journal::read(&mut tx, unseal, projection.streams(), position, BATCH).await?,
+    };
+    let Advance { reached, obstacle } = advance(&mut tx, projection, page).await?;
     if let Some(obstacle) = obstacle {
         halt(&mut tx, name, reached, &obstacle).await?;
         tx.commit().await?;
@@ -141,17 +149,13 @@ pub(crate) struct Advance {
     pub(crate) obstacle: Option<Obstacle>,
 }
 
-/// Projects up to `limit` events after `position`, in the caller's transaction. What an event does
-/// not allow is undone, and named.
+/// Projects a page, in the caller's transaction. What an event does not allow is undone, and named.
 pub(crate) async fn advance(
     tx: &mut PgConnection,
     projection: &dyn Projection,
-    unseal: &dyn Unseal,
-    position: i64,
-    limit: i64,
+    page: Page,
 ) -> Result<Advance, JournalError> {
-    let Page { recorded, last, obstacle } =
-        journal::read(tx, unseal, projection.streams(), position, limit).await?;
+    let Page { recorded, last, obstacle } = page;
     let mut rest = recorded.as_slice();
     let mut size = rest.len();
     // All at once; when that fails, ever smaller parts, until one event is alone that fails.
@@ -179,7 +183,7 @@ pub(crate) async fn advance(
 async fn apply(
     tx: &mut PgConnection,
     projection: &dyn Projection,
-    recorded: &[Recorded],
+    recorded: &[Arc<Recorded>],
 ) -> sqlx::Result<Result<(), sqlx::Error>> {
     let mut savepoint = tx.begin().await?;
     match projection.project(&mut savepoint, recorded).await {

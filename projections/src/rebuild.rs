@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 
-use crate::journal::{JournalError, Obstacle, Unseal};
+use crate::journal::{self, JournalError, Obstacle, Unseal};
 use crate::projector::{Advance, BATCH, Projection, advance, mark};
 
 /// How often the new tables try to take the old ones' place: for about a minute.
@@ -194,8 +194,9 @@ impl New<'_> {
         position: i64,
         limit: i64,
     ) -> Result<i64, RebuildError> {
-        let advance = advance(tx, self.projection, self.unseal, position, limit).await?;
-        match advance {
+        let streams = self.projection.streams();
+        let page = journal::read(tx, self.unseal, streams, position, limit).await?;
+        match advance(tx, self.projection, page).await? {
             Advance { obstacle: Some(obstacle), .. } => Err(obstacle.into()),
             Advance { reached, .. } => Ok(reached),
         }

@@ -14,6 +14,7 @@ use tracing::{error, warn};
 
 use crate::journal::{self, JournalError, Unseal};
 use crate::projector::{Projection, Step, step};
+use crate::tail::Tail;
 
 /// How often the log is looked at when this node's writer says nothing: other nodes write, too.
 const POLL: Duration = Duration::from_millis(50);
@@ -91,17 +92,15 @@ impl Drop for Reader<'_> {
 }
 
 impl Runner {
-    /// Starts one task for each projection. `heads` is told the end of the log by this node's
-    /// writer; the tasks end when `stop` turns true, each after the step that it is in.
+    /// Starts one task for each projection. `tail` is what this node's writer appends; the tasks end when `stop` turns true, each after the step that it is in.
     #[must_use]
     pub fn start(
         pool: &PgPool,
         unseal: &Arc<dyn Unseal>,
-        heads: &watch::Receiver<i64>,
+        tail: &Tail,
         stop: &watch::Receiver<bool>,
     ) -> Self {
-        let (told, head) = watch::channel(0);
-        let watching = watch_head(pool.clone(), heads.clone(), told, stop.clone());
+        let watching = watch_head(pool.clone(), tail.clone(), stop.clone());
         #[expect(clippy::disallowed_methods, reason = "ends when `stop` turns true")]
         tokio::spawn(watching);
         let mut models = BTreeMap::new();
@@ -114,7 +113,8 @@ impl Runner {
                 db: None,
                 projection,
                 unseal: Arc::clone(unseal),
-                head: head.clone(),
+                tail: tail.clone(),
+                head: tail.heads(),
                 hurry,
                 stop: stop.clone(),
                 reached: sender,
@@ -148,29 +148,20 @@ impl Runner {
     }
 }
 
-/// Tells `head` how long the log is: what this node's writer says, at once, and what the log says,
-/// once in a while.
-async fn watch_head(
-    pool: PgPool,
-    mut heads: watch::Receiver<i64>,
-    head: watch::Sender<i64>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut has_writer = true;
+/// Tells the tail how long the log is, unless this node's writer has just done so: other nodes
+/// write, too.
+async fn watch_head(pool: PgPool, tail: Tail, mut stop: watch::Receiver<bool>) {
+    let mut heads = tail.heads();
     loop {
-        let mut known = *heads.borrow_and_update();
         tokio::select! {
-            changed = heads.changed(), if has_writer => {
-                has_writer = changed.is_ok();
-                known = *heads.borrow();
-            }
+            // An error is a tail that is gone, and this one is not.
+            _ = heads.changed() => {}
             () = sleep(POLL) => match journal::head(&pool).await {
-                Ok(position) => known = position,
+                Ok(position) => tail.grown(position),
                 Err(error) => warn!(error = %error, "the end of the log could not be read"),
             },
             () = told(&mut stop) => return,
         }
-        head.send_if_modified(|head| std::mem::replace(head, known.max(*head)) < known);
     }
 }
 
@@ -195,6 +186,7 @@ struct Follower {
     db: Option<PgConnection>,
     projection: Arc<dyn Projection>,
     unseal: Arc<dyn Unseal>,
+    tail: Tail,
     head: watch::Receiver<i64>,
     /// How many readers wait.
     hurry: watch::Receiver<usize>,
@@ -268,7 +260,7 @@ impl Follower {
             Some(db) => db,
             None => self.pool.acquire().await?.detach(),
         };
-        let step = step(&mut db, &*self.projection, &*self.unseal).await?;
+        let step = step(&mut db, &*self.projection, &*self.unseal, &self.tail).await?;
         self.db = Some(db);
         Ok(step)
     }

@@ -3,6 +3,8 @@
 //! `amount` is what the event changed in what is available, so that a wallet's amounts add up to
 //! each row's `available_after`; `consumed` is what it spent for good.
 
+use std::sync::Arc;
+
 use aggregates::credits::Credits;
 use aggregates::event::Event;
 use aggregates::id::WalletId;
@@ -60,10 +62,10 @@ impl Projection for Transactions {
     fn project<'a>(
         &'a self,
         db: &'a mut PgConnection,
-        recorded: &'a [Recorded],
+        recorded: &'a [Arc<Recorded>],
     ) -> BoxFuture<'a, sqlx::Result<()>> {
         Box::pin(async move {
-            let rows: Vec<_> = recorded.iter().filter_map(Transaction::of).collect();
+            let rows: Vec<_> = recorded.iter().filter_map(|event| Transaction::of(event)).collect();
             if rows.is_empty() { Ok(()) } else { write(db, &rows).await }
         })
     }

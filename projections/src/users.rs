@@ -1,6 +1,7 @@
 //! Who has an account.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aggregates::event::Event;
 use aggregates::id::UserId;
@@ -50,7 +51,7 @@ impl Projection for Users {
     fn project<'a>(
         &'a self,
         db: &'a mut PgConnection,
-        recorded: &'a [Recorded],
+        recorded: &'a [Arc<Recorded>],
     ) -> BoxFuture<'a, sqlx::Result<()>> {
         Box::pin(async move {
             let mut users: BTreeMap<Uuid, Change> = BTreeMap::new();

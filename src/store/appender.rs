@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use projections::tail::Tail;
 use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{ConnectOptions, PgConnection, Row};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
@@ -67,17 +68,13 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// Starts the one writer of this process. `head` is told the last position of every batch.
-    pub(super) fn start(
-        options: PgConnectOptions,
-        head: watch::Sender<i64>,
-        metrics: Metrics,
-    ) -> Self {
+    /// Starts the one writer of this process. `tail` is told what it has appended.
+    pub(super) fn start(options: PgConnectOptions, tail: Tail, metrics: Metrics) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let strangers = Arc::<AtomicU64>::default();
         let counted = Arc::clone(&strangers);
         let writer =
-            Writer { options, connection: None, head, metrics, known: None, strangers: counted };
+            Writer { options, connection: None, tail, metrics, known: None, strangers: counted };
         #[expect(clippy::disallowed_methods, reason = "the writer lives as long as the process")]
         tokio::spawn(writer.run(waiting));
         Self { queue, strangers }
@@ -100,7 +97,7 @@ impl Appender {
 struct Writer {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
-    head: watch::Sender<i64>,
+    tail: Tail,
     metrics: Metrics,
     /// The hash of the log's head as this writer left it; none when that is not known.
     known: Option<Vec<u8>>,
@@ -131,6 +128,7 @@ impl Writer {
             batch.into_iter().map(|submission| (submission.unit, submission.answer)).unzip();
         match self.send_until_answered(&self.columns(&units)).await {
             Ok(verdicts) => {
+                self.tell(units, &verdicts);
                 for (answer, verdict) in answers.into_iter().zip(verdicts) {
                     // A caller that has gone needs no answer.
                     let _ = answer.send(Ok(verdict));
@@ -144,6 +142,9 @@ impl Writer {
                     let verdict = verdicts.and_then(|verdicts| {
                         verdicts.first().copied().ok_or(AppendError::Unreachable)
                     });
+                    if let Ok(verdict) = verdict {
+                        self.tell(vec![unit], &[verdict]);
+                    }
                     let _ = answer.send(verdict);
                 }
             }
@@ -153,6 +154,18 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Tells the projections what the log has now.
+    fn tell(&self, units: Vec<Unit>, verdicts: &[Verdict]) {
+        let appended =
+            units.into_iter().zip(verdicts).filter_map(|(unit, verdict)| match verdict {
+                Verdict::Appended { last_position, recorded_at, .. } => {
+                    Some(unit.recorded(*last_position, *recorded_at))
+                }
+                _ => None,
+            });
+        self.tail.push(appended.flatten().collect());
     }
 
     fn columns<'a>(&self, units: &'a [Unit]) -> Columns<'a> {
@@ -217,9 +230,6 @@ impl Writer {
             let last_position: i64 = row.try_get("last_position")?;
             let verdict = match row.try_get("verdict")? {
                 "appended" => {
-                    self.head.send_if_modified(|head| {
-                        last_position > std::mem::replace(head, last_position.max(*head))
-                    });
                     Verdict::Appended { last_position, recorded_at: row.try_get("at")?, strangers }
                 }
                 "duplicate" => Verdict::Duplicate,

@@ -14,7 +14,7 @@ use super::appender::Verdict;
 use super::codec::place;
 use super::lane::{Answer, Waiting};
 use super::loading::{self, Known, Loaded};
-use super::unit::{NewEvent, Stream, Unit};
+use super::unit::{NewEvent, Stream, Told, Unit};
 use super::{Envelope, ExecuteError, Outcome, Store, Stored};
 
 /// How often a unit is decided again because other nodes wrote first. Each try loses only to
@@ -357,6 +357,11 @@ impl Store {
             metadata: serde_json::to_string(&envelope.metadata)?,
             command_id: envelope.command_id,
             ordinal,
+            told: Told {
+                event: event.clone().into(),
+                id,
+                request_id: envelope.metadata.request_id.clone(),
+            },
         })
     }
 }

@@ -17,15 +17,16 @@ mod unit;
 
 use std::sync::Arc;
 
+use aggregates::event::Event;
 use aggregates::id::CommandId;
 use aggregates::user::User;
 use aggregates::wallet::Wallet;
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
+use projections::tail::Tail;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use appender::AppendError;
@@ -40,7 +41,12 @@ use appender::Appender;
 
 /// An aggregate that the store keeps.
 pub trait Stored:
-    Aggregate<Services = (), Command: Clone + Send + Sync, Error: Send + Sync + 'static> + 'static
+    Aggregate<
+        Services = (),
+        Command: Clone + Send + Sync,
+        Event: Into<Event>,
+        Error: Send + Sync + 'static,
+    > + 'static
 {
     /// The version of the state's shape; a snapshot of another shape is ignored.
     const SHAPE: i32;
@@ -209,7 +215,7 @@ struct Inner {
     codec: Codec,
     appender: Appender,
     metrics: Metrics,
-    head: watch::Sender<i64>,
+    tail: Tail,
     wallets: Lane<Wallet>,
     users: Lane<User>,
 }
@@ -223,16 +229,17 @@ impl Store {
     ) -> Result<Self, sqlx::Error> {
         let position: i64 =
             sqlx::query_scalar("select position from log_head").fetch_one(&pool).await?;
-        let (head, _) = watch::channel(position);
+        let tail = Tail::default();
+        tail.grown(position);
         let metrics = Metrics::default();
         let appender = Appender::start(
             options.application_name("saldo appender"),
-            head.clone(),
+            tail.clone(),
             metrics.clone(),
         );
         let codec = Codec::new(pool.clone(), wrapping);
         let (wallets, users) = (Lane::default(), Lane::default());
-        Ok(Self(Arc::new(Inner { pool, codec, appender, metrics, head, wallets, users })))
+        Ok(Self(Arc::new(Inner { pool, codec, appender, metrics, tail, wallets, users })))
     }
 
     /// Executes a command on one aggregate, in order with all others on it.
@@ -277,13 +284,13 @@ impl Store {
     /// The last position that this process wrote or heard of.
     #[must_use]
     pub fn head(&self) -> i64 {
-        *self.0.head.borrow()
+        self.0.tail.head()
     }
 
-    /// Told the last position of every batch that this process writes.
+    /// What this process has lately written.
     #[must_use]
-    pub fn heads(&self) -> watch::Receiver<i64> {
-        self.0.head.subscribe()
+    pub fn tail(&self) -> &Tail {
+        &self.0.tail
     }
 
     /// What was counted since the process started.

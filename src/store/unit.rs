@@ -1,7 +1,9 @@
 //! One request to the log: events, and the rows beside the log that live or die with them.
 
+use aggregates::event::Event;
 use aggregates::id::{CommandId, SessionId, UserId};
 use chrono::{DateTime, Utc};
+use projections::journal::Recorded;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -38,9 +40,32 @@ pub(super) struct NewEvent {
     pub(super) metadata: String,
     pub(super) command_id: CommandId,
     pub(super) ordinal: i16,
+    /// What is told of it to the projections, once it is in the log.
+    pub(super) told: Told,
+}
+
+/// An event as it was before it was encoded.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) event: Event,
+    pub(super) id: Uuid,
+    pub(super) request_id: Option<String>,
 }
 
 impl NewEvent {
+    /// The event, in the log at this position since then.
+    pub(super) fn recorded(self, position: i64, recorded_at: DateTime<Utc>) -> Recorded {
+        let Told { event, id, request_id } = self.told;
+        Recorded {
+            position,
+            aggregate_id: id,
+            sequence: self.sequence,
+            event,
+            recorded_at,
+            request_id,
+        }
+    }
+
     /// The event's leaf hash.
     pub(super) fn leaf(&self) -> [u8; 32] {
         leaf_hash(&Stored {
@@ -58,6 +83,17 @@ impl NewEvent {
 }
 
 impl Unit {
+    /// The unit's events, of which the last is in the log at this position since then.
+    pub(super) fn recorded(
+        self,
+        last_position: i64,
+        at: DateTime<Utc>,
+    ) -> impl Iterator<Item = Recorded> {
+        let after = i64::try_from(self.events.len()).unwrap_or(i64::MAX);
+        let positions = last_position - after + 1..;
+        positions.zip(self.events).map(move |(position, event)| event.recorded(position, at))
+    }
+
     /// The bytes that the unit brings to the log, about.
     pub(super) fn size(&self) -> usize {
         self.events.iter().map(|event| event.payload.len() + event.metadata.len()).sum()

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use projections::journal::Unseal;
 use projections::projector::{self, Projection, Step};
 use projections::runner::{self, Runner};
+use projections::tail::Tail;
 use saldo::embedded::Cluster;
 use serde_json::Value;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -71,16 +72,16 @@ impl Unseal for WithoutKeys {
 pub(crate) struct Node {
     pub(crate) runner: Runner,
     /// What the node's writer says.
-    pub(crate) tell: watch::Sender<i64>,
+    pub(crate) tail: Tail,
     stop: watch::Sender<bool>,
 }
 
 impl Node {
     pub(crate) fn start(pool: &PgPool) -> Self {
         let unseal: Arc<dyn Unseal> = Arc::new(WithoutKeys);
-        let (tell, heads) = watch::channel(0);
+        let tail = Tail::default();
         let (stop, stopped) = watch::channel(false);
-        Self { runner: Runner::start(pool, &unseal, &heads, &stopped), tell, stop }
+        Self { runner: Runner::start(pool, &unseal, &tail, &stopped), tail, stop }
     }
 
     /// Waits until every projection is at the end of the log.
@@ -102,7 +103,7 @@ impl Node {
 /// One step of the projection of this name.
 pub(crate) async fn step(pool: &PgPool, name: &str) -> Step {
     let mut db = pool.acquire().await.unwrap();
-    projector::step(&mut db, &*named(name), &WithoutKeys).await.unwrap()
+    projector::step(&mut db, &*named(name), &WithoutKeys, &Tail::default()).await.unwrap()
 }
 
 pub(crate) fn named(name: &str) -> Arc<dyn Projection> {

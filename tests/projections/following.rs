@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use projections::projector::{Step, step};
 use projections::runner;
+use projections::tail::Tail;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool};
 use tokio::task::JoinSet;
@@ -68,7 +69,7 @@ async fn follow(options: PgConnectOptions) {
     loop {
         let mut is_behind = false;
         for projection in runner::all() {
-            match step(&mut db, &*projection, &WithoutKeys).await {
+            match step(&mut db, &*projection, &WithoutKeys, &Tail::default()).await {
                 Ok(Step::Moved { .. } | Step::Led(_)) => is_behind = true,
                 Ok(Step::CaughtUp(_)) => {}
                 Ok(Step::Halted(obstacle)) => panic!("{obstacle}"),
@@ -95,7 +96,7 @@ async fn two_nodes_project_every_event_once_and_survive_lost_connections() {
     for round in 0..40 {
         let head = append(pool, &world.live(50).await).await;
         // The other node has to look for itself.
-        nodes[round % 2].tell.send_replace(head);
+        nodes[round % 2].tail.grown(head);
         if round % 10 == 0 {
             end_projectors(pool).await;
         }

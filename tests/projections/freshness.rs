@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use projections::projector;
+use projections::tail::Tail;
 use sqlx::{ConnectOptions, PgConnection};
 
 use crate::database::{Database, Node, WithoutKeys, named};
@@ -29,7 +30,7 @@ async fn a_steady_stream_is_seen_soon() {
     for handful in handfuls {
         ticks.tick().await;
         let head = append(pool, &handful).await;
-        node.tell.send_replace(head);
+        node.tail.grown(head);
         let (runner, appended) = (node.runner.clone(), Instant::now());
         waits.spawn(async move {
             assert!(runner.reached("balances", head, LONG).await, "{head} is not reached");
@@ -79,7 +80,7 @@ async fn a_page_costs_the_same_however_long_the_log_is() {
         append(&database.pool, &world.live(events).await).await;
         let before = rows_by_stream(&mut db).await;
         for name in ["balances", "transactions", "users"] {
-            projector::step(&mut db, &*named(name), &WithoutKeys).await.unwrap();
+            projector::step(&mut db, &*named(name), &WithoutKeys, &Tail::default()).await.unwrap();
         }
         let rows = rows_by_stream(&mut db).await - before;
         read.push(rows / i64::try_from(events).unwrap());

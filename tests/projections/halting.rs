@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 use projections::journal::{Obstacle, Unseal};
 use projections::projector::{self, Step};
 use projections::runner::{self, Lag};
+use projections::tail::Tail;
 use saldo::clock;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -155,11 +156,11 @@ async fn personal_data_that_cannot_be_decrypted_halts_until_it_can() {
     let users = named("users");
     let why = "the key is wrong".to_owned();
     let obstacle = Obstacle::Unreadable { position: sealed, why };
-    let halted = projector::step(&mut db, &*users, &keys).await.unwrap();
+    let halted = projector::step(&mut db, &*users, &keys, &Tail::default()).await.unwrap();
     assert_eq!(halted, Step::Halted(obstacle));
     assert_eq!(lag(pool, "users").await.position, sealed - 1);
     keys.readable.store(true, Ordering::Relaxed);
-    let moved = projector::step(&mut db, &*users, &keys).await.unwrap();
+    let moved = projector::step(&mut db, &*users, &keys, &Tail::default()).await.unwrap();
     assert_eq!(moved, Step::Moved { position: sealed, full: false });
     let email: Option<String> =
         sqlx::query_scalar("select email from users order by user_id desc limit 1")

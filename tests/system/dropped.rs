@@ -1,5 +1,7 @@
 //! A projection that forgets a kind of event is found.
 
+use std::sync::Arc;
+
 use aggregates::event::Event;
 use projections::journal::{self, Recorded};
 use projections::runner;
@@ -11,8 +13,13 @@ use crate::audit;
 use crate::lives::KINDS;
 
 /// Makes the read models anew up to `position`, as a projection would that has no arm for `kind`.
-async fn project_without(db: &mut PgConnection, recorded: &[Recorded], kind: &str, position: i64) {
-    let left: Vec<Recorded> = recorded
+async fn project_without(
+    db: &mut PgConnection,
+    recorded: &[Arc<Recorded>],
+    kind: &str,
+    position: i64,
+) {
+    let left: Vec<_> = recorded
         .iter()
         .filter(|event| event.position <= position && name(event) != kind)
         .cloned()

@@ -1,6 +1,7 @@
 //! What a batch of events changes in the tables: the last word on each row, written at once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aggregates::event::Event;
 use aggregates::wallet::{Balance, GrantTerms, HoldFigures, Origin, WalletEvent};
@@ -60,7 +61,7 @@ struct Opened {
 }
 
 impl Changes {
-    pub(super) fn of(recorded: &[Recorded]) -> sqlx::Result<Self> {
+    pub(super) fn of(recorded: &[Arc<Recorded>]) -> sqlx::Result<Self> {
         let mut changes = Self::default();
         for recorded in recorded {
             if let Event::Wallet(event) = &recorded.event {

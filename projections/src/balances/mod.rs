@@ -2,6 +2,8 @@
 
 mod changes;
 
+use std::sync::Arc;
+
 use aggregates::id::WalletId;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
@@ -30,7 +32,7 @@ impl Projection for Balances {
     fn project<'a>(
         &'a self,
         db: &'a mut PgConnection,
-        recorded: &'a [Recorded],
+        recorded: &'a [Arc<Recorded>],
     ) -> BoxFuture<'a, sqlx::Result<()>> {
         Box::pin(async move { Changes::of(recorded)?.write(db).await })
     }

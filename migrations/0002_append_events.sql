@@ -7,9 +7,10 @@
 -- has seen every event there is.
 --
 -- Arrays are per stream (s_) and per event (e_), each row naming its unit by number; nothing is
--- subscripted, since that is linear in a text[]. Verdicts: appended, duplicate (one of the unit's
--- commands is in the log), conflict (a stream is not where the unit expects it), claimed (somebody
--- else has the e-mail address).
+-- subscripted, since that is linear in a text[]. Units that are in none of these lists are in the
+-- log, in their order, up to last_position: duplicates (one of the unit's commands is in the log),
+-- conflicts (a stream is not where the unit expects it), claimed (somebody else has the e-mail
+-- address).
 create function append_events(
     s_unit       int[],
     s_type       text[],
@@ -28,8 +29,15 @@ create function append_events(
     e_ordinal    smallint[],
     e_leaf       bytea[],
     side         jsonb,
-    known        bytea
-) returns table (unit int, verdict text, last_position bigint, at timestamptz, head bytea, alone boolean)
+    known        bytea,
+    out last_position bigint,
+    out at            timestamptz,
+    out head          bytea,
+    out alone         boolean,
+    out duplicates    int[],
+    out conflicts     int[],
+    out claimed       int[]
+)
 language plpgsql
 set search_path = public
 set plan_cache_mode = force_generic_plan
@@ -39,21 +47,15 @@ set enable_hashjoin = off
 as $$
 declare
     head_position bigint;
-    head_hash     bytea;
     previous      bytea;
-    head_at       timestamptz;
-    now_at        timestamptz;
-    is_alone      boolean;
     appended      bigint;
-    duplicates    int[];
-    conflicts     int[];
-    claimed       int[];
     refused       int[];
 begin
     -- Alone in its statement, so that what follows sees a snapshot newer than the lock.
-    select h.position, h.hash, h.recorded_at into head_position, head_hash, head_at
+    select h.position, h.hash, h.recorded_at into head_position, head, at
     from log_head h where h.id = 1 for update;
-    is_alone := known is not distinct from head_hash;
+    at := greatest(clock_timestamp(), at);
+    alone := known is not distinct from head;
 
     -- Look-ups are scalar subqueries with a limit, which the planner cannot turn into a join: the
     -- plan is made once per connection, maybe when the log is empty, and a join that is right then
@@ -64,12 +66,14 @@ begin
       and (select true from events e
            where e.command_id = c.command_id and e.ordinal = 0 limit 1);
 
-    select array_agg(distinct s.unit) into conflicts
-    from unnest(s_unit, s_type, s_id, s_expected, s_sure) as s (unit, type, id, expected, sure)
-    where not (s.sure and is_alone) and s.expected <> coalesce((
-        select e.sequence from events e
-        where e.aggregate_type = s.type and e.aggregate_id = s.id
-        order by e.sequence desc limit 1), 0);
+    if not alone or false = any (s_sure) then
+        select array_agg(distinct s.unit) into conflicts
+        from unnest(s_unit, s_type, s_id, s_expected, s_sure) as s (unit, type, id, expected, sure)
+        where not (s.sure and alone) and s.expected <> coalesce((
+            select e.sequence from events e
+            where e.aggregate_type = s.type and e.aggregate_id = s.id
+            order by e.sequence desc limit 1), 0);
+    end if;
 
     if side is not null then
         select array_agg(distinct r.unit) into claimed
@@ -80,13 +84,12 @@ begin
     end if;
 
     refused := coalesce(duplicates, '{}') || coalesce(conflicts, '{}') || coalesce(claimed, '{}');
-    now_at := greatest(clock_timestamp(), head_at);
 
     insert into events (
         aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata,
         position, recorded_at, command_id, ordinal, leaf_hash)
     select e.type, e.id, e.sequence, e.event_type, e.version, e.payload::json, e.metadata::json,
-        head_position + row_number() over (order by e.n), now_at, e.command_id, e.ordinal, e.leaf
+        head_position + row_number() over (order by e.n), at, e.command_id, e.ordinal, e.leaf
     from unnest(e_unit, e_type, e_id, e_sequence, e_event_type, e_version, e_payload, e_metadata,
             e_command, e_ordinal, e_leaf) with ordinality
         as e (unit, type, id, sequence, event_type, version, payload, metadata, command_id,
@@ -94,41 +97,29 @@ begin
     where e.unit <> all (refused);
     get diagnostics appended = row_count;
 
-    if appended > 0 then
-        previous := head_hash;
-        select sha256(head_hash || int8send(head_position + 1) || int8send(head_position + appended)
-                || int8send((extract(epoch from now_at) * 1000000)::bigint)
-                || string_agg(e.leaf, ''::bytea order by e.n))
-        into head_hash
-        from unnest(e_unit, e_leaf) with ordinality as e (unit, leaf, n)
-        where e.unit <> all (refused);
-
-        insert into batches (first_position, last_position, recorded_at, previous_hash, hash)
-        values (head_position + 1, head_position + appended, now_at, previous, head_hash);
-
-        update log_head
-        set position = head_position + appended, hash = head_hash, recorded_at = now_at
-        where id = 1;
-
-        if side is not null then
-            perform write_side_rows(side, refused);
-        end if;
+    last_position := head_position + appended;
+    if appended = 0 then
+        return;
     end if;
 
-    return query
-    select u.unit,
-        case
-            when u.unit = any (duplicates) then 'duplicate'
-            when u.unit = any (conflicts)  then 'conflict'
-            when u.unit = any (claimed)    then 'claimed'
-            else 'appended'
-        end,
-        head_position + count(*) filter (where u.unit <> all (refused))
-            + coalesce(sum(count(*) filter (where u.unit <> all (refused)))
-                over (order by u.unit rows between unbounded preceding and 1 preceding), 0)::bigint,
-        now_at, head_hash, is_alone
-    from unnest(e_unit) as u (unit)
-    group by u.unit;
+    previous := head;
+    select sha256(head || int8send(head_position + 1) || int8send(last_position)
+            || int8send((extract(epoch from at) * 1000000)::bigint)
+            || string_agg(e.leaf, ''::bytea order by e.n))
+    into head
+    from unnest(e_unit, e_leaf) with ordinality as e (unit, leaf, n)
+    where e.unit <> all (refused);
+
+    insert into batches (first_position, last_position, recorded_at, previous_hash, hash)
+    values (head_position + 1, last_position, at, previous, head);
+
+    update log_head
+    set position = last_position, hash = head, recorded_at = at
+    where id = 1;
+
+    if side is not null then
+        perform write_side_rows(side, refused);
+    end if;
 end $$;
 
 -- Rows beside the log that live or die with their unit's events.

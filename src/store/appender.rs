@@ -1,5 +1,6 @@
 //! Group commit: while one batch is in flight, the next one gathers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -202,7 +203,7 @@ impl Writer {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
         };
-        let rows = sqlx::query("select unit, verdict, last_position, at, head, alone from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)")
+        let row = sqlx::query("select last_position, at, head, alone, duplicates, conflicts, claimed from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)")
             .bind(&columns.stream_unit)
             .bind(&columns.stream_type)
             .bind(&columns.stream_id)
@@ -221,31 +222,14 @@ impl Writer {
             .bind(&columns.leaf)
             .bind(columns.side.as_ref())
             .bind(self.known.as_ref())
-            .fetch_all(connection)
+            .fetch_one(connection)
             .await?;
-        let mut verdicts = vec![Verdict::Conflict; columns.units];
-        let strangers = self.learn(rows.first())?;
-        for row in rows {
-            let unit: i32 = row.try_get("unit")?;
-            let last_position: i64 = row.try_get("last_position")?;
-            let verdict = match row.try_get("verdict")? {
-                "appended" => {
-                    Verdict::Appended { last_position, recorded_at: row.try_get("at")?, strangers }
-                }
-                "duplicate" => Verdict::Duplicate,
-                "claimed" => Verdict::Claimed,
-                _ => Verdict::Conflict,
-            };
-            if let Some(slot) = usize::try_from(unit).ok().and_then(|unit| verdicts.get_mut(unit)) {
-                *slot = verdict;
-            }
-        }
-        Ok(verdicts)
+        let strangers = self.learn(&row)?;
+        columns.verdicts(&row, strangers)
     }
 
     /// Remembers the head, and counts who has written in between; gives back the count.
-    fn learn(&mut self, row: Option<&PgRow>) -> Result<u64, sqlx::Error> {
-        let Some(row) = row else { return Ok(self.strangers.load(Ordering::Acquire)) };
+    fn learn(&mut self, row: &PgRow) -> Result<u64, sqlx::Error> {
         self.known = Some(row.try_get("head")?);
         let met = u64::from(!row.try_get::<bool, _>("alone")?);
         Ok(self.strangers.fetch_add(met, Ordering::AcqRel) + met)
@@ -276,7 +260,8 @@ fn is_about_content(error: &sqlx::Error) -> bool {
 
 /// A batch as the arrays of `append_events`.
 struct Columns<'a> {
-    units: usize,
+    /// How many events each unit has.
+    lengths: Vec<i64>,
     stream_unit: Vec<i32>,
     stream_type: Vec<&'a str>,
     stream_id: Vec<&'a str>,
@@ -317,7 +302,7 @@ impl<'a> Columns<'a> {
             .flat_map(|(unit, u)| u.side.iter().map(move |row| SideOfUnit { unit, row }))
             .collect();
         Self {
-            units: units.len(),
+            lengths: units.iter().map(Unit::length).collect(),
             stream_unit: streams.iter().map(|(n, _)| *n).collect(),
             stream_type: streams.iter().map(|(_, s)| s.aggregate_type).collect(),
             stream_id: streams.iter().map(|(_, s)| s.aggregate_id.as_str()).collect(),
@@ -336,5 +321,30 @@ impl<'a> Columns<'a> {
             leaf: events.iter().map(|(_, e)| e.leaf().to_vec()).collect(),
             side: (!side.is_empty()).then(|| serde_json::json!(side)),
         }
+    }
+
+    /// What the answer of `append_events` says to each unit: those that are in none of its lists
+    /// are in the log in their order, the last of them up to its end.
+    fn verdicts(&self, row: &PgRow, strangers: u64) -> Result<Vec<Verdict>, sqlx::Error> {
+        let mut refused = HashMap::new();
+        for (list, verdict) in [
+            ("claimed", Verdict::Claimed),
+            ("conflicts", Verdict::Conflict),
+            ("duplicates", Verdict::Duplicate),
+        ] {
+            let units: Option<Vec<i32>> = row.try_get(list)?;
+            refused.extend(units.into_iter().flatten().map(|unit| (unit, verdict)));
+        }
+        let (end, recorded_at): (i64, _) = (row.try_get("last_position")?, row.try_get("at")?);
+        let units = || (0_i32..).zip(&self.lengths);
+        let appended = units().filter(|(unit, _)| !refused.contains_key(unit));
+        let mut last_position = end - appended.map(|(_, length)| length).sum::<i64>();
+        let verdict = |(unit, length): (i32, &i64)| {
+            refused.get(&unit).copied().unwrap_or_else(|| {
+                last_position += length;
+                Verdict::Appended { last_position, recorded_at, strangers }
+            })
+        };
+        Ok(units().map(verdict).collect())
     }
 }

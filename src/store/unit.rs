@@ -89,9 +89,13 @@ impl Unit {
         last_position: i64,
         at: DateTime<Utc>,
     ) -> impl Iterator<Item = Recorded> {
-        let after = i64::try_from(self.events.len()).unwrap_or(i64::MAX);
-        let positions = last_position - after + 1..;
+        let positions = last_position - self.length() + 1..;
         positions.zip(self.events).map(move |(position, event)| event.recorded(position, at))
+    }
+
+    /// How many events it has.
+    pub(super) fn length(&self) -> i64 {
+        i64::try_from(self.events.len()).unwrap_or(i64::MAX)
     }
 
     /// The bytes that the unit brings to the log, about.

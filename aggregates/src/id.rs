@@ -3,6 +3,18 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// Version 5 of RFC 9562; but what follows from an id that is ordered by time (version 7) keeps its
+/// time, since an index takes new ids fastest at its end.
+fn derive(cause: Uuid, purpose: &str) -> Uuid {
+    let derived = Uuid::new_v5(&cause, purpose.as_bytes());
+    if cause.get_version_num() != 7 {
+        return derived;
+    }
+    let (time, _) = cause.as_u64_pair();
+    let (_, hash) = derived.as_u64_pair();
+    Uuid::from_u64_pair(time, hash)
+}
+
 macro_rules! ids {
     ($($(#[$doc:meta])+ $name:ident)+) => {$(
         $(#[$doc])+
@@ -16,7 +28,7 @@ macro_rules! ids {
             /// The id that follows from `cause` for this `purpose`: the same every time.
             #[must_use]
             pub fn derive(cause: Uuid, purpose: &str) -> Self {
-                Self(Uuid::new_v5(&cause, purpose.as_bytes()))
+                Self(derive(cause, purpose))
             }
         }
 
@@ -76,5 +88,31 @@ impl From<UserId> for WalletId {
 impl From<WalletId> for UserId {
     fn from(wallet: WalletId) -> Self {
         Self(wallet.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_is_the_same_every_time_and_another_for_another_purpose() {
+        for cause in [Uuid::now_v7(), Uuid::new_v5(&Uuid::nil(), b"key")] {
+            let derived = CommandId::derive(cause, "hold");
+            assert_eq!(derived, CommandId::derive(cause, "hold"));
+            assert_ne!(derived, CommandId::derive(cause, "capture"));
+            assert_ne!(derived.0, cause);
+            assert_eq!(derived.0.get_version_num(), cause.get_version_num());
+        }
+    }
+
+    #[test]
+    fn what_follows_from_ids_in_order_is_in_order() {
+        let causes = [1, 2, 3].map(|at| {
+            let time = uuid::Timestamp::from_unix_time(1_800_000_000 + at, 0, 0, 0);
+            Uuid::new_v7(time)
+        });
+        let derived = causes.map(|cause| CommandId::derive(cause, "debit"));
+        assert!(derived.is_sorted(), "{derived:?}");
     }
 }

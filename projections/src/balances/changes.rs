@@ -146,6 +146,9 @@ impl Opened {
 
 type Rows<K, C> = Vec<(K, C)>;
 
+/// A statement with what it is about.
+type Statement = sqlx::query::Query<'static, sqlx::Postgres, sqlx::postgres::PgArguments>;
+
 /// Those that are new, and those that are known.
 fn split<K, C>(changes: BTreeMap<K, C>, is_new: impl Fn(&C) -> bool) -> (Rows<K, C>, Rows<K, C>) {
     changes.into_iter().partition(|(_, change)| is_new(change))
@@ -155,20 +158,13 @@ async fn insert_wallets(db: &mut PgConnection, rows: &[(Uuid, WalletChange)]) ->
     if rows.is_empty() {
         return Ok(());
     }
-    let figure = |of: fn(Balance) -> i64| column(rows, |(_, row)| row.balance.map_or(0, of));
-    sqlx::query(
-        "insert into wallets (wallet_id, available, held, debt, version, position)
-         select * from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
-             $6::bigint[])",
-    )
-    .bind(column(rows, |(wallet, _)| *wallet))
-    .bind(figure(|balance| balance.available.get()))
-    .bind(figure(|balance| balance.held.get()))
-    .bind(figure(|balance| balance.debt.get()))
-    .bind(column(rows, |(_, row)| row.version))
-    .bind(column(rows, |(_, row)| row.position))
-    .execute(db)
-    .await?;
+    let insert = "insert into wallets (wallet_id, available, held, debt, version, position)
+         select n.wallet_id, coalesce(n.available, 0), coalesce(n.held, 0), coalesce(n.debt, 0),
+             n.version, n.position
+         from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+                 $6::bigint[])
+             as n (wallet_id, available, held, debt, version, position)";
+    with_wallets(insert, rows).execute(db).await?;
     Ok(())
 }
 
@@ -176,25 +172,27 @@ async fn update_wallets(db: &mut PgConnection, rows: &[(Uuid, WalletChange)]) ->
     if rows.is_empty() {
         return Ok(());
     }
-    let figure = |of: fn(Balance) -> i64| column(rows, |(_, row)| row.balance.map(of));
-    let done = sqlx::query(
-        "update wallets w
+    let update = "update wallets w
          set available = coalesce(n.available, w.available), held = coalesce(n.held, w.held),
              debt = coalesce(n.debt, w.debt), version = n.version, position = n.position
          from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
                  $6::bigint[])
              as n (wallet_id, available, held, debt, version, position)
-         where w.wallet_id = n.wallet_id",
-    )
-    .bind(column(rows, |(wallet, _)| *wallet))
-    .bind(figure(|balance| balance.available.get()))
-    .bind(figure(|balance| balance.held.get()))
-    .bind(figure(|balance| balance.debt.get()))
-    .bind(column(rows, |(_, row)| row.version))
-    .bind(column(rows, |(_, row)| row.position))
-    .execute(db)
-    .await?;
+         where w.wallet_id = n.wallet_id";
+    let done = with_wallets(update, rows).execute(db).await?;
     all_of(rows.len(), done.rows_affected())
+}
+
+/// A statement about wallets, with id, available, held, debt, version and position of each.
+fn with_wallets(statement: &'static str, rows: &[(Uuid, WalletChange)]) -> Statement {
+    let figure = |of: fn(Balance) -> i64| column(rows, |(_, row)| row.balance.map(of));
+    sqlx::query(statement)
+        .bind(column(rows, |(wallet, _)| *wallet))
+        .bind(figure(|balance| balance.available.get()))
+        .bind(figure(|balance| balance.held.get()))
+        .bind(figure(|balance| balance.debt.get()))
+        .bind(column(rows, |(_, row)| row.version))
+        .bind(column(rows, |(_, row)| row.position))
 }
 
 async fn insert_grants(
@@ -257,27 +255,20 @@ async fn insert_holds(
     if new.is_empty() {
         return Ok(());
     }
-    sqlx::query(
-        "insert into holds (wallet_id, hold_id, origin, position, state, authorized, captured,
-             released, expires_at)
-         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[],
-             $6::bigint[], $7::bigint[], $8::bigint[], $9::timestamptz[])
+    let insert = "insert into holds (wallet_id, hold_id, state, authorized, captured, released,
+             expires_at, origin, position)
+         select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[],
+             $6::bigint[], $7::timestamptz[], $8::text[], $9::bigint[])
          on conflict (wallet_id, hold_id) do update
-         set origin = excluded.origin, position = excluded.position, state = excluded.state,
-             authorized = excluded.authorized, captured = excluded.captured,
-             released = excluded.released, expires_at = excluded.expires_at",
-    )
-    .bind(column(rows, |((wallet, _), _)| *wallet))
-    .bind(column(rows, |((_, hold), _)| *hold))
-    .bind(column(&new, |hold| hold.origin.as_str()))
-    .bind(column(&new, |hold| hold.position))
-    .bind(column(rows, |(_, row)| row.state))
-    .bind(column(rows, |(_, row)| row.figures.authorized.get()))
-    .bind(column(rows, |(_, row)| row.figures.captured.get()))
-    .bind(column(rows, |(_, row)| row.figures.released.get()))
-    .bind(column(rows, |(_, row)| row.figures.expires_at))
-    .execute(db)
-    .await?;
+         set state = excluded.state, authorized = excluded.authorized,
+             captured = excluded.captured, released = excluded.released,
+             expires_at = excluded.expires_at, origin = excluded.origin,
+             position = excluded.position";
+    with_holds(insert, rows)
+        .bind(column(&new, |hold| hold.origin.clone()))
+        .bind(column(&new, |hold| hold.position))
+        .execute(db)
+        .await?;
     Ok(())
 }
 
@@ -288,25 +279,27 @@ async fn update_holds(
     if rows.is_empty() {
         return Ok(());
     }
-    let done = sqlx::query(
-        "update holds h
+    let update = "update holds h
          set state = n.state, authorized = n.authorized, captured = n.captured,
              released = n.released, expires_at = n.expires_at
          from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],
                  $7::timestamptz[])
              as n (wallet_id, hold_id, state, authorized, captured, released, expires_at)
-         where h.wallet_id = n.wallet_id and h.hold_id = n.hold_id",
-    )
-    .bind(column(rows, |((wallet, _), _)| *wallet))
-    .bind(column(rows, |((_, hold), _)| *hold))
-    .bind(column(rows, |(_, row)| row.state))
-    .bind(column(rows, |(_, row)| row.figures.authorized.get()))
-    .bind(column(rows, |(_, row)| row.figures.captured.get()))
-    .bind(column(rows, |(_, row)| row.figures.released.get()))
-    .bind(column(rows, |(_, row)| row.figures.expires_at))
-    .execute(db)
-    .await?;
+         where h.wallet_id = n.wallet_id and h.hold_id = n.hold_id";
+    let done = with_holds(update, rows).execute(db).await?;
     all_of(rows.len(), done.rows_affected())
+}
+
+/// A statement about holds, with wallet, id, state, figures and expiry of each.
+fn with_holds(statement: &'static str, rows: &[((Uuid, Uuid), HoldChange)]) -> Statement {
+    sqlx::query(statement)
+        .bind(column(rows, |((wallet, _), _)| *wallet))
+        .bind(column(rows, |((_, hold), _)| *hold))
+        .bind(column(rows, |(_, row)| row.state))
+        .bind(column(rows, |(_, row)| row.figures.authorized.get()))
+        .bind(column(rows, |(_, row)| row.figures.captured.get()))
+        .bind(column(rows, |(_, row)| row.figures.released.get()))
+        .bind(column(rows, |(_, row)| row.figures.expires_at))
 }
 
 fn json(value: &impl Serialize) -> sqlx::Result<Value> {

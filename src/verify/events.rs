@@ -31,7 +31,7 @@ pub(super) struct Record {
 /// What happened, to whom.
 pub(super) enum Fact {
     /// As the oracle understands it, and as the aggregate does.
-    Wallet(Uuid, Result<(Box<WalletFact>, Box<WalletEvent>), Unread>),
+    Wallet(Uuid, Result<Box<(WalletFact, WalletEvent)>, Unread>),
     /// With the stored payload, which may have to be decrypted.
     User(Uuid, Result<(UserFact, Box<str>), Unread>),
     /// Of a stream that this version does not know.
@@ -101,7 +101,7 @@ fn fact(kind: &str, id: &str, event_type: &str, version: &str, payload: &str) ->
             let both = read(event_type, version, payload, WalletFact::name).and_then(|fact| {
                 let event = serde_json::from_str(payload);
                 let event = event.map_err(|error| Unread::Malformed(error.to_string()))?;
-                Ok((Box::new(fact), Box::new(event)))
+                Ok(Box::new((fact, event)))
             });
             Fact::Wallet(id, both)
         }

@@ -190,7 +190,7 @@ pub(super) enum WalletFact {
 }
 
 /// A window of a spend limit, in UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Window {
     Day,

@@ -98,8 +98,8 @@ impl Fold {
     pub(super) async fn follow(&mut self, record: Record, report: &mut Report) -> Expected {
         let Record { position, sequence, command_id, fact, .. } = record;
         match fact {
-            Fact::Wallet(id, Ok((fact, event))) => {
-                self.wallet(id, (position, sequence, command_id), *fact, *event, report)
+            Fact::Wallet(id, Ok(both)) => {
+                self.wallet(id, (position, sequence, command_id), *both, report)
             }
             Fact::Wallet(id, Err(unread)) => {
                 self.wallets.entry(id).or_default().book.lost = true;
@@ -132,8 +132,7 @@ impl Fold {
         &mut self,
         id: Uuid,
         (position, sequence, command): (i64, i64, Uuid),
-        fact: WalletFact,
-        event: WalletEvent,
+        (fact, event): (WalletFact, WalletEvent),
         report: &mut Report,
     ) -> Expected {
         let trail = self.wallets.entry(id).or_default();

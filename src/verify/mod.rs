@@ -119,7 +119,7 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     readers.spawn_blocking(move || here.block_on(read_events(of_events, events)));
     let here = runtime.clone();
     readers.spawn_blocking(move || here.block_on(read(of_history, models::HISTORY, history)));
-    let history = History::new(waiting_history, checkpoints.transactions).await?;
+    let history = History::new(waiting_history, checkpoints.transactions);
     let log = Log { batches: waiting_batches, events: waiting_events, history };
     follow(log, &mut chain, &mut fold, &mut report).await?;
     while let Some(read) = readers.join_next().await {

@@ -19,11 +19,16 @@ use super::rows::{self, Fields, Rows};
 const RULE: &str = "I7: a read model is a fold of the log";
 
 /// A row of the credit history, as its table has it.
-pub(super) struct HistoryRow {
+struct HistoryRow<'a> {
     position: i64,
     wallet: Uuid,
-    line: (String, i64, i64, Claim, String, Uuid),
-    request_id: Option<String>,
+    kind: &'a str,
+    amount: i64,
+    consumed: i64,
+    balance: Claim,
+    reason: &'a str,
+    reference: Uuid,
+    request_id: Option<&'a str>,
     recorded_at: i64,
 }
 
@@ -32,43 +37,45 @@ pub(super) const HISTORY: &str = "select position, wallet_id, kind, amount, cons
      held_after, debt_after, reason, reference, request_id, recorded_at \
      from transactions.transactions order by position";
 
-impl HistoryRow {
-    fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        let (position, wallet) = (fields.i64()?, fields.uuid()?);
-        let (kind, amount, consumed) = (fields.text()?.to_owned(), fields.i64()?, fields.i64()?);
-        let (available, held, debt) = (fields.i64()?, fields.i64()?, fields.i64()?);
-        let balance = Claim { available, held, debt };
-        let (reason, reference) = (fields.text()?.to_owned(), fields.uuid()?);
-        let line = (kind, amount, consumed, balance, reason, reference);
-        let request_id = fields.opt_text()?.map(str::to_owned);
-        Some(Self { position, wallet, line, request_id, recorded_at: fields.micros()? })
+impl<'a> HistoryRow<'a> {
+    fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        Some(Self {
+            position: fields.i64()?,
+            wallet: fields.uuid()?,
+            kind: fields.text()?,
+            amount: fields.i64()?,
+            consumed: fields.i64()?,
+            balance: Claim { available: fields.i64()?, held: fields.i64()?, debt: fields.i64()? },
+            reason: fields.text()?,
+            reference: fields.uuid()?,
+            request_id: fields.opt_text()?,
+            recorded_at: fields.micros()?,
+        })
     }
 }
 
 /// The credit history, beside the log.
 pub(super) struct History {
     rows: mpsc::Receiver<Rows>,
-    next: std::vec::IntoIter<HistoryRow>,
-    row: Option<HistoryRow>,
+    page: Rows,
+    /// Where the next row begins in the page.
+    at: usize,
     /// How far the projection has come.
     reached: i64,
 }
 
 impl History {
-    pub(super) async fn new(rows: mpsc::Receiver<Rows>, reached: i64) -> Result<Self, VerifyError> {
-        let mut history = Self { rows, next: Vec::new().into_iter(), row: None, reached };
-        history.advance().await?;
-        Ok(history)
+    pub(super) fn new(rows: mpsc::Receiver<Rows>, reached: i64) -> Self {
+        Self { rows, page: Rows::default(), at: 0, reached }
     }
 
-    async fn advance(&mut self) -> Result<(), VerifyError> {
-        self.row = self.next.next();
-        while self.row.is_none() {
-            let Some(rows) = self.rows.recv().await else { return Ok(()) };
-            self.next = rows.read(HistoryRow::read)?.into_iter();
-            self.row = self.next.next();
+    /// The next row, and where the one after it begins; none at the end.
+    async fn next(&mut self) -> Result<Option<(HistoryRow<'_>, usize)>, VerifyError> {
+        while self.page.is_over(self.at) {
+            let Some(page) = self.rows.recv().await else { return Ok(None) };
+            (self.page, self.at) = (page, 0);
         }
-        Ok(())
+        self.page.row(self.at, HistoryRow::read).map(Some)
     }
 
     /// What the history has of this event must be what the log says.
@@ -78,57 +85,71 @@ impl History {
         expected: Expected,
         report: &mut Report,
     ) -> Result<(), VerifyError> {
-        let Event { position, request_id, recorded_at } = event;
+        let (position, reached) = (event.position, self.reached);
         let place = format_args!("transactions, position {position}");
-        let mut found = None;
-        while self.row.as_ref().is_some_and(|row| row.position <= *position) {
-            if let Some(row) = self.row.take() {
-                if row.position < *position {
-                    report.find(
-                        Kind::ReadModel,
-                        place,
-                        RULE,
-                        "no row of another event",
-                        row.position,
-                    );
+        let mut found = false;
+        while let Some((row, after)) = self.next().await? {
+            if row.position > position {
+                break;
+            }
+            if row.position < position {
+                let found = row.position;
+                report.find(Kind::ReadModel, place, RULE, "no row of another event", found);
+            } else {
+                found = true;
+                if position > reached {
+                    let expected = "no row beyond the checkpoint";
+                    report.find(Kind::ReadModel, place, RULE, expected, "a row");
                 } else {
-                    found = Some(row);
+                    row.compare(event, &expected, report);
                 }
             }
-            self.advance().await?;
+            self.at = after;
         }
-        if *position > self.reached {
-            if found.is_some() {
-                report.find(Kind::ReadModel, place, RULE, "no row beyond the checkpoint", "a row");
-            }
-            return Ok(());
-        }
-        match (expected, found) {
-            (Expected::Unknown, _) | (Expected::Nothing, None) => {}
-            (Expected::Row(..), None) => report.find(Kind::ReadModel, place, RULE, "a row", "none"),
-            (Expected::Nothing, Some(_)) => {
-                report.find(Kind::ReadModel, place, RULE, "no row", "one");
-            }
-            (Expected::Row(wallet, line), Some(row)) => {
-                report.rows += 1;
-                let Line { kind, amount, consumed, balance, reason, reference } = line;
-                let line = (kind.to_owned(), amount, consumed, balance, reason, reference);
-                let expected = (wallet, line, request_id, *recorded_at);
-                let found = (row.wallet, row.line, &row.request_id, row.recorded_at);
-                same(report, place, &expected, &found);
-            }
+        if !found && position <= reached && matches!(expected, Expected::Row(..)) {
+            report.find(Kind::ReadModel, place, RULE, "a row", "none");
         }
         Ok(())
     }
 
     /// Whatever is left belongs to no event.
     pub(super) async fn end(mut self, report: &mut Report) -> Result<(), VerifyError> {
-        while let Some(row) = self.row.take() {
+        while let Some((row, after)) = self.next().await? {
             let place = format_args!("transactions, position {}", row.position);
             report.find(Kind::ReadModel, place, RULE, "no row of another event", "a row");
-            self.advance().await?;
+            self.at = after;
         }
         Ok(())
+    }
+}
+
+impl HistoryRow<'_> {
+    fn compare(&self, event: &Event, expected: &Expected, report: &mut Report) {
+        let place = format_args!("transactions, position {}", self.position);
+        match expected {
+            Expected::Unknown => {}
+            Expected::Nothing => report.find(Kind::ReadModel, place, RULE, "no row", "one"),
+            Expected::Row(wallet, line) => {
+                report.rows += 1;
+                let Line { kind, amount, consumed, balance, reason, reference } = line;
+                let (reason, request_id) = (reason.as_str(), event.request_id.as_deref());
+                let moved = (*amount, *consumed, *balance);
+                let expected =
+                    (*wallet, *kind, moved, reason, *reference, request_id, event.recorded_at);
+                let moved = (self.amount, self.consumed, self.balance);
+                let (reason, reference) = (self.reason, self.reference);
+                let found = (
+                    self.wallet,
+                    self.kind,
+                    moved,
+                    reason,
+                    reference,
+                    self.request_id,
+                    self.recorded_at,
+                );
+                same(report, place, &expected, &found);
+            }
+        }
     }
 }
 

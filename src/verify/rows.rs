@@ -15,6 +15,7 @@ const EPOCH: i64 = 946_684_800_000_000;
 const ROWS: usize = 1024;
 
 /// Some rows, one after the other.
+#[derive(Default)]
 pub(super) struct Rows(Vec<u8>);
 
 /// Copies what a query selects; `each` takes the rows in order.
@@ -63,6 +64,24 @@ impl Rows {
             rows.push(row(&mut fields).ok_or(VerifyError::Protocol)?);
         }
         Ok(rows)
+    }
+
+    /// Whether no row begins at this byte.
+    pub(super) fn is_over(&self, at: usize) -> bool {
+        // The end of the copy is a row of −1 fields.
+        self.0.get(at..).is_none_or(|rest| rest.is_empty() || rest.starts_with(&[0xff; 2]))
+    }
+
+    /// Decodes the row that begins at this byte; says where the next one begins.
+    pub(super) fn row<'a, T>(
+        &'a self,
+        at: usize,
+        row: impl FnOnce(&mut Fields<'a>) -> Option<T>,
+    ) -> Result<(T, usize), VerifyError> {
+        let mut fields = Fields(self.0.get(at..).unwrap_or_default());
+        fields.count().ok_or(VerifyError::Protocol)?;
+        let row = row(&mut fields).ok_or(VerifyError::Protocol)?;
+        Ok((row, self.0.len() - fields.0.len()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use aggregates::id::UserId;
 use aggregates::user::User;
 use aggregates::wallet::Wallet;
+use foldhash::fast::RandomState;
 use serde_json::Value;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
@@ -23,8 +24,8 @@ pub(super) struct Snapshot {
 /// Snapshots of the shapes that this version reads, by their streams.
 #[derive(Default)]
 pub(super) struct Snapshots {
-    wallets: HashMap<Uuid, Snapshot>,
-    users: HashMap<Uuid, Snapshot>,
+    wallets: HashMap<Uuid, Snapshot, RandomState>,
+    users: HashMap<Uuid, Snapshot, RandomState>,
 }
 
 impl Snapshots {
@@ -70,7 +71,11 @@ impl Snapshots {
     }
 }
 
-fn take(of: &mut HashMap<Uuid, Snapshot>, id: Uuid, sequence: i64) -> Option<Snapshot> {
+fn take(
+    of: &mut HashMap<Uuid, Snapshot, RandomState>,
+    id: Uuid,
+    sequence: i64,
+) -> Option<Snapshot> {
     of.get(&id).is_some_and(|snapshot| snapshot.sequence == sequence).then(|| of.remove(&id))?
 }
 

@@ -1,6 +1,6 @@
 //! What may be spent in a day and in a month (UTC), and what was.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 
@@ -10,9 +10,9 @@ use super::rules::{Checked, add, within};
 /// The limits of a wallet, and what counts against them.
 #[derive(Debug, Default)]
 pub(in crate::verify) struct Limits {
-    pub(in crate::verify) most: HashMap<Window, i64>,
+    pub(in crate::verify) most: BTreeMap<Window, i64>,
     /// The first day of the window that runs, and what was spent or held in it.
-    pub(in crate::verify) spent: HashMap<Window, (NaiveDate, i64)>,
+    pub(in crate::verify) spent: BTreeMap<Window, (NaiveDate, i64)>,
 }
 
 impl Limits {

@@ -23,7 +23,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 use crate::store::Codec;
 use crate::store::heads::{Head, Ring, SignedHead};
@@ -38,7 +38,9 @@ pub use report::{Credits, Finding, Kind, Report};
 
 /// Findings that are told one by one; what follows is counted.
 const TOLD: usize = 100;
-/// Pages that may be read ahead.
+/// Threads that decode events, at most: with more of them the fold is the longest.
+const DECODERS: usize = 4;
+/// Parts of a table that may be read ahead, for each of its readers.
 const AHEAD: usize = 4;
 
 /// Why a verification could not be carried out. What is wrong with the log is no error but a finding.
@@ -104,7 +106,6 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     let mut fold = Fold::new(subject, codec, checkpoints, snapshots);
 
     let (batches, waiting_batches) = mpsc::channel(AHEAD);
-    let (events, waiting_events) = mpsc::channel(AHEAD);
     let (history, waiting_history) = mpsc::channel(AHEAD);
     // Readers have threads of their own beside the fold, which is the longest of all.
     let (mut readers, runtime) = (JoinSet::new(), Handle::current());
@@ -116,11 +117,12 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     let here = runtime.clone();
     readers.spawn_blocking(move || here.block_on(read(of_batches, chain::COLUMNS, batches)));
     let here = runtime.clone();
-    readers.spawn_blocking(move || here.block_on(read_events(of_events, events)));
+    let (decoders, events) = Decoded::start(&mut readers);
+    readers.spawn_blocking(move || here.block_on(read_events(of_events, decoders)));
     let here = runtime.clone();
     readers.spawn_blocking(move || here.block_on(read(of_history, models::HISTORY, history)));
     let history = History::new(waiting_history, checkpoints.transactions);
-    let log = Log { batches: waiting_batches, events: waiting_events, history };
+    let log = Log { batches: waiting_batches, events, history };
     follow(log, &mut chain, &mut fold, &mut report).await?;
     while let Some(read) = readers.join_next().await {
         read??;
@@ -136,12 +138,43 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
 /// The log, as it comes in.
 struct Log {
     batches: mpsc::Receiver<Rows>,
-    events: mpsc::Receiver<Decoding>,
+    events: Decoded,
     history: History,
 }
 
-/// A page of events in the hands of another thread.
-type Decoding = JoinHandle<Result<Vec<Record>, VerifyError>>;
+/// Events from decoders that have them in turn: threads of their own, so that what one allocates
+/// stays near.
+struct Decoded {
+    pages: Vec<mpsc::Receiver<Vec<Record>>>,
+    turn: usize,
+}
+
+impl Decoded {
+    /// Starts the decoders; gives back their ways in, too.
+    fn start(threads: &mut JoinSet<Result<(), VerifyError>>) -> (Vec<mpsc::Sender<Rows>>, Self) {
+        let count = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, DECODERS));
+        let start = |_| {
+            let (to, mut waiting) = mpsc::channel::<Rows>(AHEAD);
+            let (decoded, page) = mpsc::channel(AHEAD);
+            threads.spawn_blocking(move || {
+                while let Some(rows) = waiting.blocking_recv() {
+                    // A receiver that has gone has failed, and says why itself.
+                    let _ = decoded.blocking_send(events::decode(&rows)?);
+                }
+                Ok(())
+            });
+            (to, page)
+        };
+        let (to, pages) = (0..count).map(start).unzip();
+        (to, Self { pages, turn: 0 })
+    }
+
+    async fn next(&mut self) -> Option<Vec<Record>> {
+        let turn = self.turn;
+        self.turn = (turn + 1) % self.pages.len();
+        self.pages[turn].recv().await
+    }
+}
 
 async fn follow(
     mut log: Log,
@@ -149,8 +182,8 @@ async fn follow(
     fold: &mut Fold,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
-    while let Some(page) = log.events.recv().await {
-        for mut record in page.await?? {
+    while let Some(page) = log.events.next().await {
+        for mut record in page {
             while chain.wants_batch(record.position) {
                 let Some(rows) = log.batches.recv().await else { break };
                 for batch in rows.read(Batch::read)? {
@@ -184,12 +217,14 @@ async fn read(
     .await
 }
 
-/// The same for events, which other threads decode and hash.
-async fn read_events(mut db: PgConnection, to: mpsc::Sender<Decoding>) -> Result<(), VerifyError> {
+/// The same for events, some to each decoder in turn.
+async fn read_events(mut db: PgConnection, to: Vec<mpsc::Sender<Rows>>) -> Result<(), VerifyError> {
+    let mut to = to.iter().cycle();
     let query = format!("select {} from public.events order by position", events::COLUMNS);
     rows::copy(&mut db, &query, async |rows| {
-        let decoding = tokio::task::spawn_blocking(move || events::decode(&rows));
-        let _ = to.send(decoding).await;
+        if let Some(decoder) = to.next() {
+            let _ = decoder.send(rows).await;
+        }
         Ok(())
     })
     .await

@@ -26,7 +26,7 @@ async fn t1_a_thousand_spends_over_three_servers_take_exactly_what_is_there() {
             .await
             .expect("the log answers");
     assert_eq!(debits, 10);
-    assert_eq!(servers[1].available(&ada).await, 0);
+    assert_eq!(servers[1].available_at(&ada, &database.end().await).await, 0);
     pool.close().await;
     database.remove().await;
 }
@@ -60,7 +60,7 @@ async fn one_key_used_at_once_on_two_servers_spends_once() {
     }
     let statuses = spends.join_all().await;
     assert!(statuses.iter().all(|status| *status == StatusCode::CREATED), "{statuses:?}");
-    assert_eq!(servers[0].available(&ada).await, 50);
+    assert_eq!(servers[0].available_at(&ada, &database.end().await).await, 50);
     assert_eq!(servers[1].debit(&ada, 50, "").await.status, StatusCode::CREATED);
     database.remove().await;
 }
@@ -81,7 +81,7 @@ async fn what_another_node_wrote_is_noticed_also_after_writing_elsewhere() {
         assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
         assert_eq!(answer.body["available"], 100 - round * 10);
     }
-    assert_eq!(a.available(&ada).await, 50);
+    assert_eq!(a.available_at(&ada, &database.end().await).await, 50);
     drop((a, b));
     database.remove().await;
 }

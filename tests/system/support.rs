@@ -138,6 +138,14 @@ impl Database {
         sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut db).await.expect(sql);
     }
 
+    /// Where the log ends now, for `X-Min-Position`.
+    pub async fn end(&self) -> String {
+        let pool = self.pool().await;
+        let end = projections::journal::head(&pool).await.expect("the log answers");
+        pool.close().await;
+        end.to_string()
+    }
+
     pub async fn pool(&self) -> PgPool {
         PgPoolOptions::new()
             .max_connections(4)
@@ -275,8 +283,14 @@ impl Server {
     }
 
     /// What the wallet has, by the read model, with the person's own writes.
+    /// What the person has, as this server's last command for them left it.
     pub async fn available(&self, person: &Person) -> i64 {
-        let answer = self.get(person, "/wallet").await;
+        self.available_at(person, "0").await
+    }
+
+    /// The same, when everything up to `position` is seen, whoever wrote it.
+    pub async fn available_at(&self, person: &Person, position: &str) -> i64 {
+        let answer = self.get_at(person, "/wallet", position).await;
         answer.body["available"].as_i64().unwrap_or_else(|| panic!("{:?}", answer.body))
     }
 }

@@ -1,11 +1,11 @@
-//! Events of the log as they are read, many at a time and on several threads.
+//! Events of the log as they are read: by the chain, which wants the order and the hashes of all, and
+//! by shards, each of which wants everything of its own streams.
 
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::VerifyError;
 use super::facts::{UserFact, WalletFact};
-use super::rows::{Fields, Rows};
+use super::rows::Fields;
 use crate::store::hash::{Stored, leaf_hash};
 use aggregates::wallet::WalletEvent;
 
@@ -13,19 +13,43 @@ use aggregates::wallet::WalletEvent;
 pub(super) const COLUMNS: &str = "aggregate_type, aggregate_id, sequence, event_type, \
      event_version, payload, metadata, position, recorded_at, command_id, ordinal, leaf_hash";
 
+/// How many columns that is.
+const COUNT: usize = 12;
+
+/// What the chain wants of an event.
+pub(super) struct Link {
+    pub(super) position: i64,
+    pub(super) recorded_at: i64,
+    pub(super) command_id: Uuid,
+    pub(super) ordinal: i16,
+    /// As stored.
+    pub(super) leaf: [u8; 32],
+}
+
 /// An event, checked as far as it can be alone.
 pub(super) struct Record {
     pub(super) position: i64,
     pub(super) sequence: i64,
     pub(super) recorded_at: i64,
     pub(super) command_id: Uuid,
-    pub(super) ordinal: i16,
-    /// As stored.
-    pub(super) leaf: [u8; 32],
-    /// As computed, where that is another.
-    pub(super) tampered: Option<[u8; 32]>,
+    /// The leaf hash as computed and as stored, where they differ.
+    pub(super) tampered: Option<[[u8; 32]; 2]>,
     pub(super) request_id: Option<String>,
     pub(super) fact: Fact,
+}
+
+/// One of several parts of all streams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shard {
+    pub(super) number: usize,
+    pub(super) of: usize,
+}
+
+impl Shard {
+    /// Whether a stream is in it. Those that are nobody's are in the first.
+    pub(super) fn has(self, stream: Option<Uuid>) -> bool {
+        stream.map_or(0, |id| usize::from(id.as_bytes()[15]) % self.of) == self.number
+    }
 }
 
 /// What happened, to whom.
@@ -49,13 +73,46 @@ struct Metadata {
     request_id: Option<String>,
 }
 
-/// Decodes and hashes events.
-pub(super) fn decode(rows: &Rows) -> Result<Vec<Record>, VerifyError> {
-    rows.read(record)
+impl Link {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        fields.skip(7)?;
+        Some(Self {
+            position: fields.i64()?,
+            recorded_at: fields.micros()?,
+            command_id: fields.uuid()?,
+            ordinal: fields.i16()?,
+            leaf: fields.bytes()?.try_into().unwrap_or_default(),
+        })
+    }
 }
 
-fn record(fields: &mut Fields<'_>) -> Option<Record> {
-    let (aggregate_type, aggregate_id) = (fields.text()?, fields.text()?);
+/// What belongs to the shard that asks.
+type Mine<T> = Option<T>;
+
+impl Record {
+    /// Decodes and hashes an event of the shard; passes over one of another.
+    pub(super) fn read(fields: &mut Fields<'_>, shard: Shard) -> Option<Mine<Self>> {
+        let (aggregate_type, aggregate_id) = (fields.text()?, fields.text()?);
+        let stream = stream(aggregate_id);
+        if shard.has(stream) {
+            return record(aggregate_type, aggregate_id, stream, fields).map(Some);
+        }
+        fields.skip(COUNT - 2).map(|()| None)
+    }
+}
+
+/// The id of a stream. Ids have one form only: another would be another stream.
+fn stream(id: &str) -> Option<Uuid> {
+    let mut text = Uuid::encode_buffer();
+    Uuid::try_parse(id).ok().filter(|uuid| uuid.hyphenated().encode_lower(&mut text) == id)
+}
+
+fn record(
+    aggregate_type: &str,
+    aggregate_id: &str,
+    stream: Option<Uuid>,
+    fields: &mut Fields<'_>,
+) -> Option<Record> {
     let sequence = fields.i64()?;
     let (event_type, event_version) = (fields.text()?, fields.text()?);
     let (payload, metadata) = (fields.text()?, fields.text()?);
@@ -73,44 +130,33 @@ fn record(fields: &mut Fields<'_>) -> Option<Record> {
         command_id: command_id.as_bytes(),
         ordinal,
     });
-    Some(Record {
-        position,
-        sequence,
-        recorded_at,
-        command_id,
-        ordinal,
-        leaf,
-        tampered: (computed != leaf).then_some(computed),
-        request_id: request_id(metadata),
-        fact: fact(aggregate_type, aggregate_id, event_type, event_version, payload),
-    })
+    let fact = match (aggregate_type, stream) {
+        ("wallet", Some(id)) => Fact::Wallet(id, wallet(event_type, event_version, payload)),
+        ("user", Some(id)) => {
+            let fact = read(event_type, event_version, payload, UserFact::name);
+            Fact::User(id, fact.map(|fact| (fact, payload.into())))
+        }
+        _ => Fact::Stranger(format!("{aggregate_type}/{aggregate_id}").into()),
+    };
+    let tampered = (computed != leaf).then_some([computed, leaf]);
+    let request_id = request_id(metadata);
+    Some(Record { position, sequence, recorded_at, command_id, tampered, request_id, fact })
 }
 
 fn request_id(metadata: &str) -> Option<String> {
     serde_json::from_str::<Metadata>(metadata).ok()?.request_id
 }
 
-fn fact(kind: &str, id: &str, event_type: &str, version: &str, payload: &str) -> Fact {
-    // Ids have one form only: another would be another stream.
-    let uuid = Uuid::try_parse(id).ok().filter(|uuid| {
-        let mut text = Uuid::encode_buffer();
-        uuid.hyphenated().encode_lower(&mut text) == id
-    });
-    match (kind, uuid) {
-        ("wallet", Some(id)) => {
-            let both = read(event_type, version, payload, WalletFact::name).and_then(|fact| {
-                let event = serde_json::from_str(payload);
-                let event = event.map_err(|error| Unread::Malformed(error.to_string()))?;
-                Ok(Box::new((fact, event)))
-            });
-            Fact::Wallet(id, both)
-        }
-        ("user", Some(id)) => {
-            let fact = read(event_type, version, payload, UserFact::name);
-            Fact::User(id, fact.map(|fact| (fact, payload.into())))
-        }
-        _ => Fact::Stranger(format!("{kind}/{id}").into()),
-    }
+/// The event as the oracle reads it, and as the aggregate does.
+fn wallet(
+    event_type: &str,
+    version: &str,
+    payload: &str,
+) -> Result<Box<(WalletFact, WalletEvent)>, Unread> {
+    let fact = read(event_type, version, payload, WalletFact::name)?;
+    let event = serde_json::from_str(payload);
+    let event = event.map_err(|error| Unread::Malformed(error.to_string()))?;
+    Ok(Box::new((fact, event)))
 }
 
 fn read<'de, T: Deserialize<'de>>(

@@ -17,7 +17,7 @@ use super::facts::{Claim, Figures, UserFact, WalletFact};
 use super::report::{Kind, Report};
 use super::snapshots::Snapshots;
 use super::{Checkpoints, Subject};
-use crate::store::{Codec, place};
+use crate::store::{Codec, hex, place};
 
 /// A wallet as it was when `balances` last wrote it, where the log has gone on since.
 #[derive(Debug, Default)]
@@ -96,7 +96,12 @@ impl Fold {
 
     /// Follows an event; says what the credit history must have of it.
     pub(super) async fn follow(&mut self, record: Record, report: &mut Report) -> Expected {
-        let Record { position, sequence, command_id, fact, .. } = record;
+        let Record { position, sequence, command_id, tampered, fact, .. } = record;
+        if let Some([computed, stored]) = tampered {
+            let (place, rule) =
+                (format_args!("position {position}"), "an event is what was hashed");
+            report.find(Kind::Leaf, place, rule, hex(&computed), hex(&stored));
+        }
         match fact {
             Fact::Wallet(id, Ok(both)) => {
                 self.wallet(id, (position, sequence, command_id), *both, report)
@@ -210,6 +215,14 @@ impl Fold {
                 }
             }
         }
+    }
+
+    /// Takes over what another shard has followed.
+    pub(super) fn join(&mut self, other: Self) {
+        self.snapshots.join(other.snapshots);
+        self.wallets.extend(other.wallets);
+        self.users.extend(other.users);
+        self.persons.extend(other.persons);
     }
 
     /// The log is at its end: books are closed, and the aggregates must have arrived where they are.

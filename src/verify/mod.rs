@@ -14,6 +14,7 @@ mod report;
 mod rows;
 mod snapshots;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use aggregates::user::{User, UserEvent};
@@ -28,7 +29,7 @@ use tokio::task::JoinSet;
 use crate::store::Codec;
 use crate::store::heads::{Head, Ring, SignedHead};
 use chain::{Batch, Chain};
-use events::Record;
+use events::{Link, Record, Shard};
 use fold::Fold;
 use models::{Event, History};
 use rows::Rows;
@@ -38,8 +39,8 @@ pub use report::{Credits, Finding, Kind, Report};
 
 /// Findings that are told one by one; what follows is counted.
 const TOLD: usize = 100;
-/// Threads that decode events, at most: with more of them the fold is the longest.
-const DECODERS: usize = 4;
+/// Shards of streams, each followed by a thread of its own, at most.
+const SHARDS: usize = 8;
 /// Parts of a table that may be read ahead, for each of its readers.
 const AHEAD: usize = 4;
 
@@ -101,30 +102,40 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     let snapshot = share_snapshot(&mut db).await?;
     let head = Head::read(&mut db).await?;
     let checkpoints = checkpoints(&mut db).await?;
-    let snapshots = Snapshots::read(&mut db).await?;
+    let mut snapshots = Snapshots::read(&mut db).await?;
     let mut chain = Chain::new(head, &heads, &ring, &mut report);
-    let mut fold = Fold::new(subject, codec, checkpoints, snapshots);
 
-    let (batches, waiting_batches) = mpsc::channel(AHEAD);
-    let (history, waiting_history) = mpsc::channel(AHEAD);
-    // Readers have threads of their own beside the fold, which is the longest of all.
-    let (mut readers, runtime) = (JoinSet::new(), Handle::current());
-    let [of_batches, of_events, of_history] = [
-        join_snapshot(options, &snapshot).await?,
-        join_snapshot(options, &snapshot).await?,
-        join_snapshot(options, &snapshot).await?,
-    ];
-    let here = runtime.clone();
-    readers.spawn_blocking(move || here.block_on(read(of_batches, chain::COLUMNS, batches)));
-    let here = runtime.clone();
-    let (decoders, events) = Decoded::start(&mut readers);
-    readers.spawn_blocking(move || here.block_on(read_events(of_events, decoders)));
-    let here = runtime.clone();
-    readers.spawn_blocking(move || here.block_on(read(of_history, models::HISTORY, history)));
-    let history = History::new(waiting_history, checkpoints.transactions);
-    let log = Log { batches: waiting_batches, events, history };
-    follow(log, &mut chain, &mut fold, &mut report).await?;
-    while let Some(read) = readers.join_next().await {
+    // Readers and shards have threads of their own beside the chain.
+    let (mut threads, mut shards) = (JoinSet::new(), JoinSet::new());
+    let (mut of_events, mut of_history) = (Vec::new(), Vec::new());
+    let count = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, SHARDS));
+    for number in 0..count {
+        let shard = Shard { number, of: count };
+        let fold = Fold::new(subject, codec.clone(), checkpoints, snapshots.split(shard));
+        let (events, history) = (lane(&mut of_events), lane(&mut of_history));
+        let history = History::new(history, shard, checkpoints.transactions);
+        spawn(&mut shards, move || follow(shard, fold, events, history));
+    }
+    let links = lane(&mut of_events);
+    let mut of_batches = Vec::new();
+    let batches = lane(&mut of_batches);
+    let events = format!("select {} from public.events order by position", events::COLUMNS);
+    for (query, to) in [
+        (chain::COLUMNS.to_owned(), of_batches),
+        (events, of_events),
+        (models::HISTORY.to_owned(), of_history),
+    ] {
+        let db = join_snapshot(options, &snapshot).await?;
+        spawn(&mut threads, move || read(db, query, to));
+    }
+    link(links, batches, &mut chain, &mut report).await?;
+    let mut fold = Fold::new(subject, codec, checkpoints, snapshots);
+    while let Some(followed) = shards.join_next().await {
+        let (part, found) = followed??;
+        fold.join(part);
+        report.join(found);
+    }
+    while let Some(read) = threads.join_next().await {
         read??;
     }
     chain.end(&mut report);
@@ -135,95 +146,84 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     Ok(report)
 }
 
-/// The log, as it comes in.
-struct Log {
-    batches: mpsc::Receiver<Rows>,
-    events: Decoded,
-    history: History,
+/// Part of a table as it comes in, for all who want it.
+type Lane = mpsc::Receiver<Arc<Rows>>;
+
+fn lane(to: &mut Vec<mpsc::Sender<Arc<Rows>>>) -> Lane {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    to.push(sender);
+    receiver
 }
 
-/// Events from decoders that have them in turn: threads of their own, so that what one allocates
-/// stays near.
-struct Decoded {
-    pages: Vec<mpsc::Receiver<Vec<Record>>>,
-    turn: usize,
+/// Runs it on a thread of its own.
+fn spawn<T: Send + 'static, W: Future<Output = T>>(
+    threads: &mut JoinSet<T>,
+    work: impl FnOnce() -> W + Send + 'static,
+) {
+    let here = Handle::current();
+    threads.spawn_blocking(move || here.block_on(work()));
 }
 
-impl Decoded {
-    /// Starts the decoders; gives back their ways in, too.
-    fn start(threads: &mut JoinSet<Result<(), VerifyError>>) -> (Vec<mpsc::Sender<Rows>>, Self) {
-        let count = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, DECODERS));
-        let start = |_| {
-            let (to, mut waiting) = mpsc::channel::<Rows>(AHEAD);
-            let (decoded, page) = mpsc::channel(AHEAD);
-            threads.spawn_blocking(move || {
-                while let Some(rows) = waiting.blocking_recv() {
-                    // A receiver that has gone has failed, and says why itself.
-                    let _ = decoded.blocking_send(events::decode(&rows)?);
-                }
-                Ok(())
-            });
-            (to, page)
-        };
-        let (to, pages) = (0..count).map(start).unzip();
-        (to, Self { pages, turn: 0 })
-    }
-
-    async fn next(&mut self) -> Option<Vec<Record>> {
-        let turn = self.turn;
-        self.turn = (turn + 1) % self.pages.len();
-        self.pages[turn].recv().await
-    }
-}
-
-async fn follow(
-    mut log: Log,
+/// Checks the order and the hashes of all events.
+async fn link(
+    mut events: Lane,
+    mut batches: Lane,
     chain: &mut Chain,
-    fold: &mut Fold,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
-    while let Some(page) = log.events.next().await {
-        for mut record in page {
-            while chain.wants_batch(record.position) {
-                let Some(rows) = log.batches.recv().await else { break };
-                for batch in rows.read(Batch::read)? {
-                    chain.batch(batch, report);
+    while let Some(rows) = events.recv().await {
+        for event in rows.each(Link::read) {
+            let event = event?;
+            report.at(event.position);
+            while chain.wants_batch(event.position) {
+                let Some(rows) = batches.recv().await else { break };
+                for batch in rows.each(Batch::read) {
+                    chain.batch(batch?, report);
                 }
             }
-            chain.event(&record, report);
-            let event = Event::of(&mut record);
-            let expected = fold.follow(record, report).await;
-            log.history.compare(&event, expected, report).await?;
+            chain.event(&event, report);
         }
     }
-    while let Some(rows) = log.batches.recv().await {
-        for batch in rows.read(Batch::read)? {
-            chain.batch(batch, report);
+    while let Some(rows) = batches.recv().await {
+        for batch in rows.each(Batch::read) {
+            chain.batch(batch?, report);
         }
     }
-    log.history.end(report).await
+    Ok(())
 }
 
-/// Sends what a query selects; a receiver that has gone has failed, and says why itself.
+/// Follows the events of a shard.
+async fn follow(
+    shard: Shard,
+    mut fold: Fold,
+    mut events: Lane,
+    mut history: History,
+) -> Result<(Fold, Report), VerifyError> {
+    let mut report = Report::keeping(TOLD);
+    while let Some(rows) = events.recv().await {
+        for record in rows.each(|fields| Record::read(fields, shard)) {
+            let Some(mut record) = record? else { continue };
+            report.at(record.position);
+            let event = Event::of(&mut record);
+            let expected = fold.follow(record, &mut report).await;
+            history.compare(&event, expected, &mut report).await?;
+        }
+    }
+    history.end(&mut report).await?;
+    Ok((fold, report))
+}
+
+/// Sends what a query selects to everybody; a receiver that has gone has failed, and says why
+/// itself.
 async fn read(
     mut db: PgConnection,
-    query: &'static str,
-    to: mpsc::Sender<Rows>,
+    query: String,
+    to: Vec<mpsc::Sender<Arc<Rows>>>,
 ) -> Result<(), VerifyError> {
-    rows::copy(&mut db, query, async |rows| {
-        let _ = to.send(rows).await;
-        Ok(())
-    })
-    .await
-}
-
-/// The same for events, some to each decoder in turn.
-async fn read_events(mut db: PgConnection, to: Vec<mpsc::Sender<Rows>>) -> Result<(), VerifyError> {
-    let mut to = to.iter().cycle();
-    let query = format!("select {} from public.events order by position", events::COLUMNS);
     rows::copy(&mut db, &query, async |rows| {
-        if let Some(decoder) = to.next() {
-            let _ = decoder.send(rows).await;
+        let rows = Arc::new(rows);
+        for lane in &to {
+            let _ = lane.send(Arc::clone(&rows)).await;
         }
         Ok(())
     })

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
+use std::sync::Arc;
 
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 
 use super::VerifyError;
 use super::book::{HoldState, Line};
-use super::events::Record;
+use super::events::{Record, Shard};
 use super::facts::Claim;
 use super::fold::{Expected, Fold, Person, WalletTrail};
 use super::report::{Kind, Report};
@@ -38,6 +39,12 @@ pub(super) const HISTORY: &str = "select position, wallet_id, kind, amount, cons
      from transactions.transactions order by position";
 
 impl<'a> HistoryRow<'a> {
+    /// Reads position and wallet only.
+    fn skip(fields: &mut Fields<'a>) -> Option<(i64, Uuid)> {
+        let found = (fields.i64()?, fields.uuid()?);
+        fields.skip(10).map(|()| found)
+    }
+
     fn read(fields: &mut Fields<'a>) -> Option<Self> {
         Some(Self {
             position: fields.i64()?,
@@ -54,26 +61,41 @@ impl<'a> HistoryRow<'a> {
     }
 }
 
-/// The credit history, beside the log.
+/// The credit history of a shard, beside the log.
 pub(super) struct History {
-    rows: mpsc::Receiver<Rows>,
-    page: Rows,
+    rows: mpsc::Receiver<Arc<Rows>>,
+    page: Arc<Rows>,
     /// Where the next row begins in the page.
     at: usize,
+    shard: Shard,
     /// How far the projection has come.
     reached: i64,
 }
 
 impl History {
-    pub(super) fn new(rows: mpsc::Receiver<Rows>, reached: i64) -> Self {
-        Self { rows, page: Rows::default(), at: 0, reached }
+    pub(super) fn new(rows: mpsc::Receiver<Arc<Rows>>, shard: Shard, reached: i64) -> Self {
+        Self { rows, page: Arc::default(), at: 0, shard, reached }
     }
 
-    /// The next row, and where the one after it begins; none at the end.
-    async fn next(&mut self) -> Result<Option<(HistoryRow<'_>, usize)>, VerifyError> {
-        while self.page.is_over(self.at) {
-            let Some(page) = self.rows.recv().await else { return Ok(None) };
-            (self.page, self.at) = (page, 0);
+    /// The shard's next row up to a position, and where the one after it begins. Nothing after the
+    /// position is looked at: it may be long until another shard lets it come.
+    async fn next(
+        &mut self,
+        position: i64,
+    ) -> Result<Option<(HistoryRow<'_>, usize)>, VerifyError> {
+        loop {
+            while self.page.is_over(self.at) {
+                let Some(page) = self.rows.recv().await else { return Ok(None) };
+                (self.page, self.at) = (page, 0);
+            }
+            let ((at, wallet), after) = self.page.row(self.at, HistoryRow::skip)?;
+            if at > position {
+                return Ok(None);
+            }
+            if self.shard.has(Some(wallet)) {
+                break;
+            }
+            self.at = after;
         }
         self.page.row(self.at, HistoryRow::read).map(Some)
     }
@@ -88,10 +110,7 @@ impl History {
         let (position, reached) = (event.position, self.reached);
         let place = format_args!("transactions, position {position}");
         let mut found = false;
-        while let Some((row, after)) = self.next().await? {
-            if row.position > position {
-                break;
-            }
+        while let Some((row, after)) = self.next(position).await? {
             if row.position < position {
                 let found = row.position;
                 report.find(Kind::ReadModel, place, RULE, "no row of another event", found);
@@ -114,7 +133,7 @@ impl History {
 
     /// Whatever is left belongs to no event.
     pub(super) async fn end(mut self, report: &mut Report) -> Result<(), VerifyError> {
-        while let Some((row, after)) = self.next().await? {
+        while let Some((row, after)) = self.next(i64::MAX).await? {
             let place = format_args!("transactions, position {}", row.position);
             report.find(Kind::ReadModel, place, RULE, "no row of another event", "a row");
             self.at = after;

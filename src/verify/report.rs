@@ -52,11 +52,14 @@ pub struct Finding {
     pub expected: String,
     /// What was found instead.
     pub found: String,
+    /// The position in the log that was at hand.
+    #[serde(skip)]
+    at: i64,
 }
 
 impl Display for Finding {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let Self { kind, place, rule, expected, found } = self;
+        let Self { kind, place, rule, expected, found, .. } = self;
         write!(f, "{place}: {rule}: expected {expected}, found {found} ({kind:?})")
     }
 }
@@ -109,11 +112,29 @@ pub struct Report {
     pub elapsed: Duration,
     #[serde(skip)]
     most: usize,
+    #[serde(skip)]
+    at: i64,
 }
 
 impl Report {
     pub(super) fn keeping(most: usize) -> Self {
         Self { most, ..Self::default() }
+    }
+
+    /// What is found from now on is about this position, or follows from it.
+    pub(super) fn at(&mut self, position: i64) {
+        self.at = position;
+    }
+
+    /// Takes over what was found in another shard, in the order of the log.
+    pub(super) fn join(&mut self, other: Self) {
+        self.found += other.found;
+        self.abandoned += other.abandoned;
+        self.rows += other.rows;
+        self.findings.extend(other.findings);
+        self.findings.sort_by_key(|finding| finding.at);
+        self.findings.truncate(self.most);
+        self.at = self.at.max(other.at);
     }
 
     /// Whether nothing is wrong.
@@ -146,7 +167,7 @@ impl Report {
         if self.findings.len() < self.most {
             let (place, expected, found) =
                 (place.to_string(), expected.to_string(), found.to_string());
-            self.findings.push(Finding { kind, place, rule, expected, found });
+            self.findings.push(Finding { kind, place, rule, expected, found, at: self.at });
         }
     }
 }

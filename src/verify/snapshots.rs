@@ -10,6 +10,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
+use super::events::Shard;
 use super::fold::first_difference;
 use super::report::{Kind, Report};
 use crate::store::{Codec, Stored, place};
@@ -46,6 +47,20 @@ impl Snapshots {
             of.insert(id, Snapshot { id, sequence, state });
         }
         Ok(snapshots)
+    }
+
+    /// Those of a shard, which are no longer here then.
+    pub(super) fn split(&mut self, shard: Shard) -> Self {
+        let split = |of: &mut HashMap<Uuid, Snapshot, RandomState>| {
+            of.extract_if(|id, _| shard.has(Some(*id))).collect()
+        };
+        Self { wallets: split(&mut self.wallets), users: split(&mut self.users) }
+    }
+
+    /// Takes over those of another shard.
+    pub(super) fn join(&mut self, other: Self) {
+        self.wallets.extend(other.wallets);
+        self.users.extend(other.users);
     }
 
     pub(super) fn take_wallet(&mut self, id: Uuid, sequence: i64) -> Option<Snapshot> {

@@ -34,7 +34,7 @@ impl Batch {
 }
 
 /// The columns of batches, in the order in which they are read.
-pub(super) const COLUMNS: &str = "select first_position, last_position, recorded_at, \
+pub(super) const TABLE: &str = "select first_position, last_position, recorded_at, \
      previous_hash, hash from public.batches order by first_position";
 
 /// The chain so far.

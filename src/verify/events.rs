@@ -10,11 +10,12 @@ use crate::store::hash::{Stored, leaf_hash};
 use aggregates::wallet::WalletEvent;
 
 /// The columns, in the order in which they are read.
-pub(super) const COLUMNS: &str = "aggregate_type, aggregate_id, sequence, event_type, \
-     event_version, payload, metadata, position, recorded_at, command_id, ordinal, leaf_hash";
+pub(super) const TABLE: &str = "select aggregate_type, aggregate_id, sequence, event_type, \
+     event_version, payload, metadata, position, recorded_at, command_id, ordinal, leaf_hash \
+     from public.events order by position";
 
-/// How many columns that is.
-const COUNT: usize = 12;
+/// How many columns there are.
+const COLUMNS: usize = 12;
 
 /// What the chain wants of an event.
 pub(super) struct Link {
@@ -97,7 +98,7 @@ impl Record {
         if shard.has(stream) {
             return record(aggregate_type, aggregate_id, stream, fields).map(Some);
         }
-        fields.skip(COUNT - 2).map(|()| None)
+        fields.skip(COLUMNS - 2).map(|()| None)
     }
 }
 

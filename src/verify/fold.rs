@@ -12,7 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::book::{Book, Fault, HoldState, Line};
-use super::events::{Fact, Record, Unread};
+use super::events::{Fact, Record, Shard, Unread};
 use super::facts::{Claim, Figures, UserFact, WalletFact};
 use super::report::{Kind, Report};
 use super::snapshots::Snapshots;
@@ -69,7 +69,7 @@ struct UserTrail {
 pub(super) struct Fold {
     subject: Subject,
     codec: Codec,
-    checkpoints: Checkpoints,
+    pub(super) checkpoints: Checkpoints,
     snapshots: Snapshots,
     pub(super) wallets: HashMap<Uuid, WalletTrail, RandomState>,
     users: HashMap<Uuid, UserTrail>,
@@ -215,6 +215,12 @@ impl Fold {
                 }
             }
         }
+    }
+
+    /// What is to follow a shard, with its snapshots.
+    pub(super) fn split(&mut self, shard: Shard) -> Self {
+        let snapshots = self.snapshots.split(shard);
+        Self::new(self.subject, self.codec.clone(), self.checkpoints, snapshots)
     }
 
     /// Takes over what another shard has followed.

@@ -14,6 +14,7 @@ mod report;
 mod rows;
 mod snapshots;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -102,42 +103,15 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     let snapshot = share_snapshot(&mut db).await?;
     let head = Head::read(&mut db).await?;
     let checkpoints = checkpoints(&mut db).await?;
-    let mut snapshots = Snapshots::read(&mut db).await?;
+    let snapshots = Snapshots::read(&mut db).await?;
     let mut chain = Chain::new(head, &heads, &ring, &mut report);
-
-    // Readers and shards have threads of their own beside the chain.
-    let (mut threads, mut shards) = (JoinSet::new(), JoinSet::new());
-    let (mut of_events, mut of_history) = (Vec::new(), Vec::new());
-    let count = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, SHARDS));
-    for number in 0..count {
-        let shard = Shard { number, of: count };
-        let fold = Fold::new(subject, codec.clone(), checkpoints, snapshots.split(shard));
-        let (events, history) = (lane(&mut of_events), lane(&mut of_history));
-        let history = History::new(history, shard, checkpoints.transactions);
-        spawn(&mut shards, move || follow(shard, fold, events, history));
-    }
-    let links = lane(&mut of_events);
-    let mut of_batches = Vec::new();
-    let batches = lane(&mut of_batches);
-    let events = format!("select {} from public.events order by position", events::COLUMNS);
-    for (query, to) in [
-        (chain::COLUMNS.to_owned(), of_batches),
-        (events, of_events),
-        (models::HISTORY.to_owned(), of_history),
-    ] {
-        let db = join_snapshot(options, &snapshot).await?;
-        spawn(&mut threads, move || read(db, query, to));
-    }
-    link(links, batches, &mut chain, &mut report).await?;
-    let mut fold = Fold::new(subject, codec, checkpoints, snapshots);
-    while let Some(followed) = shards.join_next().await {
-        let (part, found) = followed??;
-        fold.join(part);
-        report.join(found);
-    }
-    while let Some(read) = threads.join_next().await {
-        read??;
-    }
+    let fold = Fold::new(subject, codec, checkpoints, snapshots);
+    let mut pass = Pass::default();
+    let (events, batches) = (pass.lane(events::TABLE), pass.lane(chain::TABLE));
+    let fold = pass.deal(fold);
+    pass.read(options, &snapshot).await?;
+    link(events, batches, &mut chain, &mut report).await?;
+    let mut fold = pass.end(fold, &mut report).await?;
     chain.end(&mut report);
     fold.close(&mut report);
     report.check_credits();
@@ -149,10 +123,56 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
 /// Part of a table as it comes in, for all who want it.
 type Lane = mpsc::Receiver<Arc<Rows>>;
 
-fn lane(to: &mut Vec<mpsc::Sender<Arc<Rows>>>) -> Lane {
-    let (sender, receiver) = mpsc::channel(AHEAD);
-    to.push(sender);
-    receiver
+/// One pass over the log and the credit history. Readers and shards have threads of their own.
+#[derive(Default)]
+struct Pass {
+    /// Who wants what of the database.
+    lanes: HashMap<&'static str, Vec<mpsc::Sender<Arc<Rows>>>>,
+    readers: JoinSet<Result<(), VerifyError>>,
+    shards: JoinSet<Result<(Fold, Report), VerifyError>>,
+}
+
+impl Pass {
+    /// What a query selects, when it is read.
+    fn lane(&mut self, query: &'static str) -> Lane {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        self.lanes.entry(query).or_default().push(sender);
+        receiver
+    }
+
+    /// Deals all streams to as many shards as there are processors; what follows them is given back
+    /// empty.
+    fn deal(&mut self, mut fold: Fold) -> Fold {
+        let of = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, SHARDS));
+        for shard in (0..of).map(|number| Shard { number, of }) {
+            let (events, history) = (self.lane(events::TABLE), self.lane(models::HISTORY));
+            let part = fold.split(shard);
+            spawn(&mut self.shards, move || follow(shard, part, events, history));
+        }
+        fold
+    }
+
+    /// Begins to read, each table once.
+    async fn read(&mut self, options: &PgConnectOptions, snapshot: &str) -> sqlx::Result<()> {
+        for (query, to) in self.lanes.drain() {
+            let db = join_snapshot(options, snapshot).await?;
+            spawn(&mut self.readers, move || read(db, query, to));
+        }
+        Ok(())
+    }
+
+    /// Waits for everybody, and puts together what the shards have.
+    async fn end(mut self, mut fold: Fold, report: &mut Report) -> Result<Fold, VerifyError> {
+        while let Some(followed) = self.shards.join_next().await {
+            let (part, found) = followed??;
+            fold.join(part);
+            report.join(found);
+        }
+        while let Some(read) = self.readers.join_next().await {
+            read??;
+        }
+        Ok(fold)
+    }
 }
 
 /// Runs it on a thread of its own.
@@ -197,9 +217,10 @@ async fn follow(
     shard: Shard,
     mut fold: Fold,
     mut events: Lane,
-    mut history: History,
+    history: Lane,
 ) -> Result<(Fold, Report), VerifyError> {
     let mut report = Report::keeping(TOLD);
+    let mut history = History::new(history, shard, fold.checkpoints.transactions);
     while let Some(rows) = events.recv().await {
         for record in rows.each(|fields| Record::read(fields, shard)) {
             let Some(mut record) = record? else { continue };
@@ -217,10 +238,10 @@ async fn follow(
 /// itself.
 async fn read(
     mut db: PgConnection,
-    query: String,
+    query: &str,
     to: Vec<mpsc::Sender<Arc<Rows>>>,
 ) -> Result<(), VerifyError> {
-    rows::copy(&mut db, &query, async |rows| {
+    rows::copy(&mut db, query, async |rows| {
         let rows = Arc::new(rows);
         for lane in &to {
             let _ = lane.send(Arc::clone(&rows)).await;

@@ -14,9 +14,6 @@ pub(super) const TABLE: &str = "select aggregate_type, aggregate_id, sequence, e
      event_version, payload, metadata, position, recorded_at, command_id, ordinal, leaf_hash \
      from public.events order by position";
 
-/// How many columns there are.
-const COLUMNS: usize = 12;
-
 /// What the chain wants of an event.
 pub(super) struct Link {
     pub(super) position: i64,
@@ -87,18 +84,24 @@ impl Link {
     }
 }
 
-/// What belongs to the shard that asks.
-type Mine<T> = Option<T>;
+/// An event as a shard sees it.
+pub(super) enum Seen {
+    Mine(Record),
+    /// Of another shard, at this position.
+    Passed(i64),
+}
 
-impl Record {
+impl Seen {
     /// Decodes and hashes an event of the shard; passes over one of another.
-    pub(super) fn read(fields: &mut Fields<'_>, shard: Shard) -> Option<Mine<Self>> {
+    pub(super) fn read(fields: &mut Fields<'_>, shard: Shard) -> Option<Self> {
         let (aggregate_type, aggregate_id) = (fields.text()?, fields.text()?);
         let stream = stream(aggregate_id);
         if shard.has(stream) {
-            return record(aggregate_type, aggregate_id, stream, fields).map(Some);
+            return record(aggregate_type, aggregate_id, stream, fields).map(Self::Mine);
         }
-        fields.skip(COLUMNS - 2).map(|()| None)
+        fields.skip(5)?;
+        let position = fields.i64()?;
+        fields.skip(4).map(|()| Self::Passed(position))
     }
 }
 

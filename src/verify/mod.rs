@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use crate::store::Codec;
 use crate::store::heads::{Head, Ring, SignedHead};
 use chain::{Batch, Chain};
-use events::{Link, Record, Shard};
+use events::{Link, Seen, Shard};
 use fold::Fold;
 use models::{Event, History};
 use rows::Rows;
@@ -222,15 +222,24 @@ async fn follow(
     let mut report = Report::keeping(TOLD);
     let mut history = History::new(history, shard, fold.checkpoints.transactions);
     while let Some(rows) = events.recv().await {
-        for record in rows.each(|fields| Record::read(fields, shard)) {
-            let Some(mut record) = record? else { continue };
-            report.at(record.position);
-            let event = Event::of(&mut record);
-            let expected = fold.follow(record, &mut report).await;
-            history.compare(&event, expected, &mut report).await?;
+        let mut passed = None;
+        for seen in rows.each(|fields| Seen::read(fields, shard)) {
+            match seen? {
+                Seen::Passed(position) => passed = Some(position),
+                Seen::Mine(mut record) => {
+                    report.at(record.position);
+                    let event = Event::of(&mut record);
+                    let expected = fold.follow(record, &mut report).await;
+                    history.compare(&event, expected, &mut report).await?;
+                }
+            }
+        }
+        // The history comes at the pace of the slowest: whoever has no use for it lets it pass.
+        if let Some(position) = passed {
+            history.pass(position, &mut report).await?;
         }
     }
-    history.end(&mut report).await?;
+    history.pass(i64::MAX, &mut report).await?;
     Ok((fold, report))
 }
 

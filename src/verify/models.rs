@@ -108,20 +108,16 @@ impl History {
         report: &mut Report,
     ) -> Result<(), VerifyError> {
         let (position, reached) = (event.position, self.reached);
+        self.pass(position - 1, report).await?;
         let place = format_args!("transactions, position {position}");
         let mut found = false;
         while let Some((row, after)) = self.next(position).await? {
-            if row.position < position {
-                let found = row.position;
-                report.find(Kind::ReadModel, place, RULE, "no row of another event", found);
+            found = true;
+            if position > reached {
+                let expected = "no row beyond the checkpoint";
+                report.find(Kind::ReadModel, place, RULE, expected, "a row");
             } else {
-                found = true;
-                if position > reached {
-                    let expected = "no row beyond the checkpoint";
-                    report.find(Kind::ReadModel, place, RULE, expected, "a row");
-                } else {
-                    row.compare(event, &expected, report);
-                }
+                row.compare(event, &expected, report);
             }
             self.at = after;
         }
@@ -131,9 +127,13 @@ impl History {
         Ok(())
     }
 
-    /// Whatever is left belongs to no event.
-    pub(super) async fn end(mut self, report: &mut Report) -> Result<(), VerifyError> {
-        while let Some((row, after)) = self.next(i64::MAX).await? {
+    /// Up to this position no event is of this shard, and so no row may be.
+    pub(super) async fn pass(
+        &mut self,
+        position: i64,
+        report: &mut Report,
+    ) -> Result<(), VerifyError> {
+        while let Some((row, after)) = self.next(position).await? {
             let place = format_args!("transactions, position {}", row.position);
             report.find(Kind::ReadModel, place, RULE, "no row of another event", "a row");
             self.at = after;

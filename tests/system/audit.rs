@@ -1,6 +1,7 @@
 //! What an auditor does: verify, tamper and verify again, and replay with a reader not ours.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aggregates::user::User;
 use aggregates::wallet::{Wallet, WalletEvent};
@@ -86,6 +87,25 @@ async fn nothing_is_wrong_with_a_log_in_which_everything_happened() {
     .expect("the read models answer");
     assert_eq!(report.rows, u64::try_from(rows).expect("a count"));
     pool.close().await;
+    database.remove().await;
+}
+
+/// Wallets are followed by several threads, of which all but one have nothing to do here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_log_of_one_wallet_is_verified_to_its_end() {
+    const SPENDS: u32 = 16_000;
+    let database = Database::in_memory().await;
+    let mut server = database.server();
+    let ada = server.register("ada@example.com").await;
+    let store = lives::store(&database).await;
+    lives::spend_often(&store, &ada, SPENDS).await;
+    assert_eq!(server.available_at(&ada, &database.end().await).await, 100);
+    store.pool().close().await;
+    server.stop();
+    database.disconnect().await;
+    let report = tokio::time::timeout(Duration::from_secs(60), verify(&database)).await;
+    let report = report.expect("the verification comes to its end");
+    assert!(report.is_clean() && report.events > u64::from(SPENDS), "{report}");
     database.remove().await;
 }
 

@@ -68,6 +68,23 @@ pub async fn live(store: &Store, [first, second]: [&Person; 2]) {
     life.ask(Ask::Freeze { reason: "an early fraud warning".to_owned() }).await;
 }
 
+/// Lets one wallet spend again and again, all at once.
+pub async fn spend_often(store: &Store, person: &Person, times: u32) {
+    let mut life = Life::of(store, person);
+    life.grant(GrantKind::Adjustment, times, None).await;
+    let mut spends = tokio::task::JoinSet::new();
+    for number in 0..times {
+        // Ids of its own for each.
+        let next = u128::from(number + 1) << 32;
+        let mut life = Life { next, store: store.clone(), ..life };
+        spends.spawn(async move { life.debit(1).await });
+        if spends.len() == 1_000 {
+            spends.join_next().await.expect("a spend").expect("spends");
+        }
+    }
+    spends.join_all().await;
+}
+
 impl Life {
     fn of(store: &Store, person: &Person) -> Self {
         let (store, wallet) = (store.clone(), WalletId(person.id));

@@ -9,10 +9,11 @@ use super::rows::Fields;
 use crate::store::hash::{Stored, leaf_hash};
 use aggregates::wallet::WalletEvent;
 
-/// The columns, in the order in which they are read.
-pub(super) const TABLE: &str = "select aggregate_type, aggregate_id, sequence, event_type, \
-     event_version, payload, metadata, position, recorded_at, command_id, ordinal, leaf_hash \
-     from public.events order by position";
+/// The columns, in the order in which they are read: first what the chain wants. What is nearly
+/// always the same is sent as null, which costs Postgres a fifth.
+pub(super) const TABLE: &str = "select position, aggregate_id, recorded_at, command_id, \
+     nullif(ordinal, 0), leaf_hash, nullif(aggregate_type, 'wallet'), sequence, event_type, \
+     nullif(event_version, '1'), payload, metadata from public.events order by position";
 
 /// What the chain wants of an event.
 pub(super) struct Link {
@@ -44,9 +45,19 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// Whether a stream is in it. Those that are nobody's are in the first.
-    pub(super) fn has(self, stream: Option<Uuid>) -> bool {
-        stream.map_or(0, |id| usize::from(id.as_bytes()[15]) % self.of) == self.number
+    /// Whether a stream is in it, by the last digit of its id.
+    pub(super) fn has(self, stream: Uuid) -> bool {
+        self.has_digit(stream.as_bytes()[15] & 0xf)
+    }
+
+    /// The same for an id as it is written. What does not end with a digit is in the first.
+    fn has_written(self, stream: &[u8]) -> bool {
+        let last = stream.last().and_then(|last| char::from(*last).to_digit(16));
+        self.has_digit(last.and_then(|digit| digit.try_into().ok()).unwrap_or_default())
+    }
+
+    fn has_digit(self, digit: u8) -> bool {
+        usize::from(digit) % self.of == self.number
     }
 }
 
@@ -73,12 +84,12 @@ struct Metadata {
 
 impl Link {
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        fields.skip(7)?;
+        let (position, _stream) = (fields.i64()?, fields.bytes()?);
         Some(Self {
-            position: fields.i64()?,
+            position,
             recorded_at: fields.micros()?,
             command_id: fields.uuid()?,
-            ordinal: fields.i16()?,
+            ordinal: fields.opt_i16()?.unwrap_or(0),
             leaf: fields.bytes()?.try_into().unwrap_or_default(),
         })
     }
@@ -94,14 +105,11 @@ pub(super) enum Seen {
 impl Seen {
     /// Decodes and hashes an event of the shard; passes over one of another.
     pub(super) fn read(fields: &mut Fields<'_>, shard: Shard) -> Option<Self> {
-        let (aggregate_type, aggregate_id) = (fields.text()?, fields.text()?);
-        let stream = stream(aggregate_id);
-        if shard.has(stream) {
-            return record(aggregate_type, aggregate_id, stream, fields).map(Self::Mine);
+        let (position, aggregate_id) = (fields.i64()?, fields.bytes()?);
+        if !shard.has_written(aggregate_id) {
+            return Some(Self::Passed(position));
         }
-        fields.skip(5)?;
-        let position = fields.i64()?;
-        fields.skip(4).map(|()| Self::Passed(position))
+        record(position, std::str::from_utf8(aggregate_id).ok()?, fields).map(Self::Mine)
     }
 }
 
@@ -111,18 +119,14 @@ fn stream(id: &str) -> Option<Uuid> {
     Uuid::try_parse(id).ok().filter(|uuid| uuid.hyphenated().encode_lower(&mut text) == id)
 }
 
-fn record(
-    aggregate_type: &str,
-    aggregate_id: &str,
-    stream: Option<Uuid>,
-    fields: &mut Fields<'_>,
-) -> Option<Record> {
-    let sequence = fields.i64()?;
-    let (event_type, event_version) = (fields.text()?, fields.text()?);
-    let (payload, metadata) = (fields.text()?, fields.text()?);
-    let (position, recorded_at) = (fields.i64()?, fields.micros()?);
-    let (command_id, ordinal) = (fields.uuid()?, fields.i16()?);
+fn record(position: i64, aggregate_id: &str, fields: &mut Fields<'_>) -> Option<Record> {
+    let (recorded_at, command_id) = (fields.micros()?, fields.uuid()?);
+    let ordinal = fields.opt_i16()?.unwrap_or(0);
     let leaf = fields.bytes()?.try_into().unwrap_or_default();
+    let aggregate_type = fields.opt_text()?.unwrap_or("wallet");
+    let (sequence, event_type) = (fields.i64()?, fields.text()?);
+    let event_version = fields.opt_text()?.unwrap_or("1");
+    let (payload, metadata) = (fields.text()?, fields.text()?);
     let computed = leaf_hash(&Stored {
         aggregate_type,
         aggregate_id,
@@ -134,7 +138,7 @@ fn record(
         command_id: command_id.as_bytes(),
         ordinal,
     });
-    let fact = match (aggregate_type, stream) {
+    let fact = match (aggregate_type, stream(aggregate_id)) {
         ("wallet", Some(id)) => Fact::Wallet(id, wallet(event_type, event_version, payload)),
         ("user", Some(id)) => {
             let fact = read(event_type, event_version, payload, UserFact::name);

@@ -14,7 +14,7 @@ mod report;
 mod rows;
 mod snapshots;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ use aggregates::wallet::{Wallet, WalletEvent};
 use cqrs_es::Aggregate;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgConnection, Row};
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -54,6 +54,9 @@ pub enum VerifyError {
     /// Postgres sent what nobody asked for.
     #[error("the database sent rows of another shape: is its schema that of this version?")]
     Protocol,
+    /// The machine gave no thread its means.
+    #[error("the verification could not start to read")]
+    Start(#[from] std::io::Error),
     /// The verification itself broke.
     #[error("the verification broke")]
     Broken(#[from] tokio::task::JoinError),
@@ -109,7 +112,7 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     let mut pass = Pass::default();
     let (events, batches) = (pass.lane(events::TABLE), pass.lane(chain::TABLE));
     let fold = pass.deal(fold);
-    pass.read(options, &snapshot).await?;
+    pass.read(options, &snapshot);
     link(events, batches, &mut chain, &mut report).await?;
     let mut fold = pass.end(fold, &mut report).await?;
     chain.end(&mut report);
@@ -147,18 +150,23 @@ impl Pass {
         for shard in (0..of).map(|number| Shard { number, of }) {
             let (events, history) = (self.lane(events::TABLE), self.lane(models::HISTORY));
             let part = fold.split(shard);
-            spawn(&mut self.shards, move || follow(shard, part, events, history));
+            let here = Handle::current();
+            let follow = move || here.block_on(follow(shard, part, events, history));
+            self.shards.spawn_blocking(follow);
         }
         fold
     }
 
     /// Begins to read, each table once.
-    async fn read(&mut self, options: &PgConnectOptions, snapshot: &str) -> sqlx::Result<()> {
+    fn read(&mut self, options: &PgConnectOptions, snapshot: &str) {
         for (query, to) in self.lanes.drain() {
-            let db = join_snapshot(options, snapshot).await?;
-            spawn(&mut self.readers, move || read(db, query, to));
+            let (options, snapshot) = (options.clone(), snapshot.to_owned());
+            self.readers.spawn_blocking(move || {
+                // With a runtime of its own: the common one would wake two threads for each packet.
+                let alone = Builder::new_current_thread().enable_all().build()?;
+                alone.block_on(read(&options, &snapshot, query, to))
+            });
         }
-        Ok(())
     }
 
     /// Waits for everybody, and puts together what the shards have.
@@ -173,15 +181,6 @@ impl Pass {
         }
         Ok(fold)
     }
-}
-
-/// Runs it on a thread of its own.
-fn spawn<T: Send + 'static, W: Future<Output = T>>(
-    threads: &mut JoinSet<T>,
-    work: impl FnOnce() -> W + Send + 'static,
-) {
-    let here = Handle::current();
-    threads.spawn_blocking(move || here.block_on(work()));
 }
 
 /// Checks the order and the hashes of all events.
@@ -246,16 +245,22 @@ async fn follow(
 /// Sends what a query selects to everybody; a receiver that has gone has failed, and says why
 /// itself.
 async fn read(
-    mut db: PgConnection,
+    options: &PgConnectOptions,
+    snapshot: &str,
     query: &str,
     to: Vec<mpsc::Sender<Arc<Rows>>>,
 ) -> Result<(), VerifyError> {
+    let mut db = join_snapshot(options, snapshot).await?;
+    let mut sent = VecDeque::new();
     rows::copy(&mut db, query, async |rows| {
         let rows = Arc::new(rows);
         for lane in &to {
             let _ = lane.send(Arc::clone(&rows)).await;
         }
-        Ok(())
+        sent.push_back(rows);
+        // The oldest, if everybody is through with it.
+        let over = sent.pop_front_if(|oldest| Arc::get_mut(oldest).is_some());
+        Ok(over.and_then(Arc::into_inner).unwrap_or_default())
     })
     .await
 }

@@ -33,26 +33,30 @@ struct HistoryRow<'a> {
     recorded_at: i64,
 }
 
-/// The columns of the credit history, in the order in which they are read.
+/// The columns of the credit history, in the order in which they are read. What is nearly always
+/// the same is sent as null.
 pub(super) const HISTORY: &str = "select position, wallet_id, kind, amount, consumed, available_after, \
-     held_after, debt_after, reason, reference, request_id, recorded_at \
+     nullif(held_after, 0), nullif(debt_after, 0), reason, reference, request_id, recorded_at \
      from transactions.transactions order by position";
 
 impl<'a> HistoryRow<'a> {
     /// Reads position and wallet only.
     fn skip(fields: &mut Fields<'a>) -> Option<(i64, Uuid)> {
-        let found = (fields.i64()?, fields.uuid()?);
-        fields.skip(10).map(|()| found)
+        Some((fields.i64()?, fields.uuid()?))
     }
 
     fn read(fields: &mut Fields<'a>) -> Option<Self> {
+        let (position, wallet) = (fields.i64()?, fields.uuid()?);
+        let (kind, amount) = (fields.text()?, fields.i64()?);
+        let (consumed, available) = (fields.i64()?, fields.i64()?);
+        let (held, debt) = (fields.opt_i64()?.unwrap_or(0), fields.opt_i64()?.unwrap_or(0));
         Some(Self {
-            position: fields.i64()?,
-            wallet: fields.uuid()?,
-            kind: fields.text()?,
-            amount: fields.i64()?,
-            consumed: fields.i64()?,
-            balance: Claim { available: fields.i64()?, held: fields.i64()?, debt: fields.i64()? },
+            position,
+            wallet,
+            kind,
+            amount,
+            consumed,
+            balance: Claim { available, held, debt },
             reason: fields.text()?,
             reference: fields.uuid()?,
             request_id: fields.opt_text()?,
@@ -92,7 +96,7 @@ impl History {
             if at > position {
                 return Ok(None);
             }
-            if self.shard.has(Some(wallet)) {
+            if self.shard.has(wallet) {
                 break;
             }
             self.at = after;

@@ -14,32 +14,40 @@ const EPOCH: i64 = 946_684_800_000_000;
 /// Rows that are handed on together.
 const ROWS: usize = 1024;
 
-/// Some rows, one after the other.
+/// What comes after the last row: a row of −1 fields.
+const END: [u8; 2] = [0xff; 2];
+
+/// Some rows, one after the other, each behind its length.
 #[derive(Default)]
 pub(super) struct Rows(Vec<u8>);
 
-/// Copies what a query selects; `each` takes the rows in order.
+/// Copies what a query selects; `each` takes the rows in order, and gives back rows that nobody
+/// wants any more, whose memory is used again.
 pub(super) async fn copy(
     db: &mut PgConnection,
     query: &str,
-    mut each: impl AsyncFnMut(Rows) -> Result<(), VerifyError>,
+    mut each: impl AsyncFnMut(Rows) -> Result<Rows, VerifyError>,
 ) -> Result<(), VerifyError> {
     let statement = format!("copy ({query}) to stdout (format binary)");
     let mut messages = db.copy_out_raw(&statement).await?;
-    let (mut rows, mut count, mut skip) = (Vec::new(), 0, HEADER);
+    let (mut rows, mut count, mut skip) = (Rows::default(), 0, HEADER);
+    // Postgres sends each row as a message of its own; the header comes with the first.
     while let Some(message) = messages.try_next().await? {
         let skipped = skip.min(message.len());
         skip -= skipped;
-        rows.extend_from_slice(&message[skipped..]);
+        let row = &message[skipped..];
+        if row.is_empty() || row == END {
+            continue;
+        }
+        rows.push(row)?;
         count += 1;
         if count == ROWS {
-            let whole = std::mem::take(&mut rows);
-            rows.reserve(whole.len() + whole.len() / 8);
-            each(Rows(whole)).await?;
+            rows = each(rows).await?;
+            rows.0.clear();
             count = 0;
         }
     }
-    each(Rows(rows)).await
+    each(rows).await.map(drop)
 }
 
 /// Copies what a query selects; `row` decodes the rows, in order.
@@ -48,10 +56,21 @@ pub(super) async fn each(
     query: &str,
     mut row: impl FnMut(&mut Fields<'_>) -> Option<()> + Send,
 ) -> Result<(), VerifyError> {
-    copy(db, query, async |rows: Rows| rows.each(&mut row).collect()).await
+    copy(db, query, async |rows: Rows| {
+        rows.each(&mut row).collect::<Result<(), VerifyError>>()?;
+        Ok(rows)
+    })
+    .await
 }
 
 impl Rows {
+    fn push(&mut self, row: &[u8]) -> Result<(), VerifyError> {
+        let length = u32::try_from(row.len()).map_err(|_| VerifyError::Protocol)?;
+        self.0.extend_from_slice(&length.to_be_bytes());
+        self.0.extend_from_slice(row);
+        Ok(())
+    }
+
     /// Decodes every row, one at a time: what becomes of one is gone before the next is made.
     pub(super) fn each<'a, T>(
         &'a self,
@@ -69,20 +88,26 @@ impl Rows {
 
     /// Whether no row begins at this byte.
     pub(super) fn is_over(&self, at: usize) -> bool {
-        // The end of the copy is a row of −1 fields.
-        self.0.get(at..).is_none_or(|rest| rest.is_empty() || rest.starts_with(&[0xff; 2]))
+        at >= self.0.len()
     }
 
-    /// Decodes the row that begins at this byte; says where the next one begins.
+    /// Decodes the row that begins at this byte, or the first of its fields; says where the next
+    /// one begins.
     pub(super) fn row<'a, T>(
         &'a self,
         at: usize,
         row: impl FnOnce(&mut Fields<'a>) -> Option<T>,
     ) -> Result<(T, usize), VerifyError> {
-        let mut fields = Fields(self.0.get(at..).unwrap_or_default());
-        fields.count().ok_or(VerifyError::Protocol)?;
-        let row = row(&mut fields).ok_or(VerifyError::Protocol)?;
-        Ok((row, self.0.len() - fields.0.len()))
+        let (fields, after) = self.fields(at).ok_or(VerifyError::Protocol)?;
+        let mut fields = Fields(fields);
+        let row = fields.count().and_then(|_| row(&mut fields)).ok_or(VerifyError::Protocol)?;
+        Ok((row, after))
+    }
+
+    fn fields(&self, at: usize) -> Option<(&[u8], usize)> {
+        let (length, rest) = self.0.get(at..)?.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        Some((rest.get(..length)?, at + size_of::<u32>() + length))
     }
 }
 
@@ -109,11 +134,6 @@ impl<'a> Fields<'a> {
         Some(Some(field))
     }
 
-    /// Passes over fields.
-    pub(super) fn skip(&mut self, count: usize) -> Option<()> {
-        (0..count).try_for_each(|_| self.next().map(drop))
-    }
-
     pub(super) fn bytes(&mut self) -> Option<&'a [u8]> {
         self.next()?
     }
@@ -130,8 +150,18 @@ impl<'a> Fields<'a> {
         Some(i64::from_be_bytes(self.bytes()?.try_into().ok()?))
     }
 
+    pub(super) fn opt_i64(&mut self) -> Option<Nullable<i64>> {
+        let Some(field) = self.next()? else { return Some(None) };
+        Some(Some(i64::from_be_bytes(field.try_into().ok()?)))
+    }
+
     pub(super) fn i16(&mut self) -> Option<i16> {
         Some(i16::from_be_bytes(self.bytes()?.try_into().ok()?))
+    }
+
+    pub(super) fn opt_i16(&mut self) -> Option<Nullable<i16>> {
+        let Some(field) = self.next()? else { return Some(None) };
+        Some(Some(i16::from_be_bytes(field.try_into().ok()?)))
     }
 
     pub(super) fn uuid(&mut self) -> Option<Uuid> {
@@ -144,8 +174,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn opt_micros(&mut self) -> Option<Nullable<i64>> {
-        let Some(field) = self.next()? else { return Some(None) };
-        Some(Some(i64::from_be_bytes(field.try_into().ok()?).saturating_add(EPOCH)))
+        Some(self.opt_i64()?.map(|micros| micros.saturating_add(EPOCH)))
     }
 }
 

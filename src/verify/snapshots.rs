@@ -52,7 +52,7 @@ impl Snapshots {
     /// Those of a shard, which are no longer here then.
     pub(super) fn split(&mut self, shard: Shard) -> Self {
         let split = |of: &mut HashMap<Uuid, Snapshot, RandomState>| {
-            of.extract_if(|id, _| shard.has(Some(*id))).collect()
+            of.extract_if(|id, _| shard.has(*id)).collect()
         };
         Self { wallets: split(&mut self.wallets), users: split(&mut self.users) }
     }

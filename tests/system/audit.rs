@@ -103,7 +103,7 @@ async fn a_long_log_of_one_wallet_is_verified_to_its_end() {
     store.pool().close().await;
     server.stop();
     database.disconnect().await;
-    let report = tokio::time::timeout(Duration::from_secs(60), verify(&database)).await;
+    let report = tokio::time::timeout(Duration::from_mins(1), verify(&database)).await;
     let report = report.expect("the verification comes to its end");
     assert!(report.is_clean() && report.events > u64::from(SPENDS), "{report}");
     database.remove().await;

@@ -2,6 +2,7 @@
 //! against the figures that the events claim. It shares no code with the aggregate or the
 //! projections: a wrong arm in either must make it disagree.
 
+mod debits;
 mod grants;
 mod holds;
 mod limits;
@@ -11,10 +12,10 @@ mod state;
 
 use std::collections::{BTreeMap, HashMap};
 
-use foldhash::fast::RandomState;
 use uuid::Uuid;
 
 use super::facts::{Claim, WalletFact};
+use debits::Debits;
 use grants::{Grant, moves};
 use holds::{Hold, State};
 use limits::Limits;
@@ -43,8 +44,7 @@ pub(super) struct Book {
     repaid: i64,
     forgiven: i64,
     written_off: i64,
-    /// What each debit took, and what of it was given back.
-    debits: HashMap<Uuid, (i64, i64), RandomState>,
+    debits: Debits,
     groups: BTreeMap<Uuid, Group>,
     /// Whose reversal must have come to its target when the command is over.
     unsettled: Vec<Uuid>,
@@ -187,8 +187,7 @@ impl Book {
                 same("a debit's parts are its amount", amount, sum(&movements, |m| m.amount)?)?;
                 self.burn(&movements, at, moves::spent)?;
                 self.limits.spend(amount, at)?;
-                let known = self.debits.insert(debit, (amount, 0));
-                must("a debit's id is used once", known.is_none())?;
+                must("a debit's id is used once", self.debits.add(debit, amount))?;
                 Ok(Told("debit", reason, debit, balance))
             }
             F::DebitReversed { debit, amount, reversed, movements, reason, balance, at } => {

@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::super::facts::WalletFact;
+use super::debits::Spent;
 use super::grants::moves;
+use super::holds::Hold;
 use super::rules::{Checked, add, fault, misplaced, must, same, sum, within};
 use super::{Book, Told};
 
@@ -21,14 +23,13 @@ pub(in crate::verify) struct Group {
 
 impl Book {
     pub(in crate::verify) fn reverse(&mut self, id: Uuid, amount: i64, claimed: i64) -> Checked {
-        let captured = self.holds.get(&id).map(|hold| (hold.figures.captured, 0));
-        let known = self.debits.get(&id).copied().or(captured);
-        let (spent, reversed) =
-            known.ok_or_else(|| fault("only a debit is reversed", "a debit", id))?;
-        within("no more is reversed than was debited", amount, spent - reversed)?;
-        let reversed = reversed + amount;
-        same("the claimed reversed is that of the books", reversed, claimed)?;
-        self.debits.insert(id, (spent, reversed));
+        let captured = |hold: &Hold| Spent { amount: hold.figures.captured, reversed: 0 };
+        let known = self.debits.get(id).or_else(|| self.holds.get(&id).map(captured));
+        let mut spent = known.ok_or_else(|| fault("only a debit is reversed", "a debit", id))?;
+        within("no more is reversed than was debited", amount, spent.amount - spent.reversed)?;
+        spent.reversed += amount;
+        same("the claimed reversed is that of the books", spent.reversed, claimed)?;
+        self.debits.set(id, spent);
         Ok(())
     }
 

@@ -26,7 +26,6 @@ impl Book {
             });
             (id, state)
         });
-        let reversed = self.debits.iter().filter(|(_, (_, reversed))| *reversed > 0);
         let limits = self.limits.most.iter().map(|(window, most)| (name(*window), json!(most)));
         let spent = self.limits.spent.iter().map(|(window, spent)| (name(*window), json!(spent)));
         let balance = self.balance();
@@ -41,7 +40,7 @@ impl Book {
             "limits": object(limits),
             "spent": object(spent),
             "groups": object(groups),
-            "reversed": object(reversed.map(|(id, (_, reversed))| (id, json!(reversed)))),
+            "reversed": object(self.debits.reversed().map(|(id, all)| (id, json!(all)))),
             "late": late,
         })
     }

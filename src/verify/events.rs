@@ -1,5 +1,7 @@
-//! Events of the log as they are read: by the chain, which wants the order and the hashes of all, and
-//! by shards, each of which wants everything of its own streams.
+//! Events of the log as they are read: by the chain, which wants the order and the hashes of all,
+//! and by shards, each of which wants everything of its own streams.
+
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -26,15 +28,15 @@ pub(super) struct Link {
 }
 
 /// An event, checked as far as it can be alone.
-pub(super) struct Record {
+pub(super) struct Record<'a> {
     pub(super) position: i64,
     pub(super) sequence: i64,
     pub(super) recorded_at: i64,
     pub(super) command_id: Uuid,
     /// The leaf hash as computed and as stored, where they differ.
     pub(super) tampered: Option<[[u8; 32]; 2]>,
-    pub(super) request_id: Option<String>,
-    pub(super) fact: Fact,
+    pub(super) request_id: Option<Cow<'a, str>>,
+    pub(super) fact: Fact<'a>,
 }
 
 /// One of several parts of all streams.
@@ -62,11 +64,11 @@ impl Shard {
 }
 
 /// What happened, to whom.
-pub(super) enum Fact {
+pub(super) enum Fact<'a> {
     /// As the oracle understands it, and as the aggregate does.
-    Wallet(Uuid, Result<Box<(WalletFact, WalletEvent)>, Unread>),
+    Wallet(Uuid, Result<Box<(WalletFact<'a>, WalletEvent)>, Unread>),
     /// With the stored payload, which may have to be decrypted.
-    User(Uuid, Result<(UserFact, Box<str>), Unread>),
+    User(Uuid, Result<(UserFact, &'a str), Unread>),
     /// Of a stream that this version does not know.
     Stranger(Box<str>),
 }
@@ -78,8 +80,9 @@ pub(super) enum Unread {
 }
 
 #[derive(Deserialize)]
-struct Metadata {
-    request_id: Option<String>,
+struct Metadata<'a> {
+    #[serde(borrow)]
+    request_id: Option<Cow<'a, str>>,
 }
 
 impl Link {
@@ -96,15 +99,15 @@ impl Link {
 }
 
 /// An event as a shard sees it.
-pub(super) enum Seen {
-    Mine(Record),
+pub(super) enum Seen<'a> {
+    Mine(Record<'a>),
     /// Of another shard, at this position.
     Passed(i64),
 }
 
-impl Seen {
+impl<'a> Seen<'a> {
     /// Decodes and hashes an event of the shard; passes over one of another.
-    pub(super) fn read(fields: &mut Fields<'_>, shard: Shard) -> Option<Self> {
+    pub(super) fn read(fields: &mut Fields<'a>, shard: Shard) -> Option<Self> {
         let (position, aggregate_id) = (fields.i64()?, fields.bytes()?);
         if !shard.has_written(aggregate_id) {
             return Some(Self::Passed(position));
@@ -119,7 +122,7 @@ fn stream(id: &str) -> Option<Uuid> {
     Uuid::try_parse(id).ok().filter(|uuid| uuid.hyphenated().encode_lower(&mut text) == id)
 }
 
-fn record(position: i64, aggregate_id: &str, fields: &mut Fields<'_>) -> Option<Record> {
+fn record<'a>(position: i64, aggregate_id: &str, fields: &mut Fields<'a>) -> Option<Record<'a>> {
     let (recorded_at, command_id) = (fields.micros()?, fields.uuid()?);
     let ordinal = fields.opt_i16()?.unwrap_or(0);
     let leaf = fields.bytes()?.try_into().unwrap_or_default();
@@ -142,7 +145,7 @@ fn record(position: i64, aggregate_id: &str, fields: &mut Fields<'_>) -> Option<
         ("wallet", Some(id)) => Fact::Wallet(id, wallet(event_type, event_version, payload)),
         ("user", Some(id)) => {
             let fact = read(event_type, event_version, payload, UserFact::name);
-            Fact::User(id, fact.map(|fact| (fact, payload.into())))
+            Fact::User(id, fact.map(|fact| (fact, payload)))
         }
         _ => Fact::Stranger(format!("{aggregate_type}/{aggregate_id}").into()),
     };
@@ -151,16 +154,16 @@ fn record(position: i64, aggregate_id: &str, fields: &mut Fields<'_>) -> Option<
     Some(Record { position, sequence, recorded_at, command_id, tampered, request_id, fact })
 }
 
-fn request_id(metadata: &str) -> Option<String> {
-    serde_json::from_str::<Metadata>(metadata).ok()?.request_id
+fn request_id(metadata: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Metadata<'_>>(metadata).ok()?.request_id
 }
 
 /// The event as the oracle reads it, and as the aggregate does.
-fn wallet(
+fn wallet<'a>(
     event_type: &str,
     version: &str,
-    payload: &str,
-) -> Result<Box<(WalletFact, WalletEvent)>, Unread> {
+    payload: &'a str,
+) -> Result<Box<(WalletFact<'a>, WalletEvent)>, Unread> {
     let fact = read(event_type, version, payload, WalletFact::name)?;
     let event = serde_json::from_str(payload);
     let event = event.map_err(|error| Unread::Malformed(error.to_string()))?;

@@ -1,6 +1,8 @@
 //! What the oracle understands of an event: structs of its own, read from the stored JSON. Nothing
 //! here is shared with the aggregates, so that an error in their types cannot hide itself.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -61,20 +63,22 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<At, D::Error> {
 
 /// What happened in a wallet.
 #[derive(Debug, Deserialize)]
-pub(super) enum WalletFact {
+pub(super) enum WalletFact<'a> {
     Opened {
         owner: Uuid,
     },
     Granted {
         grant: Terms,
-        reason: String,
+        #[serde(borrow)]
+        reason: Cow<'a, str>,
         balance: Claim,
         #[serde(deserialize_with = "time")]
         at: At,
     },
     GrantVoided {
         movement: Movement,
-        reason: String,
+        #[serde(borrow)]
+        reason: Cow<'a, str>,
         balance: Claim,
         #[serde(deserialize_with = "time")]
         at: At,
@@ -87,11 +91,13 @@ pub(super) enum WalletFact {
     },
     HoldAuthorized {
         hold: Uuid,
-        origin: String,
+        #[serde(borrow)]
+        origin: Cow<'a, str>,
         amount: i64,
         figures: Figures,
         movements: Vec<Movement>,
-        reason: String,
+        #[serde(borrow)]
+        reason: Cow<'a, str>,
         balance: Claim,
         #[serde(deserialize_with = "time")]
         at: At,
@@ -126,7 +132,8 @@ pub(super) enum WalletFact {
         hold: Uuid,
         amount: i64,
         figures: Figures,
-        reason: String,
+        #[serde(borrow)]
+        reason: Cow<'a, str>,
         movements: Vec<Movement>,
         balance: Claim,
         #[serde(deserialize_with = "time")]
@@ -154,7 +161,8 @@ pub(super) enum WalletFact {
         debit: Uuid,
         amount: i64,
         movements: Vec<Movement>,
-        reason: String,
+        #[serde(borrow)]
+        reason: Cow<'a, str>,
         balance: Claim,
         #[serde(deserialize_with = "time")]
         at: At,
@@ -164,7 +172,8 @@ pub(super) enum WalletFact {
         amount: i64,
         reversed: i64,
         movements: Vec<Movement>,
-        reason: String,
+        #[serde(borrow)]
+        reason: Cow<'a, str>,
         balance: Claim,
         #[serde(deserialize_with = "time")]
         at: At,
@@ -200,11 +209,13 @@ pub(super) enum WalletFact {
     },
     DebtWrittenOff {
         amount: i64,
-        reason: String,
+        #[serde(borrow)]
+        reason: Cow<'a, str>,
         balance: Claim,
     },
     Frozen {
-        reason: String,
+        #[serde(borrow)]
+        reason: Cow<'a, str>,
     },
     Unfrozen {},
     SpendLimitSet {
@@ -221,7 +232,7 @@ pub(super) enum Window {
     Month,
 }
 
-impl WalletFact {
+impl WalletFact<'_> {
     /// The hold that it is about.
     pub(super) fn hold(&self) -> Option<Uuid> {
         match self {

@@ -32,13 +32,13 @@ pub(super) struct Behind {
 }
 
 /// What the credit history must have of an event.
-pub(super) enum Expected {
+pub(super) enum Expected<'a> {
     /// Nobody can say: the wallet's books are lost.
     Unknown,
     /// No row.
     Nothing,
     /// This row, of this wallet.
-    Row(Uuid, Line),
+    Row(Uuid, Line<'a>),
 }
 
 /// What the log says of a wallet.
@@ -95,7 +95,11 @@ impl Fold {
     }
 
     /// Follows an event; says what the credit history must have of it.
-    pub(super) async fn follow(&mut self, record: Record, report: &mut Report) -> Expected {
+    pub(super) async fn follow<'a>(
+        &mut self,
+        record: Record<'a>,
+        report: &mut Report,
+    ) -> Expected<'a> {
         let Record { position, sequence, command_id, tampered, fact, .. } = record;
         if let Some([computed, stored]) = tampered {
             let (place, rule) =
@@ -112,7 +116,7 @@ impl Fold {
                 Expected::Unknown
             }
             Fact::User(id, Ok((fact, payload))) => {
-                self.user(id, (position, sequence), fact, &payload, report).await;
+                self.user(id, (position, sequence), fact, payload, report).await;
                 Expected::Nothing
             }
             Fact::User(_, Err(unread)) => {
@@ -133,13 +137,13 @@ impl Fold {
         }
     }
 
-    fn wallet(
+    fn wallet<'a>(
         &mut self,
         id: Uuid,
         (position, sequence, command): (i64, i64, Uuid),
-        (fact, event): (WalletFact, WalletEvent),
+        (fact, event): (WalletFact<'a>, WalletEvent),
         report: &mut Report,
-    ) -> Expected {
+    ) -> Expected<'a> {
         let trail = self.wallets.entry(id).or_default();
         check_sequence(&mut trail.book.sequence, sequence, "wallet", id, report);
         if trail.book.lost {
@@ -231,7 +235,8 @@ impl Fold {
         self.persons.extend(other.persons);
     }
 
-    /// The log is at its end: books are closed, and the aggregates must have arrived where they are.
+    /// The log is at its end: books are closed, and the aggregates must have arrived where they
+    /// are.
     pub(super) fn close(&mut self, report: &mut Report) {
         report.wallets = self.wallets.len() as u64;
         for (id, trail) in &mut self.wallets {

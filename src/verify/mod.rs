@@ -9,6 +9,7 @@ mod chain;
 mod events;
 mod facts;
 mod fold;
+mod history;
 mod models;
 mod report;
 mod rows;
@@ -32,7 +33,7 @@ use crate::store::heads::{Head, Ring, SignedHead};
 use chain::{Batch, Chain};
 use events::{Link, Seen, Shard};
 use fold::Fold;
-use models::{Event, History};
+use history::{Event, History};
 use rows::Rows;
 use snapshots::Snapshots;
 
@@ -45,7 +46,8 @@ const SHARDS: usize = 8;
 /// Parts of a table that may be read ahead, for each of its readers.
 const AHEAD: usize = 4;
 
-/// Why a verification could not be carried out. What is wrong with the log is no error but a finding.
+/// Why a verification could not be carried out. What is wrong with the log is no error but a
+/// finding.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The database failed.
@@ -148,7 +150,7 @@ impl Pass {
     fn deal(&mut self, mut fold: Fold) -> Fold {
         let of = std::thread::available_parallelism().map_or(2, |n| n.get().clamp(2, SHARDS));
         for shard in (0..of).map(|number| Shard { number, of }) {
-            let (events, history) = (self.lane(events::TABLE), self.lane(models::HISTORY));
+            let (events, history) = (self.lane(events::TABLE), self.lane(history::TABLE));
             let part = fold.split(shard);
             let here = Handle::current();
             let follow = move || here.block_on(follow(shard, part, events, history));

@@ -1,194 +1,21 @@
-//! The read models must say what the log says at the position that they have reached (I7).
+//! The tables of `balances` and `users` must say what the log says at the position that they have
+//! reached (I7).
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
-use std::sync::Arc;
 
 use serde_json::Value;
 use sqlx::PgConnection;
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::VerifyError;
-use super::book::{HoldState, Line};
-use super::events::{Record, Shard};
+use super::book::HoldState;
 use super::facts::Claim;
-use super::fold::{Expected, Fold, Person, WalletTrail};
+use super::fold::{Fold, Person, WalletTrail};
 use super::report::{Kind, Report};
-use super::rows::{self, Fields, Rows};
+use super::rows;
 
-const RULE: &str = "I7: a read model is a fold of the log";
-
-/// A row of the credit history, as its table has it.
-struct HistoryRow<'a> {
-    position: i64,
-    wallet: Uuid,
-    kind: &'a str,
-    amount: i64,
-    consumed: i64,
-    balance: Claim,
-    reason: &'a str,
-    reference: Uuid,
-    request_id: Option<&'a str>,
-    recorded_at: i64,
-}
-
-/// The columns of the credit history, in the order in which they are read. What is nearly always
-/// the same is sent as null.
-pub(super) const HISTORY: &str = "select position, wallet_id, kind, amount, consumed, available_after, \
-     nullif(held_after, 0), nullif(debt_after, 0), reason, reference, request_id, recorded_at \
-     from transactions.transactions order by position";
-
-impl<'a> HistoryRow<'a> {
-    /// Reads position and wallet only.
-    fn skip(fields: &mut Fields<'a>) -> Option<(i64, Uuid)> {
-        Some((fields.i64()?, fields.uuid()?))
-    }
-
-    fn read(fields: &mut Fields<'a>) -> Option<Self> {
-        let (position, wallet) = (fields.i64()?, fields.uuid()?);
-        let (kind, amount) = (fields.text()?, fields.i64()?);
-        let (consumed, available) = (fields.i64()?, fields.i64()?);
-        let (held, debt) = (fields.opt_i64()?.unwrap_or(0), fields.opt_i64()?.unwrap_or(0));
-        Some(Self {
-            position,
-            wallet,
-            kind,
-            amount,
-            consumed,
-            balance: Claim { available, held, debt },
-            reason: fields.text()?,
-            reference: fields.uuid()?,
-            request_id: fields.opt_text()?,
-            recorded_at: fields.micros()?,
-        })
-    }
-}
-
-/// The credit history of a shard, beside the log.
-pub(super) struct History {
-    rows: mpsc::Receiver<Arc<Rows>>,
-    page: Arc<Rows>,
-    /// Where the next row begins in the page.
-    at: usize,
-    shard: Shard,
-    /// How far the projection has come.
-    reached: i64,
-}
-
-impl History {
-    pub(super) fn new(rows: mpsc::Receiver<Arc<Rows>>, shard: Shard, reached: i64) -> Self {
-        Self { rows, page: Arc::default(), at: 0, shard, reached }
-    }
-
-    /// The shard's next row up to a position, and where the one after it begins. Nothing after the
-    /// position is looked at: it may be long until another shard lets it come.
-    async fn next(
-        &mut self,
-        position: i64,
-    ) -> Result<Option<(HistoryRow<'_>, usize)>, VerifyError> {
-        loop {
-            while self.page.is_over(self.at) {
-                let Some(page) = self.rows.recv().await else { return Ok(None) };
-                (self.page, self.at) = (page, 0);
-            }
-            let ((at, wallet), after) = self.page.row(self.at, HistoryRow::skip)?;
-            if at > position {
-                return Ok(None);
-            }
-            if self.shard.has(wallet) {
-                break;
-            }
-            self.at = after;
-        }
-        self.page.row(self.at, HistoryRow::read).map(Some)
-    }
-
-    /// What the history has of this event must be what the log says.
-    pub(super) async fn compare(
-        &mut self,
-        event: &Event,
-        expected: Expected,
-        report: &mut Report,
-    ) -> Result<(), VerifyError> {
-        let (position, reached) = (event.position, self.reached);
-        self.pass(position - 1, report).await?;
-        let place = format_args!("transactions, position {position}");
-        let mut found = false;
-        while let Some((row, after)) = self.next(position).await? {
-            found = true;
-            if position > reached {
-                let expected = "no row beyond the checkpoint";
-                report.find(Kind::ReadModel, place, RULE, expected, "a row");
-            } else {
-                row.compare(event, &expected, report);
-            }
-            self.at = after;
-        }
-        if !found && position <= reached && matches!(expected, Expected::Row(..)) {
-            report.find(Kind::ReadModel, place, RULE, "a row", "none");
-        }
-        Ok(())
-    }
-
-    /// Up to this position no event is of this shard, and so no row may be.
-    pub(super) async fn pass(
-        &mut self,
-        position: i64,
-        report: &mut Report,
-    ) -> Result<(), VerifyError> {
-        while let Some((row, after)) = self.next(position).await? {
-            let place = format_args!("transactions, position {}", row.position);
-            report.find(Kind::ReadModel, place, RULE, "no row of another event", "a row");
-            self.at = after;
-        }
-        Ok(())
-    }
-}
-
-impl HistoryRow<'_> {
-    fn compare(&self, event: &Event, expected: &Expected, report: &mut Report) {
-        let place = format_args!("transactions, position {}", self.position);
-        match expected {
-            Expected::Unknown => {}
-            Expected::Nothing => report.find(Kind::ReadModel, place, RULE, "no row", "one"),
-            Expected::Row(wallet, line) => {
-                report.rows += 1;
-                let Line { kind, amount, consumed, balance, reason, reference } = line;
-                let (reason, request_id) = (reason.as_str(), event.request_id.as_deref());
-                let moved = (*amount, *consumed, *balance);
-                let expected =
-                    (*wallet, *kind, moved, reason, *reference, request_id, event.recorded_at);
-                let moved = (self.amount, self.consumed, self.balance);
-                let (reason, reference) = (self.reason, self.reference);
-                let found = (
-                    self.wallet,
-                    self.kind,
-                    moved,
-                    reason,
-                    reference,
-                    self.request_id,
-                    self.recorded_at,
-                );
-                same(report, place, &expected, &found);
-            }
-        }
-    }
-}
-
-/// What the credit history repeats of an event.
-pub(super) struct Event {
-    pub(super) position: i64,
-    request_id: Option<String>,
-    recorded_at: i64,
-}
-
-impl Event {
-    pub(super) fn of(record: &mut Record) -> Self {
-        let Record { position, recorded_at, .. } = *record;
-        Self { position, request_id: record.request_id.take(), recorded_at }
-    }
-}
+pub(super) const RULE: &str = "I7: a read model is a fold of the log";
 
 /// Compares the tables of `balances` and `users` with the log.
 pub(super) async fn compare(
@@ -203,7 +30,7 @@ pub(super) async fn compare(
 }
 
 /// A row must be what is expected of it.
-fn same<T: PartialEq + std::fmt::Debug>(
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(
     report: &mut Report,
     place: impl Display,
     expected: &T,

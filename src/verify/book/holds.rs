@@ -41,10 +41,15 @@ struct Opening {
 }
 
 impl Book {
-    pub(super) fn enter_hold(&mut self, position: i64, fact: WalletFact) -> Checked<Option<Told>> {
+    pub(super) fn enter_hold<'a>(
+        &mut self,
+        position: i64,
+        fact: WalletFact<'a>,
+    ) -> Checked<Option<Told<'a>>> {
         use WalletFact as F;
         let told = match fact {
             F::HoldAuthorized { hold, origin, amount, figures, movements, reason, balance, at } => {
+                let origin = origin.into_owned();
                 let opening = Opening { hold, origin, amount, figures };
                 self.authorize(position, opening, &movements, at)?;
                 Told("hold", reason, hold, balance)

@@ -10,6 +10,7 @@ mod reversals;
 mod rules;
 mod state;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use uuid::Uuid;
@@ -55,17 +56,17 @@ pub(super) struct Book {
 
 /// A row that the credit history must have.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct Line<'a> {
     pub(super) kind: &'static str,
     pub(super) amount: i64,
     pub(super) consumed: i64,
     pub(super) balance: Claim,
-    pub(super) reason: String,
+    pub(super) reason: Cow<'a, str>,
     pub(super) reference: Uuid,
 }
 
 /// What an event says of itself for the credit history, and what it claims of the wallet.
-struct Told(&'static str, String, Uuid, Claim);
+struct Told<'a>(&'static str, Cow<'a, str>, Uuid, Claim);
 
 impl Book {
     /// What was reversed after it was spent, and not repaid.
@@ -78,12 +79,12 @@ impl Book {
     }
 
     /// Enters an event; gives back what the credit history says of it.
-    pub(super) fn follow(
+    pub(super) fn follow<'a>(
         &mut self,
         command: Uuid,
         position: i64,
-        fact: WalletFact,
-    ) -> Checked<Option<Line>> {
+        fact: WalletFact<'a>,
+    ) -> Checked<Option<Line<'a>>> {
         if command != self.command {
             self.settle()?;
             self.command = command;
@@ -109,7 +110,7 @@ impl Book {
         Ok(())
     }
 
-    fn enter(&mut self, position: i64, fact: WalletFact) -> Checked<Option<Told>> {
+    fn enter<'a>(&mut self, position: i64, fact: WalletFact<'a>) -> Checked<Option<Told<'a>>> {
         use WalletFact as F;
         if let F::Opened { owner } = fact {
             must("a wallet is opened once", self.owner.is_none())?;
@@ -139,7 +140,7 @@ impl Book {
             F::DebtRepaid { .. } | F::DebtWrittenOff { .. } => self.enter_debt(fact).map(Some),
             F::Frozen { reason } => {
                 must("a wallet is frozen once", self.frozen.is_none())?;
-                self.frozen = Some(reason);
+                self.frozen = Some(reason.into_owned());
                 Ok(None)
             }
             F::Unfrozen {} => {
@@ -153,7 +154,7 @@ impl Book {
         }
     }
 
-    fn enter_grant(&mut self, position: i64, fact: WalletFact) -> Checked<Told> {
+    fn enter_grant<'a>(&mut self, position: i64, fact: WalletFact<'a>) -> Checked<Told<'a>> {
         use WalletFact as F;
         match fact {
             F::Granted { grant, reason, balance, at } => {
@@ -179,7 +180,7 @@ impl Book {
         }
     }
 
-    fn enter_debit(&mut self, fact: WalletFact) -> Checked<Told> {
+    fn enter_debit<'a>(&mut self, fact: WalletFact<'a>) -> Checked<Told<'a>> {
         use WalletFact as F;
         match fact {
             F::Debited { debit, amount, movements, reason, balance, at } => {
@@ -201,7 +202,7 @@ impl Book {
         }
     }
 
-    fn enter_debt(&mut self, fact: WalletFact) -> Checked<Told> {
+    fn enter_debt<'a>(&mut self, fact: WalletFact<'a>) -> Checked<Told<'a>> {
         use WalletFact as F;
         match fact {
             F::DebtRepaid { amount, movements, balance, at } => {

@@ -42,7 +42,11 @@ impl Book {
         Ok(())
     }
 
-    pub(super) fn enter_reversal(&mut self, position: i64, fact: WalletFact) -> Checked<Told> {
+    pub(super) fn enter_reversal<'a>(
+        &mut self,
+        position: i64,
+        fact: WalletFact<'a>,
+    ) -> Checked<Told<'a>> {
         use WalletFact as F;
         match fact {
             F::ClawedBack { group, recovered, indebted, movements, balance, at } => {

@@ -21,8 +21,8 @@ pub trait Projection: Send + Sync {
     /// The types of the aggregates whose events it cares for.
     fn streams(&self) -> &'static [&'static str];
 
-    /// Brings the tables up to these events, of its streams or not. Unqualified table names; no clock, no randomness;
-    /// an error when a row that must be there is not.
+    /// Brings the tables up to these events, of its streams or not. Unqualified table names; no
+    /// clock, no randomness; an error when a row that must be there is not.
     fn project<'a>(
         &'a self,
         db: &'a mut PgConnection,
@@ -44,10 +44,9 @@ pub enum Step {
     Halted(Obstacle),
 }
 
-/// Takes one step, in one transaction, from the tail where it reaches back far enough, else from the
-/// log. May be called by anybody at any time, also when the
-/// projection has halted: then the same event is tried again, since this version of Saldo may
-/// know better.
+/// Takes one step, in one transaction, from the tail where it reaches back far enough, else from
+/// the log. May be called by anybody at any time, also when the projection has halted: then the
+/// same event is tried again, since this version of Saldo may know better.
 pub async fn step(
     db: &mut PgConnection,
     projection: &dyn Projection,

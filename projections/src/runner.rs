@@ -92,7 +92,8 @@ impl Drop for Reader<'_> {
 }
 
 impl Runner {
-    /// Starts one task for each projection. `tail` is what this node's writer appends; the tasks end when `stop` turns true, each after the step that it is in.
+    /// Starts one task for each projection. `tail` is what this node's writer appends; the tasks
+    /// end when `stop` turns true, each after the step that it is in.
     #[must_use]
     pub fn start(
         pool: &PgPool,

@@ -30,15 +30,14 @@ struct HistoryRow<'a> {
     recorded_at: i64,
 }
 
-/// The columns of the credit history, in the order in which they are read. What is nearly always
-/// the same is sent as null.
+/// The columns of the credit history, in the order in which they are read. Zero is sent as null,
+/// as in the log, and a null of the table's own as what no balance is.
 pub(super) const TABLE: &str = "select position, wallet_id, kind, amount, consumed, \
-     available_after, nullif(held_after, 0), nullif(debt_after, 0), reason, reference, request_id, \
-     recorded_at \
-     from transactions.transactions order by position";
+     available_after, nullif(coalesce(held_after, -1), 0), nullif(coalesce(debt_after, -1), 0), \
+     reason, reference, request_id, recorded_at from transactions.transactions order by position";
 
 impl<'a> HistoryRow<'a> {
-    /// Reads position and wallet only.
+    /// Whose it is, to be passed over or read.
     fn skip(fields: &mut Fields<'a>) -> Option<(i64, Uuid)> {
         Some((fields.i64()?, fields.uuid()?))
     }

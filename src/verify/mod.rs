@@ -1,7 +1,7 @@
 //! Proving the log: positions, streams, commands, hashes, signed heads, every rule of the domain,
 //! replay, snapshots and read models, in one pass over one snapshot of the database.
 //!
-//! Writes may go on meanwhile. Memory grows by about a quarter of a kilobyte for each event, since
+//! Writes may go on meanwhile. Memory grows by up to a quarter of a kilobyte for each event, since
 //! no command, debit or hold may come twice.
 
 mod book;

@@ -184,6 +184,18 @@ const TAMPERINGS: &[(&str, &str, Kind)] = &[
          where position = 12",
         Kind::Command,
     ),
+    (
+        "a version taken out of an event",
+        "alter table events alter event_version drop not null;
+         update events set event_version = null where position = 12",
+        Kind::Unknown,
+    ),
+    (
+        "a figure taken out of the history",
+        "alter table transactions alter held_after drop not null;
+         update transactions set held_after = null where held_after = 0",
+        Kind::ReadModel,
+    ),
     ("an edited balance", "update wallets set available = available + 1000", Kind::ReadModel),
     ("an edited grant", "update grants set remaining = remaining + 1", Kind::ReadModel),
     ("an edited hold", "update holds set captured = captured - 1", Kind::ReadModel),

@@ -54,7 +54,7 @@ pub(super) struct Terms {
 type At = DateTime<Utc>;
 
 /// Reads a time in the one form that the log has (RFC 3339); chrono's own reading tries more, and
-/// takes a tenth of all.
+/// takes longer.
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<At, D::Error> {
     let text = <&str>::deserialize(deserializer)?;
     let time = DateTime::parse_from_rfc3339(text).map_err(serde::de::Error::custom)?;

@@ -282,8 +282,7 @@ impl Server {
         self.post(person, "/wallet/debits", key, &body).await
     }
 
-    /// What the wallet has, by the read model, with the person's own writes.
-    /// What the person has, as this server's last command for them left it.
+    /// What the person has, by the read model, as this server's last command for them left it.
     pub async fn available(&self, person: &Person) -> i64 {
         self.available_at(person, "0").await
     }

@@ -21,6 +21,9 @@ use crate::verify::{self, Evidence, Subject};
 const LONG: i64 = 100_000;
 /// Debits on each wallet whose latency is compared.
 const ASKED: usize = 500;
+/// Times that the long log is verified; the first has autovacuum beside it, which passes over what
+/// was filled.
+const VERIFIED: usize = 3;
 /// Servers that are started to see the first debit on a long wallet.
 const COLD: usize = 5;
 
@@ -131,9 +134,14 @@ async fn long_log(
     let rate = rebuild_rate(long).await?;
     let what = "rebuild of a read model, the slower of two, events a second";
     figures.tell("rebuild_events_per_second", what, Some(rate), Target::None);
-    let rate = verify_rate(long).await?;
+    let mut rates = vec![];
+    for turn in 1..=VERIFIED {
+        let rate = verify_rate(long).await?;
+        eprintln!("verify {turn}: {rate:.0} events a second");
+        rates.push(rate);
+    }
     let what = "verify, everything, events a second";
-    figures.tell("verify_events_per_second", what, Some(rate), Target::AtLeast(200_000.0));
+    figures.tell("verify_events_per_second", what, median(rates), Target::AtLeast(200_000.0));
     let (one, other) = (long.serve().await?, empty.serve().await?);
     long.caught_up().await?;
     let mut ratios = vec![];

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::facts::{UserFact, WalletFact};
+use super::plain;
 use super::rows::Fields;
 use crate::store::hash::{Stored, leaf_hash};
 use aggregates::wallet::WalletEvent;
@@ -166,7 +167,10 @@ fn wallet<'a>(
     version: &str,
     payload: &'a str,
 ) -> Result<Box<(WalletFact<'a>, WalletEvent)>, Unread> {
-    let fact = read(event_type, version, payload, WalletFact::name)?;
+    let fact = match plain::wallet_fact(payload) {
+        Some(fact) if version == "1" && fact.name() == event_type => fact,
+        _ => read(event_type, version, payload, WalletFact::name)?,
+    };
     let event = serde_json::from_str(payload);
     let event = event.map_err(|error| Unread::Malformed(error.to_string()))?;
     Ok(Box::new((fact, event)))

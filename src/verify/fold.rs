@@ -47,6 +47,8 @@ pub(super) struct WalletTrail {
     pub(super) book: Book,
     pub(super) behind: Option<Box<Behind>>,
     replayed: Wallet,
+    /// The event of whose state there is a snapshot.
+    snapshot: Option<i64>,
 }
 
 /// What the log says of a person at the position that `users` has reached.
@@ -144,7 +146,10 @@ impl Fold {
         (fact, event): (WalletFact<'a>, WalletEvent),
         report: &mut Report,
     ) -> Expected<'a> {
-        let trail = self.wallets.entry(id).or_default();
+        let trail = self.wallets.entry(id).or_insert_with(|| {
+            let snapshot = self.snapshots.sequence_of_wallet(id);
+            WalletTrail { snapshot, ..WalletTrail::default() }
+        });
         check_sequence(&mut trail.book.sequence, sequence, "wallet", id, report);
         if trail.book.lost {
             return Expected::Unknown;
@@ -154,7 +159,9 @@ impl Fold {
         }
         trail.book.position = position;
         (self.subject.wallet)(&mut trail.replayed, event);
-        if let Some(snapshot) = self.snapshots.take_wallet(id, sequence) {
+        if trail.snapshot == Some(sequence)
+            && let Some(snapshot) = self.snapshots.take_wallet(id)
+        {
             snapshot.compare(&trail.replayed, report);
         }
         match trail.book.follow(command, position, fact) {

@@ -63,12 +63,18 @@ impl Snapshots {
         self.users.extend(other.users);
     }
 
-    pub(super) fn take_wallet(&mut self, id: Uuid, sequence: i64) -> Option<Snapshot> {
-        take(&mut self.wallets, id, sequence)
+    /// The event of whose state a wallet has a snapshot.
+    pub(super) fn sequence_of_wallet(&self, id: Uuid) -> Option<i64> {
+        self.wallets.get(&id).map(|snapshot| snapshot.sequence)
+    }
+
+    pub(super) fn take_wallet(&mut self, id: Uuid) -> Option<Snapshot> {
+        self.wallets.remove(&id)
     }
 
     pub(super) fn take_user(&mut self, id: Uuid, sequence: i64) -> Option<Snapshot> {
-        take(&mut self.users, id, sequence)
+        let due = self.users.get(&id).is_some_and(|snapshot| snapshot.sequence == sequence);
+        due.then(|| self.users.remove(&id))?
     }
 
     /// What is left is of events that the log does not have.
@@ -84,14 +90,6 @@ impl Snapshots {
             );
         }
     }
-}
-
-fn take(
-    of: &mut HashMap<Uuid, Snapshot, RandomState>,
-    id: Uuid,
-    sequence: i64,
-) -> Option<Snapshot> {
-    of.get(&id).is_some_and(|snapshot| snapshot.sequence == sequence).then(|| of.remove(&id))?
 }
 
 impl Snapshot {

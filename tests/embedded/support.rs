@@ -1,27 +1,19 @@
-//! Folders, processes and servers of a test; and how a test says that it could not run.
+//! Folders, processes and servers of a test.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+#[path = "../shared/skip.rs"]
+mod skip;
+
+pub use skip::skip;
+
 const PASSWORD: &str = "correct horse battery";
 static FOLDERS: AtomicU32 = AtomicU32::new(0);
-static SKIPPED: AtomicU32 = AtomicU32::new(0);
-
-/// Says that a test could not run here, and why, past libtest, which captures only what the print
-/// macros say. Where `CI` is set, nothing may be missing.
-pub fn skip(why: &str) {
-    let number = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    let why: Vec<_> = why.split_whitespace().collect();
-    let line = format!("skipped ({number} so far): {test}: {}", why.join(" "));
-    writeln!(std::io::stderr(), "{line}").expect("stderr is open");
-    assert!(std::env::var_os("CI").is_none(), "{line}");
-}
 
 /// A folder of a test, removed at its end; a test that fails leaves it to be looked at.
 pub struct Folder(pub PathBuf);

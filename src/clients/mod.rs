@@ -1,6 +1,8 @@
 //! One outside service each.
 
 pub mod llm;
+pub mod mail;
+pub mod sms;
 
 /// An HTTP client, with the one TLS provider of the house.
 pub fn http() -> reqwest::ClientBuilder {

@@ -1,6 +1,7 @@
 //! One outside service each.
 
 pub mod llm;
+pub mod oauth;
 
 /// An HTTP client, with the one TLS provider of the house.
 pub fn http() -> reqwest::ClientBuilder {

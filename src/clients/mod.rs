@@ -2,6 +2,7 @@
 
 pub mod llm;
 pub mod mail;
+pub mod oauth;
 pub mod sms;
 
 /// An HTTP client, with the one TLS provider of the house.

@@ -86,9 +86,13 @@ create index on transactions.transactions (wallet_id, position desc);
 create schema users;
 
 create table users.users (
-    user_id       uuid        primary key,
-    email         text,
-    name          text,
-    registered_at timestamptz not null,
-    last_seen_at  timestamptz not null
+    user_id        uuid        primary key,
+    email          text,
+    email_verified boolean     not null,
+    phone          text,
+    name           text,
+    role           text        not null,
+    status         text        not null,
+    registered_at  timestamptz not null,
+    last_seen_at   timestamptz not null
 ) with (fillfactor = 70);

@@ -77,6 +77,12 @@ ids! {
     ReversalGroup
     /// A person's session on one device.
     SessionId
+    /// A person as a provider knows them.
+    IdentityId
+    /// A person's key for programs.
+    ApiKeyId
+    /// A proof that was asked for: a code, or a link.
+    ChallengeId
 }
 
 impl From<UserId> for WalletId {

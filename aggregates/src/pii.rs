@@ -28,6 +28,16 @@ impl<T> Pii<T> {
     }
 }
 
+impl<T> Pii<T> {
+    /// What is made of the value, where it is readable.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Pii<U> {
+        match self {
+            Self::Clear(value) => Pii::Clear(make(value)),
+            Self::Hidden => Pii::Hidden,
+        }
+    }
+}
+
 impl<T> std::fmt::Debug for Pii<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

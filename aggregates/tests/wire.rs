@@ -41,7 +41,7 @@ fn every_event_has_a_released_form() {
         found.sort_unstable();
         found.dedup();
     }
-    assert_eq!(users, (0..=2).collect::<Vec<_>>());
+    assert_eq!(users, (0..=15).collect::<Vec<_>>());
     assert_eq!(wallets, (0..=20).collect::<Vec<_>>());
 }
 
@@ -51,6 +51,19 @@ fn place_of_user(event: &UserEvent) -> usize {
         UserEvent::Registered { .. } => 0,
         UserEvent::ProfileChanged { .. } => 1,
         UserEvent::SessionStarted { .. } => 2,
+        UserEvent::EmailVerified { .. } => 3,
+        UserEvent::PhoneVerified { .. } => 4,
+        UserEvent::PasswordSet { .. } => 5,
+        UserEvent::IdentityLinked { .. } => 6,
+        UserEvent::IdentityUnlinked { .. } => 7,
+        UserEvent::SessionsEnded { .. } => 8,
+        UserEvent::TakenOver { .. } => 9,
+        UserEvent::ApiKeyCreated { .. } => 10,
+        UserEvent::ApiKeyRevoked { .. } => 11,
+        UserEvent::RoleChanged { .. } => 12,
+        UserEvent::Deactivated { .. } => 13,
+        UserEvent::Reactivated { .. } => 14,
+        UserEvent::Erased { .. } => 15,
     }
 }
 

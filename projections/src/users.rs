@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aggregates::event::Event;
 use aggregates::id::UserId;
-use aggregates::user::UserEvent;
+use aggregates::user::{Role, UserEvent};
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use sqlx::{FromRow, PgConnection, PgPool};
@@ -22,10 +22,18 @@ pub struct Users;
 pub struct UserRow {
     /// The person.
     pub user_id: Uuid,
-    /// Where the person is reached; none once erased.
+    /// Where the person is reached; none where only a telephone is known, and once erased.
     pub email: Option<String>,
+    /// Whether the person has proved to be reached there.
+    pub email_verified: bool,
+    /// The person's telephone, proven; none where there is none, and once erased.
+    pub phone: Option<String>,
     /// The person's name, where there is one.
     pub name: Option<String>,
+    /// `user` or `admin`.
+    pub role: String,
+    /// `active`, `deactivated` or `erased`.
+    pub status: String,
     /// Since when.
     pub registered_at: DateTime<Utc>,
     /// When the person last signed in.
@@ -68,14 +76,40 @@ impl Projection for Users {
     }
 }
 
-/// A person after the batch; what is none stays as it was, but for the name of a renamed one.
+/// A person after the batch; what is none stays as it was.
 #[derive(Default)]
 struct Change {
     registered_at: Option<DateTime<Utc>>,
-    email: Option<String>,
-    renamed: bool,
-    name: Option<String>,
+    email: Text,
+    email_verified: Option<bool>,
+    phone: Text,
+    name: Text,
+    role: Option<Role>,
+    status: Option<&'static str>,
     seen_at: Option<DateTime<Utc>>,
+}
+
+/// What a text is after the batch.
+#[derive(Clone, Default)]
+enum Text {
+    /// As it was.
+    #[default]
+    Unchanged,
+    /// This, or none.
+    Now(Option<String>),
+}
+
+impl Text {
+    fn has_changed(&self) -> bool {
+        matches!(self, Self::Now(_))
+    }
+
+    fn now(&self) -> Option<String> {
+        match self {
+            Self::Now(text) => text.clone(),
+            Self::Unchanged => None,
+        }
+    }
 }
 
 impl Change {
@@ -83,30 +117,60 @@ impl Change {
         match event {
             UserEvent::Registered { email, name, at, .. } => {
                 (self.registered_at, self.seen_at) = (Some(*at), Some(*at));
-                self.email = email.as_clear().cloned();
-                self.name = name.as_clear().cloned().flatten();
+                self.email = Text::Now(email.as_clear().cloned().flatten());
+                self.name = Text::Now(name.as_clear().cloned().flatten());
+                self.status = Some(ACTIVE);
             }
             UserEvent::ProfileChanged { name, .. } => {
-                self.renamed = true;
-                self.name = name.as_clear().cloned().flatten();
+                self.name = Text::Now(name.as_clear().cloned().flatten());
+            }
+            UserEvent::EmailVerified { email, .. } => {
+                self.email = Text::Now(email.as_clear().cloned());
+                self.email_verified = Some(true);
+            }
+            UserEvent::PhoneVerified { phone, .. } => {
+                self.phone = Text::Now(phone.as_clear().cloned());
             }
             UserEvent::SessionStarted { at, .. } => self.seen_at = Some(*at),
+            UserEvent::RoleChanged { role, .. } => self.role = Some(*role),
+            UserEvent::Deactivated { .. } => self.status = Some("deactivated"),
+            UserEvent::Reactivated { .. } => self.status = Some(ACTIVE),
+            UserEvent::Erased { .. } => {
+                (self.email, self.phone, self.name) =
+                    (Text::Now(None), Text::Now(None), Text::Now(None));
+                (self.email_verified, self.role) = (Some(false), Some(Role::User));
+                self.status = Some("erased");
+            }
+            UserEvent::PasswordSet { .. }
+            | UserEvent::IdentityLinked { .. }
+            | UserEvent::IdentityUnlinked { .. }
+            | UserEvent::SessionsEnded { .. }
+            | UserEvent::TakenOver { .. }
+            | UserEvent::ApiKeyCreated { .. }
+            | UserEvent::ApiKeyRevoked { .. } => {}
         }
     }
 }
+
+const ACTIVE: &str = "active";
 
 async fn insert(db: &mut PgConnection, rows: &[(Uuid, Change)]) -> sqlx::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     sqlx::query(
-        "insert into users (user_id, email, name, registered_at, last_seen_at)
-         select * from unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[],
-             $5::timestamptz[])",
+        "insert into users (user_id, email, email_verified, phone, name, role, status,
+             registered_at, last_seen_at)
+         select * from unnest($1::uuid[], $2::text[], $3::boolean[], $4::text[], $5::text[],
+             $6::text[], $7::text[], $8::timestamptz[], $9::timestamptz[])",
     )
     .bind(column(rows, |(id, _)| *id))
-    .bind(column(rows, |(_, user)| user.email.clone()))
-    .bind(column(rows, |(_, user)| user.name.clone()))
+    .bind(column(rows, |(_, user)| user.email.now()))
+    .bind(column(rows, |(_, user)| user.email_verified.unwrap_or_default()))
+    .bind(column(rows, |(_, user)| user.phone.now()))
+    .bind(column(rows, |(_, user)| user.name.now()))
+    .bind(column(rows, |(_, user)| user.role.unwrap_or_default().name()))
+    .bind(column(rows, |(_, user)| user.status))
     .bind(column(rows, |(_, user)| user.registered_at))
     .bind(column(rows, |(_, user)| user.seen_at))
     .execute(db)
@@ -120,15 +184,30 @@ async fn update(db: &mut PgConnection, rows: &[(Uuid, Change)]) -> sqlx::Result<
     }
     let done = sqlx::query(
         "update users u
-         set name = case when n.renamed then n.name else u.name end,
+         set email = case when n.readdressed then n.email else u.email end,
+             email_verified = coalesce(n.email_verified, u.email_verified),
+             phone = case when n.rephoned then n.phone else u.phone end,
+             name = case when n.renamed then n.name else u.name end,
+             role = coalesce(n.role, u.role),
+             status = coalesce(n.status, u.status),
              last_seen_at = coalesce(n.seen_at, u.last_seen_at)
-         from unnest($1::uuid[], $2::boolean[], $3::text[], $4::timestamptz[])
-             as n (user_id, renamed, name, seen_at)
+         from unnest($1::uuid[], $2::boolean[], $3::text[], $4::boolean[], $5::boolean[],
+                 $6::text[], $7::boolean[], $8::text[], $9::text[], $10::text[],
+                 $11::timestamptz[])
+             as n (user_id, readdressed, email, email_verified, rephoned, phone, renamed, name,
+                 role, status, seen_at)
          where u.user_id = n.user_id",
     )
     .bind(column(rows, |(id, _)| *id))
-    .bind(column(rows, |(_, user)| user.renamed))
-    .bind(column(rows, |(_, user)| user.name.clone()))
+    .bind(column(rows, |(_, user)| user.email.has_changed()))
+    .bind(column(rows, |(_, user)| user.email.now()))
+    .bind(column(rows, |(_, user)| user.email_verified))
+    .bind(column(rows, |(_, user)| user.phone.has_changed()))
+    .bind(column(rows, |(_, user)| user.phone.now()))
+    .bind(column(rows, |(_, user)| user.name.has_changed()))
+    .bind(column(rows, |(_, user)| user.name.now()))
+    .bind(column(rows, |(_, user)| user.role.map(Role::name)))
+    .bind(column(rows, |(_, user)| user.status))
     .bind(column(rows, |(_, user)| user.seen_at))
     .execute(db)
     .await?;
@@ -138,7 +217,9 @@ async fn update(db: &mut PgConnection, rows: &[(Uuid, Change)]) -> sqlx::Result<
 /// The person with this id.
 pub async fn by_id(db: &PgPool, user: UserId) -> sqlx::Result<Option<UserRow>> {
     sqlx::query_as(
-        "select user_id, email, name, registered_at, last_seen_at from users where user_id = $1",
+        "select user_id, email, email_verified, phone, name, role, status, registered_at,
+             last_seen_at
+         from users where user_id = $1",
     )
     .bind(user.0)
     .fetch_optional(db)

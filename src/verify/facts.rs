@@ -288,10 +288,41 @@ pub(super) enum UserFact {
     ProfileChanged {
         name: Sealed,
     },
+    EmailVerified {
+        email: Sealed,
+    },
+    PhoneVerified {
+        phone: Sealed,
+    },
+    PasswordSet {},
+    IdentityLinked {
+        identity: Uuid,
+    },
+    IdentityUnlinked {
+        identity: Uuid,
+    },
     SessionStarted {
+        session: Uuid,
         #[serde(deserialize_with = "time")]
         at: At,
     },
+    SessionsEnded {
+        sessions: Vec<Uuid>,
+    },
+    TakenOver {},
+    ApiKeyCreated {
+        key: Uuid,
+        name: Sealed,
+    },
+    ApiKeyRevoked {
+        key: Uuid,
+    },
+    RoleChanged {
+        role: String,
+    },
+    Deactivated {},
+    Reactivated {},
+    Erased {},
 }
 
 /// Personal data as the log keeps it. What is not sealed is not readable as this.
@@ -310,7 +341,20 @@ impl UserFact {
         match self {
             Self::Registered { .. } => "Registered",
             Self::ProfileChanged { .. } => "ProfileChanged",
+            Self::EmailVerified { .. } => "EmailVerified",
+            Self::PhoneVerified { .. } => "PhoneVerified",
+            Self::PasswordSet {} => "PasswordSet",
+            Self::IdentityLinked { .. } => "IdentityLinked",
+            Self::IdentityUnlinked { .. } => "IdentityUnlinked",
             Self::SessionStarted { .. } => "SessionStarted",
+            Self::SessionsEnded { .. } => "SessionsEnded",
+            Self::TakenOver {} => "TakenOver",
+            Self::ApiKeyCreated { .. } => "ApiKeyCreated",
+            Self::ApiKeyRevoked { .. } => "ApiKeyRevoked",
+            Self::RoleChanged { .. } => "RoleChanged",
+            Self::Deactivated {} => "Deactivated",
+            Self::Reactivated {} => "Reactivated",
+            Self::Erased {} => "Erased",
         }
     }
 }

@@ -4,9 +4,8 @@
 use std::collections::HashMap;
 
 use aggregates::id::UserId;
-use aggregates::user::{User, UserEvent};
+use aggregates::user::UserEvent;
 use aggregates::wallet::{Wallet, WalletEvent};
-use chrono::{DateTime, Utc};
 use foldhash::fast::RandomState;
 use serde_json::Value;
 use uuid::Uuid;
@@ -14,6 +13,7 @@ use uuid::Uuid;
 use super::book::{Book, Fault, HoldState, Line};
 use super::events::{Fact, Record, Shard, Unread};
 use super::facts::{Claim, Figures, UserFact, WalletFact};
+use super::people::{self, Person, Told, UserTrail};
 use super::report::{Kind, Report};
 use super::snapshots::Snapshots;
 use super::{Checkpoints, Subject};
@@ -49,22 +49,6 @@ pub(super) struct WalletTrail {
     replayed: Wallet,
     /// The event of whose state there is a snapshot.
     snapshot: Option<i64>,
-}
-
-/// What the log says of a person at the position that `users` has reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Person {
-    pub(super) email: Option<String>,
-    pub(super) name: Option<String>,
-    pub(super) registered_at: DateTime<Utc>,
-    pub(super) last_seen_at: DateTime<Utc>,
-}
-
-#[derive(Default)]
-struct UserTrail {
-    sequence: i64,
-    replayed: User,
-    name: Option<String>,
 }
 
 /// The log as far as it was followed.
@@ -199,32 +183,10 @@ impl Fold {
         if let Some(snapshot) = self.snapshots.take_user(id, sequence) {
             snapshot.compare_user(&self.codec, &trail.replayed, report).await;
         }
-        let text = |field: &str| {
-            let value = clear.as_object()?.values().next()?.get(field)?.get("$pii")?;
-            value.as_str().map(str::to_owned)
-        };
-        if matches!(fact, UserFact::Registered { .. } | UserFact::ProfileChanged { .. }) {
-            trail.name = text("name");
-        }
-        if position > self.checkpoints.users {
-            return;
-        }
-        match fact {
-            UserFact::Registered { at, .. } => {
-                let (email, name) = (text("email"), text("name"));
-                let person = Person { email, name, registered_at: at, last_seen_at: at };
-                self.persons.insert(id, person);
-            }
-            UserFact::ProfileChanged { .. } => {
-                if let Some(person) = self.persons.get_mut(&id) {
-                    person.name = text("name");
-                }
-            }
-            UserFact::SessionStarted { at } => {
-                if let Some(person) = self.persons.get_mut(&id) {
-                    person.last_seen_at = at;
-                }
-            }
+        let told = Told::of(&clear);
+        trail.follow(&fact, &told, report, id);
+        if position <= self.checkpoints.users {
+            people::follow(&mut self.persons, id, fact, told);
         }
     }
 
@@ -267,19 +229,7 @@ impl Fold {
             }
         }
         for (id, trail) in &self.users {
-            let found = trail.replayed.name();
-            if !trail.replayed.is_registered() || found != trail.name.as_ref() {
-                let told = |name: Option<&String>| name.map_or("no name", |_| "a name");
-                let expected = told(trail.name.as_ref());
-                let place = format_args!("user {id}");
-                report.find(
-                    Kind::Replay,
-                    place,
-                    "replay arrives where the log does",
-                    expected,
-                    told(found),
-                );
-            }
+            trail.compare(*id, report);
         }
         self.snapshots.find_left(report);
     }

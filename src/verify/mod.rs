@@ -11,6 +11,7 @@ mod facts;
 mod fold;
 mod history;
 mod models;
+mod people;
 mod plain;
 mod report;
 mod rows;

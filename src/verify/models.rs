@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::VerifyError;
 use super::book::HoldState;
 use super::facts::Claim;
-use super::fold::{Fold, Person, WalletTrail};
+use super::fold::{Fold, WalletTrail};
+use super::people::Person;
 use super::report::{Kind, Report};
 use super::rows;
 
@@ -204,22 +205,26 @@ async fn persons(
     fold: &Fold,
     report: &mut Report,
 ) -> Result<(), VerifyError> {
-    let sql = "select user_id, email, name, registered_at, last_seen_at from users.users";
+    let sql = "select user_id, email, email_verified::int::int8, phone, name, role, status,
+                   registered_at, last_seen_at from users.users";
     let mut there = 0;
     rows::each(db, sql, |fields| {
         let id = fields.uuid()?;
-        let email = fields.opt_text()?.map(str::to_owned);
-        let name = fields.opt_text()?.map(str::to_owned);
-        let (registered_at, last_seen_at) = (fields.micros()?, fields.micros()?);
+        let text = |field: Option<&str>| field.map(str::to_owned);
+        let found = Person {
+            email: text(fields.opt_text()?),
+            email_verified: fields.i64()? == 1,
+            phone: text(fields.opt_text()?),
+            name: text(fields.opt_text()?),
+            role: fields.text()?.to_owned(),
+            status: fields.text()?.to_owned(),
+            registered_at: fields.micros()?,
+            last_seen_at: fields.micros()?,
+        };
         there += 1;
         report.rows += 1;
-        let told = |person: &Person| {
-            let Person { email, name, registered_at, last_seen_at } = person.clone();
-            (email, name, registered_at.timestamp_micros(), last_seen_at.timestamp_micros())
-        };
-        let expected = fold.persons.get(&id).map(told);
         // Personal data is not told.
-        if expected != Some((email, name, registered_at, last_seen_at)) {
+        if fold.persons.get(&id) != Some(&found) {
             let place = format_args!("users, {id}");
             report.find(Kind::ReadModel, place, RULE, "what the log says", "something else");
         }

@@ -241,7 +241,8 @@ impl Oracle {
             "Registered" => {
                 *user = row(json!({
                     "user_id": line.aggregate_id, "email": event["email"]["$pii"],
-                    "name": event["name"]["$pii"], "registered_at": micros(&event["at"]),
+                    "email_verified": false, "phone": null, "name": event["name"]["$pii"],
+                    "role": "user", "status": "active", "registered_at": micros(&event["at"]),
                     "last_seen_at": micros(&event["at"]),
                 }));
             }
@@ -251,6 +252,27 @@ impl Oracle {
             "SessionStarted" => {
                 user.insert("last_seen_at".to_owned(), micros(&event["at"]));
             }
+            "EmailVerified" => user.extend(row(json!({
+                "email": event["email"]["$pii"], "email_verified": true,
+            }))),
+            "PhoneVerified" => {
+                user.insert("phone".to_owned(), event["phone"]["$pii"].clone());
+            }
+            "RoleChanged" => {
+                user.insert("role".to_owned(), event["role"].clone());
+            }
+            "Deactivated" => {
+                user.insert("status".to_owned(), json!("deactivated"));
+            }
+            "Reactivated" => {
+                user.insert("status".to_owned(), json!("active"));
+            }
+            "Erased" => user.extend(row(json!({
+                "email": null, "email_verified": false, "phone": null, "name": null,
+                "role": "user", "status": "erased",
+            }))),
+            "PasswordSet" | "IdentityLinked" | "IdentityUnlinked" | "SessionsEnded"
+            | "TakenOver" | "ApiKeyCreated" | "ApiKeyRevoked" => {}
             other => panic!("{other}"),
         }
     }

@@ -25,7 +25,7 @@ async fn a_random_life_is_what_the_log_says_however_it_is_cut_into_batches() {
         .fetch_one(pool)
         .await
         .unwrap();
-    assert_eq!(kinds, 24, "{:?}", world.seen);
+    assert_eq!(kinds, 37, "{:?}", world.seen);
     of_wallet_is_what_the_rows_say(pool, &world).await;
     database.remove().await;
 }

@@ -4,8 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aggregates::credits::Credits;
-use aggregates::id::{DebitId, GrantId, HoldId, ReversalGroup, SessionId, UserId};
-use aggregates::user::{self, SignIn, User, UserCommand, UserEvent};
+use aggregates::id::{
+    ApiKeyId, DebitId, GrantId, HoldId, IdentityId, ReversalGroup, SessionId, UserId,
+};
+use aggregates::user::{
+    self, EndReason, Provider, Role, Scope, SignIn, User, UserCommand, UserEvent,
+};
 use aggregates::wallet::{
     Ask, Funding, GrantKind, GrantTerms, Origin, Price, Priority, SpendWindow, Wallet,
     WalletCommand, WalletEvent,
@@ -155,25 +159,49 @@ impl Person {
         if self.user_sequence == 0 {
             let (email, by) = (format!("{}@example.com", self.id), SignIn::Password);
             let name = random.chance(2).then(|| "Ada".to_owned());
-            return self.user(now, user::Ask::Register { email, name, by }).await;
+            return self.user(now, user::Ask::Register { email: Some(email), name, by }).await;
         }
         if self.wallet_sequence == 0 {
             return self.wallet(now, Ask::Open { owner: UserId(self.id) }).await;
         }
         if random.chance(20) {
-            let ask = if random.chance(2) {
-                user::Ask::ChangeProfile {
-                    name: random.chance(2).then(|| now.to_string()),
-                    instead_of: None,
-                }
-            } else {
-                let session = SessionId(Uuid::now_v7());
-                user::Ask::StartSession { session, by: SignIn::Password, expires_at: now }
-            };
+            let ask = self.ask_user(random, now);
             return self.user(now, ask).await;
         }
         let ask = self.ask(random, now);
         self.wallet(now, ask).await
+    }
+
+    /// What happens to an account; often in the order in which it must.
+    fn ask_user(&self, random: &mut Random, now: DateTime<Utc>) -> user::Ask {
+        use user::Ask as A;
+        let identity = IdentityId::derive(self.id, &random.below(3).to_string());
+        let key = ApiKeyId::derive(self.id, &random.below(3).to_string());
+        let session = SessionId::derive(self.id, &random.below(5).to_string());
+        match random.below(44) {
+            0..8 => A::ChangeProfile {
+                name: random.chance(2).then(|| now.to_string()),
+                instead_of: None,
+            },
+            8..16 => A::StartSession { session, by: SignIn::Password, expires_at: now },
+            16 => A::VerifyEmail { email: format!("{}@example.org", self.id) },
+            17 => A::VerifyPhone { phone: format!("+1555{}", random.below(9_999_999)) },
+            18 => A::SetPassword { keep: random.chance(2).then_some(session) },
+            19..21 => A::LinkIdentity { identity, provider: Provider::Github },
+            21..26 => A::UnlinkIdentity { identity },
+            26..28 => A::EndSession { session, why: EndReason::SignedOut },
+            28..30 => A::TakeOver { by: SignIn::EmailCode },
+            30..32 => A::CreateApiKey { key, name: now.to_string(), scopes: vec![Scope::Ai] },
+            32 => A::EndOtherSessions { keep: session },
+            33 => A::ChangeRole { role: Role::Admin },
+            34 => A::ChangeRole { role: Role::User },
+            35..37 => A::Deactivate,
+            37..39 => A::Reactivate,
+            39..43 => A::RevokeApiKey { key },
+            // Of few people, who would be gone too soon.
+            _ if random.chance(4) => A::Erase,
+            _ => A::Reactivate,
+        }
     }
 
     async fn user(&mut self, now: DateTime<Utc>, ask: user::Ask) -> Vec<Line> {
@@ -219,7 +247,7 @@ impl Person {
             return Ask::WriteOffDebt { amount: random.credits(2), reason };
         }
         // Ids of holds come back, also after their hold has ended.
-        match random.below(40) {
+        match random.below(44) {
             0..=6 => Ask::Grant { grant: terms(random, now), reason },
             7..=13 => Ask::Authorize {
                 hold: random.id(6),

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::event::SignIn;
-use crate::id::SessionId;
+use super::terms::{EndReason, Provider, Role, Scope, SignIn};
+use crate::id::{ApiKeyId, IdentityId, SessionId};
 
 /// What may be asked of a person's account, at the time `now`.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,14 +14,42 @@ pub struct UserCommand {
     pub ask: Ask,
 }
 
-/// What is asked.
+/// What is asked. Secrets live beside the log.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ask {
     /// Create the account.
-    Register { email: String, name: Option<String>, by: SignIn },
+    Register { email: Option<String>, name: Option<String>, by: SignIn },
     /// Change the name; none removes it. Where the caller has read another one, given as
     /// `instead_of`, only if that is still the name.
     ChangeProfile { name: Option<String>, instead_of: Option<Option<String>> },
-    /// Note that the person signed in. The session's secrets live beside the log.
+    /// Note that the person proved to be reached at this address.
+    VerifyEmail { email: String },
+    /// Note that the person proved to have this telephone.
+    VerifyPhone { phone: String },
+    /// Note that there is a password, or another one; all sessions but this one end.
+    SetPassword { keep: Option<SessionId> },
+    /// Note that a provider vouches for the person.
+    LinkIdentity { identity: IdentityId, provider: Provider },
+    /// Note that it does so no more.
+    UnlinkIdentity { identity: IdentityId },
+    /// Note that the person signed in.
     StartSession { session: SessionId, by: SignIn, expires_at: DateTime<Utc> },
+    /// End one session.
+    EndSession { session: SessionId, why: EndReason },
+    /// End all sessions but one.
+    EndOtherSessions { keep: SessionId },
+    /// Give the account to whoever has proved to be reached at its address, before anybody else.
+    TakeOver { by: SignIn },
+    /// Note a key for programs.
+    CreateApiKey { key: ApiKeyId, name: String, scopes: Vec<Scope> },
+    /// Note that a key is good no more.
+    RevokeApiKey { key: ApiKeyId },
+    /// Change what the person may do.
+    ChangeRole { role: Role },
+    /// Let the account rest.
+    Deactivate,
+    /// Use it again.
+    Reactivate,
+    /// Forget the person.
+    Erase,
 }

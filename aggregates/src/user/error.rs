@@ -7,6 +7,16 @@ pub enum UserError {
     AlreadyRegistered,
     #[error("there is no such account")]
     NotRegistered,
+    #[error("the account is not active")]
+    NotActive,
     #[error("the profile has changed since it was read")]
     ProfileMoved,
+    #[error("the account's address is verified: nobody takes it over")]
+    AlreadyVerified,
+    #[error("there is no such identity")]
+    UnknownIdentity,
+    #[error("this is the last way into the account: add another one first")]
+    LastWayIn,
+    #[error("the account has as many API keys as it may: revoke one first")]
+    TooManyKeys,
 }

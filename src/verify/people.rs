@@ -1,0 +1,193 @@
+//! People, as the oracle follows them: what the aggregate must have arrived at, and what the read
+//! model must say.
+
+use std::collections::{BTreeSet, HashMap};
+
+use aggregates::user::User;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::facts::UserFact;
+use super::report::{Kind, Report};
+
+/// What the log says of a person at the position that `users` has reached. Times are in
+/// microseconds since 1970.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Person {
+    pub(super) email: Option<String>,
+    pub(super) email_verified: bool,
+    pub(super) phone: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) role: String,
+    pub(super) status: String,
+    pub(super) registered_at: i64,
+    pub(super) last_seen_at: i64,
+}
+
+/// The personal data of an event, in clear.
+pub(super) struct Told {
+    email: Option<String>,
+    phone: Option<String>,
+    name: Option<String>,
+}
+
+impl Told {
+    pub(super) fn of(clear: &Value) -> Self {
+        let text = |field: &str| {
+            let value = clear.as_object()?.values().next()?.get(field)?.get("$pii")?;
+            value.as_str().map(str::to_owned)
+        };
+        Self { email: text("email"), phone: text("phone"), name: text("name") }
+    }
+}
+
+/// A person whom the log tells of, as the oracle and the aggregate follow them.
+#[derive(Default)]
+pub(super) struct UserTrail {
+    pub(super) sequence: i64,
+    pub(super) replayed: User,
+    status: &'static str,
+    role: String,
+    email: Option<String>,
+    email_verified: bool,
+    phone: Option<String>,
+    name: Option<String>,
+    has_password: bool,
+    identities: BTreeSet<Uuid>,
+    /// Sessions that nobody ended; some may be over by time.
+    sessions: BTreeSet<Uuid>,
+    keys: BTreeSet<Uuid>,
+}
+
+impl UserTrail {
+    /// Enters an event that was applied to the aggregate already.
+    pub(super) fn follow(&mut self, fact: &UserFact, told: &Told, report: &mut Report, id: Uuid) {
+        if self.status == "erased" {
+            let place = format_args!("user {id}");
+            let rule = "nothing happens to who was erased";
+            report.find(Kind::Domain, place, rule, "the end", fact.name());
+        }
+        match fact {
+            UserFact::Registered { .. } => {
+                "user".clone_into(&mut self.role);
+                self.status = "active";
+                (self.email, self.name) = (told.email.clone(), told.name.clone());
+                self.has_password = self.replayed.has_password();
+            }
+            UserFact::ProfileChanged { .. } => self.name.clone_from(&told.name),
+            UserFact::EmailVerified { .. } => {
+                (self.email, self.email_verified) = (told.email.clone(), true);
+            }
+            UserFact::PhoneVerified { .. } => self.phone.clone_from(&told.phone),
+            UserFact::PasswordSet {} => self.has_password = true,
+            UserFact::IdentityLinked { identity } => drop(self.identities.insert(*identity)),
+            UserFact::IdentityUnlinked { identity } => drop(self.identities.remove(identity)),
+            UserFact::SessionStarted { session, .. } => drop(self.sessions.insert(*session)),
+            UserFact::SessionsEnded { sessions } => {
+                self.sessions.retain(|session| !sessions.contains(session));
+            }
+            UserFact::TakenOver {} => self.shut(),
+            UserFact::ApiKeyCreated { key, .. } => drop(self.keys.insert(*key)),
+            UserFact::ApiKeyRevoked { key } => drop(self.keys.remove(key)),
+            UserFact::RoleChanged { role } => self.role.clone_from(role),
+            UserFact::Deactivated {} => {
+                self.status = "deactivated";
+                self.sessions.clear();
+            }
+            UserFact::Reactivated {} => self.status = "active",
+            UserFact::Erased {} => {
+                self.shut();
+                (self.email, self.phone, self.name) = (None, None, None);
+                "user".clone_into(&mut self.role);
+                (self.status, self.email_verified) = ("erased", false);
+            }
+        }
+    }
+
+    fn shut(&mut self) {
+        self.has_password = false;
+        self.identities.clear();
+        self.sessions.clear();
+        self.keys.clear();
+    }
+
+    /// The aggregate must have arrived where the log has. Personal data is not told.
+    pub(super) fn compare(&self, id: Uuid, report: &mut Report) {
+        let state = serde_json::to_value(&self.replayed).unwrap_or_default();
+        let ids = |field: &str| -> BTreeSet<Uuid> {
+            match state.get(field) {
+                Some(Value::Object(map)) => map.keys().filter_map(|id| id.parse().ok()).collect(),
+                Some(Value::Array(ids)) => {
+                    ids.iter().filter_map(|id| id.as_str()?.parse().ok()).collect()
+                }
+                _ => BTreeSet::new(),
+            }
+        };
+        let same = |field: &str, same: bool, report: &mut Report| {
+            if !same {
+                let place = format_args!("user {id}/{field}");
+                let rule = "replay arrives where the log does";
+                report.find(Kind::Replay, place, rule, "what the log says", "something else");
+            }
+        };
+        let replayed = &self.replayed;
+        let text = |field: &str| state.get(field).and_then(Value::as_str).unwrap_or_default();
+        same("status", text("status") == self.status, report);
+        same("role", text("role") == self.role, report);
+        same("name", replayed.name() == self.name.as_ref(), report);
+        same("email", replayed.email() == self.email.as_ref(), report);
+        same("email_verified", replayed.email_verified() == self.email_verified, report);
+        same("phone", replayed.phone() == self.phone.as_ref(), report);
+        same("has_password", replayed.has_password() == self.has_password, report);
+        same("identities", ids("identities") == self.identities, report);
+        same("sessions", ids("sessions").is_subset(&self.sessions), report);
+        same("api_keys", ids("api_keys") == self.keys, report);
+    }
+}
+
+/// Follows what the read model says of a person.
+pub(super) fn follow(
+    persons: &mut HashMap<Uuid, Person>,
+    id: Uuid,
+    fact: UserFact,
+    Told { email, phone, name }: Told,
+) {
+    if let UserFact::Registered { at, .. } = fact {
+        let person = Person {
+            email,
+            email_verified: false,
+            phone: None,
+            name,
+            role: "user".to_owned(),
+            status: "active".to_owned(),
+            registered_at: at.timestamp_micros(),
+            last_seen_at: at.timestamp_micros(),
+        };
+        persons.insert(id, person);
+        return;
+    }
+    let Some(person) = persons.get_mut(&id) else { return };
+    match fact {
+        UserFact::ProfileChanged { .. } => person.name = name,
+        UserFact::EmailVerified { .. } => (person.email, person.email_verified) = (email, true),
+        UserFact::PhoneVerified { .. } => person.phone = phone,
+        UserFact::SessionStarted { at, .. } => person.last_seen_at = at.timestamp_micros(),
+        UserFact::RoleChanged { role } => person.role = role,
+        UserFact::Deactivated {} => "deactivated".clone_into(&mut person.status),
+        UserFact::Reactivated {} => "active".clone_into(&mut person.status),
+        UserFact::Erased {} => {
+            (person.email, person.phone, person.name) = (None, None, None);
+            "user".clone_into(&mut person.role);
+            "erased".clone_into(&mut person.status);
+            person.email_verified = false;
+        }
+        UserFact::Registered { .. }
+        | UserFact::PasswordSet {}
+        | UserFact::IdentityLinked { .. }
+        | UserFact::IdentityUnlinked { .. }
+        | UserFact::SessionsEnded { .. }
+        | UserFact::TakenOver {}
+        | UserFact::ApiKeyCreated { .. }
+        | UserFact::ApiKeyRevoked { .. } => {}
+    }
+}

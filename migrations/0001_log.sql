@@ -73,30 +73,6 @@ create table person_keys (
     check ((wrapped_key is null) = (destroyed_at is not null))
 );
 
--- Who owns an e-mail address, by keyed hash. No projection: two sign-ups race for it.
-create table email_claims (
-    email_hash bytea primary key,
-    user_id    uuid  not null
-);
-create index email_claims_user on email_claims (user_id);
-
--- Secrets of sign-in. No projection: secrets never stand in events.
-create table credentials (
-    user_id uuid not null,
-    kind    text not null,
-    secret  text not null,
-    primary key (user_id, kind)
-);
-
--- Refresh tokens, hashed. No projection, for the same reason.
-create table sessions (
-    session_id   uuid        primary key,
-    user_id      uuid        not null,
-    refresh_hash bytea       not null,
-    expires_at   timestamptz not null
-);
-create index sessions_user on sessions (user_id);
-
 -- Results of AI calls, encrypted with the person's key. No projection: the log keeps what was paid
 -- for, and this table what was delivered; both are written in one unit.
 create table analyses (

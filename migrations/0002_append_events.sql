@@ -9,8 +9,8 @@
 -- Arrays are per stream (s_) and per event (e_), each row naming its unit by number; nothing is
 -- subscripted, since that is linear in a text[]. Units that are in none of these lists are in the
 -- log, in their order, up to last_position: duplicates (one of the unit's commands is in the log),
--- conflicts (a stream is not where the unit expects it), claimed (somebody else has the e-mail
--- address).
+-- conflicts (a stream is not where the unit expects it), claimed (somebody else has the address, the
+-- telephone or the identity).
 create function append_events(
     s_unit       int[],
     s_type       text[],
@@ -77,10 +77,10 @@ begin
 
     if side is not null then
         select array_agg(distinct r.unit) into claimed
-        from jsonb_to_recordset(side) as r (unit int, kind text, email_hash text)
-        where r.kind = 'email_claim'
-          and (select true from email_claims c
-               where c.email_hash = decode(r.email_hash, 'hex') limit 1);
+        from jsonb_to_recordset(side) as r (unit int, kind text, claim_hash text, user_id uuid)
+        where r.kind = 'claim'
+          and (select c.user_id <> r.user_id from claims c
+               where c.claim_hash = decode(r.claim_hash, 'hex') limit 1);
     end if;
 
     refused := coalesce(duplicates, '{}') || coalesce(conflicts, '{}') || coalesce(claimed, '{}');
@@ -119,52 +119,5 @@ begin
 
     if side is not null then
         perform write_side_rows(side, refused);
-    end if;
-end $$;
-
--- Rows beside the log that live or die with their unit's events.
-create function write_side_rows(side jsonb, refused int[]) returns void
-language plpgsql
-set search_path = public
-as $$
-declare
-    kinds text[] := (select array_agg(distinct r ->> 'kind') from jsonb_array_elements(side) r);
-begin
-    if 'person_key' = any (kinds) then
-        insert into person_keys (user_id, wrapped_key, key_id)
-        select r.user_id, decode(r.wrapped_key, 'hex'), r.key_id
-        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, wrapped_key text, key_id text)
-        where r.kind = 'person_key' and r.unit <> all (refused);
-    end if;
-
-    if 'email_claim' = any (kinds) then
-        insert into email_claims (email_hash, user_id)
-        select decode(r.email_hash, 'hex'), r.user_id
-        from jsonb_to_recordset(side) as r (unit int, kind text, email_hash text, user_id uuid)
-        where r.kind = 'email_claim' and r.unit <> all (refused);
-    end if;
-
-    if 'credential' = any (kinds) then
-        insert into credentials (user_id, kind, secret)
-        select r.user_id, r.credential, r.secret
-        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, credential text, secret text)
-        where r.kind = 'credential' and r.unit <> all (refused);
-    end if;
-
-    if 'session' = any (kinds) then
-        insert into sessions (session_id, user_id, refresh_hash, expires_at)
-        select r.session_id, r.user_id, decode(r.refresh_hash, 'hex'), r.expires_at
-        from jsonb_to_recordset(side)
-            as r (unit int, kind text, session_id uuid, user_id uuid, refresh_hash text, expires_at timestamptz)
-        where r.kind = 'session' and r.unit <> all (refused);
-    end if;
-
-    if 'analysis' = any (kinds) then
-        insert into analyses (analysis_id, user_id, feature, credits, sealed, created_at)
-        select r.analysis_id, r.user_id, r.feature, r.credits, r.sealed, r.created_at
-        from jsonb_to_recordset(side)
-            as r (unit int, kind text, analysis_id uuid, user_id uuid, feature text, credits bigint,
-                sealed text, created_at timestamptz)
-        where r.kind = 'analysis' and r.unit <> all (refused);
     end if;
 end $$;

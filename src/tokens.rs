@@ -1,4 +1,4 @@
-//! Access tokens (JWT, `EdDSA`) and refresh tokens (random, kept as a hash).
+//! Access tokens (JWT, `EdDSA`) and refresh tokens (signed; nothing of them is kept).
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
@@ -11,9 +11,10 @@ use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::keys::{Key, KeysError};
+use crate::keys::{DatedKey, Key, KeysError};
 
 /// How long an access token is good: long enough that refreshing costs nothing, short enough that
 /// a stolen one is of little use (ASVS 5.0, 7.3.2).
@@ -22,7 +23,12 @@ pub const ACCESS_LASTS: TimeDelta = TimeDelta::minutes(15);
 pub const REFRESH_LASTS: TimeDelta = TimeDelta::days(7);
 /// Checked tokens kept in memory: a signature check costs as much as a spend.
 const CHECKED: usize = 50_000;
+/// Who issues the tokens, and for whom.
 const ISSUER: &str = "saldo";
+/// A token of another kind is no access token (RFC 8725, 3.11).
+const KIND: &str = "at+jwt";
+/// What refresh tokens begin with, so that scanners for secrets find them.
+const REFRESH: &str = "srt_";
 
 /// Who an access token speaks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,39 +44,70 @@ pub struct Identity {
 #[derive(Serialize, Deserialize)]
 struct Claims {
     iss: String,
+    aud: String,
     sub: UserId,
     sid: SessionId,
     iat: i64,
     exp: i64,
 }
 
-/// Issues and checks tokens.
+/// Issues and checks access tokens.
 pub struct Tokens {
-    key_id: String,
-    signing: EncodingKey,
-    checking: DecodingKey,
+    keys: RwLock<Vec<Pair>>,
     checked: RwLock<HashMap<Box<str>, Identity>>,
 }
 
-/// A refresh token, and the hash that is kept of it.
-pub struct RefreshToken {
-    /// What the client keeps.
-    pub token: String,
-    /// What we keep.
-    pub hash: [u8; 32],
+/// A key of access tokens, from some time on.
+struct Pair {
+    id: String,
+    from: DateTime<Utc>,
+    signing: EncodingKey,
+    checking: DecodingKey,
+    /// The public key, as a JWK has it.
+    public: String,
+}
+
+impl Pair {
+    fn new(DatedKey { key, from }: &DatedKey) -> Result<Self, KeysError> {
+        let secret = SigningKey::from_bytes(key.expose());
+        let der = secret.to_pkcs8_der().map_err(|_| KeysError::Randomness)?;
+        let public = secret.verifying_key();
+        Ok(Self {
+            id: key.id.clone(),
+            from: *from,
+            signing: EncodingKey::from_ed_der(der.as_bytes()),
+            checking: DecodingKey::from_ed_der(public.as_bytes()),
+            public: BASE64.encode(public.as_bytes()),
+        })
+    }
 }
 
 impl Tokens {
-    /// Tokens signed with this key.
-    pub fn new(key: &Key) -> Result<Self, KeysError> {
-        let signing = SigningKey::from_bytes(key.expose());
-        let document = signing.to_pkcs8_der().map_err(|_| KeysError::Randomness)?;
-        Ok(Self {
-            key_id: key.id.clone(),
-            signing: EncodingKey::from_ed_der(document.as_bytes()),
-            checking: DecodingKey::from_ed_der(signing.verifying_key().as_bytes()),
-            checked: RwLock::default(),
-        })
+    /// Ready to issue with these keys.
+    pub fn new(keys: &[DatedKey]) -> Result<Self, KeysError> {
+        let keys = keys.iter().map(Pair::new).collect::<Result<_, _>>()?;
+        Ok(Self { keys: RwLock::new(keys), checked: RwLock::default() })
+    }
+
+    /// Goes on with these keys: what was signed by one that is not among them is good no more.
+    pub fn renew(&self, keys: &[DatedKey]) -> Result<(), KeysError> {
+        let keys = keys.iter().map(Pair::new).collect::<Result<Vec<_>, _>>()?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        self.checked.write().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
+    }
+
+    /// The public keys, for others to check tokens with (RFC 7517).
+    #[must_use]
+    pub fn public_keys(&self) -> Value {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = keys.iter().map(|pair| {
+            json!({
+                "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA",
+                "kid": pair.id, "x": pair.public,
+            })
+        });
+        json!({ "keys": keys.collect::<Vec<_>>() })
     }
 
     /// An access token for this session.
@@ -80,15 +117,23 @@ impl Tokens {
         session: SessionId,
         now: DateTime<Utc>,
     ) -> Result<String, jsonwebtoken::errors::Error> {
-        let header = Header { kid: Some(self.key_id.clone()), ..Header::new(Algorithm::EdDSA) };
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let ready = keys.iter().filter(|pair| pair.from <= now).max_by_key(|pair| pair.from);
+        let pair = ready.ok_or(jsonwebtoken::errors::ErrorKind::InvalidEddsaKey)?;
+        let header = Header {
+            kid: Some(pair.id.clone()),
+            typ: Some(KIND.to_owned()),
+            ..Header::new(Algorithm::EdDSA)
+        };
         let claims = Claims {
             iss: ISSUER.to_owned(),
+            aud: ISSUER.to_owned(),
             sub: user,
             sid: session,
             iat: now.timestamp(),
             exp: (now + ACCESS_LASTS).timestamp(),
         };
-        jsonwebtoken::encode(&header, &claims, &self.signing)
+        jsonwebtoken::encode(&header, &claims, &pair.signing)
     }
 
     /// Whom the token speaks for; none when it is not ours, or its time is over.
@@ -105,10 +150,19 @@ impl Tokens {
     fn check_signature(&self, token: &str) -> Option<Identity> {
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[ISSUER]);
+        validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
         // The time is compared by `check`, with the caller's clock.
         validation.validate_exp = false;
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, &self.checking, &validation).ok()?.claims;
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        if header.typ.as_deref() != Some(KIND) {
+            return None;
+        }
+        let claims = {
+            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+            let pair = keys.iter().find(|pair| Some(&pair.id) == header.kid.as_ref())?;
+            jsonwebtoken::decode::<Claims>(token, &pair.checking, &validation).ok()?.claims
+        };
         let identity = Identity { user: claims.sub, session: claims.sid, expires: claims.exp };
         let mut checked = self.checked.write().unwrap_or_else(PoisonError::into_inner);
         if checked.len() >= CHECKED {
@@ -119,13 +173,40 @@ impl Tokens {
     }
 }
 
+/// A refresh token: a session and which of its tokens it is, under our signature. Since each can be
+/// made again, ten who refresh at once are given the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefreshToken {
+    /// The session.
+    pub session: SessionId,
+    /// Which of its tokens, from 0.
+    pub generation: i32,
+}
+
 impl RefreshToken {
-    /// A new token: 32 random bytes.
-    pub fn generate() -> Result<Self, KeysError> {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).map_err(|_| KeysError::Randomness)?;
-        let token = BASE64.encode(bytes);
-        let hash = Sha256::digest(&token).into();
-        Ok(Self { token, hash })
+    /// The token as the client keeps it.
+    #[must_use]
+    pub fn signed(self, key: &Key) -> String {
+        let body = self.body();
+        let mac = key.hash(&BASE64.encode(body));
+        format!("{REFRESH}{}", BASE64.encode([&body[..], &mac].concat()))
+    }
+
+    /// The token that a client has; none when it is not ours.
+    #[must_use]
+    pub fn read(token: &str, key: &Key) -> Option<Self> {
+        let bytes = BASE64.decode(token.strip_prefix(REFRESH)?).ok()?;
+        let (body, mac) = bytes.split_first_chunk::<20>()?;
+        let (session, generation) = body.split_first_chunk::<16>()?;
+        let generation = i32::from_be_bytes(generation.try_into().ok()?);
+        key.is_hash(&BASE64.encode(body), mac)
+            .then_some(Self { session: SessionId(Uuid::from_bytes(*session)), generation })
+    }
+
+    fn body(self) -> [u8; 20] {
+        let mut body = [0; 20];
+        body[..16].copy_from_slice(self.session.0.as_bytes());
+        body[16..].copy_from_slice(&self.generation.to_be_bytes());
+        body
     }
 }

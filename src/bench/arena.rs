@@ -21,7 +21,7 @@ use super::ground::Scratch;
 use super::load::{Client, Spender};
 use super::{BenchError, WALLETS};
 use crate::clock;
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, SignInConfig};
 use crate::keys::Keys;
 use crate::serve::{self, Database};
 use crate::store::{Envelope, Metadata, Store};
@@ -52,6 +52,7 @@ impl Arena {
             database_url: Some(scratch.url.clone().into()),
             data_dir: scratch.data.clone(),
             database_connections: 16,
+            sign_in: SignInConfig::default(),
         };
         let database = serve::database(&config).await?;
         let keys = Keys::in_folder(&scratch.data)?;
@@ -74,7 +75,7 @@ impl Arena {
         let mut envelope = Envelope::once(Metadata::default()).with(row);
         envelope.person_key = Some(key);
         let email = format!("{user}@example.com");
-        let register = user::Ask::Register { email, name: None, by: SignIn::Password };
+        let register = user::Ask::Register { email: Some(email), name: None, by: SignIn::Password };
         let grant = GrantTerms {
             id: GrantId::derive(user.0, "bench"),
             kind: GrantKind::Promotional,

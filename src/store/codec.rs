@@ -11,6 +11,8 @@ use aggregates::pii::{CLEAR, SEALED};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use secrecy::{ExposeSecret, SecretBox};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sqlx::PgPool;
 
@@ -152,6 +154,31 @@ impl Codec {
         })
     }
 
+    /// A value of a person's that is kept outside the log, encrypted with the person's key; `place`
+    /// is where it is kept.
+    pub async fn seal_value<T: Serialize + Sync>(
+        &self,
+        user: UserId,
+        place: &str,
+        value: &T,
+    ) -> Result<String, CodecError> {
+        let key = self.key(user).await?.ok_or(CodecError::Erased)?;
+        seal_value_with(&key, place, value)
+    }
+
+    /// What `seal_value` encrypted; none when the person was erased.
+    pub async fn open_value<T: DeserializeOwned>(
+        &self,
+        user: UserId,
+        place: &str,
+        sealed: &str,
+    ) -> Result<Option<T>, CodecError> {
+        let Some(key) = self.key(user).await? else { return Ok(None) };
+        let sealed = BASE64.decode(sealed).map_err(|_| CodecError::Undecryptable)?;
+        let clear = open(key.0.expose_secret(), place.as_bytes(), &sealed)?;
+        Ok(Some(serde_json::from_slice(&clear)?))
+    }
+
     fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<UserId, PersonKey>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -167,6 +194,16 @@ pub fn seal_with(key: &PersonKey, place: &str, payload: &mut Value) -> Result<()
         let sealed = seal(key.0.expose_secret(), place.as_bytes(), &clear)?;
         Ok((SEALED, Value::String(BASE64.encode(sealed))))
     })
+}
+
+/// As `Codec::seal_value`, for a person who is not in the log yet.
+pub fn seal_value_with<T: Serialize>(
+    key: &PersonKey,
+    place: &str,
+    value: &T,
+) -> Result<String, CodecError> {
+    let sealed = seal(key.0.expose_secret(), place.as_bytes(), &serde_json::to_vec(value)?)?;
+    Ok(BASE64.encode(sealed))
 }
 
 /// Where an event or a snapshot stands: what its ciphertexts are bound to, with their path in it.
@@ -214,7 +251,7 @@ fn walk(
 }
 
 /// Nonce and ciphertext of `clear`.
-fn seal(key: &[u8; 32], aad: &[u8], clear: &[u8]) -> Result<Vec<u8>, CodecError> {
+pub fn seal(key: &[u8; 32], aad: &[u8], clear: &[u8]) -> Result<Vec<u8>, CodecError> {
     let mut nonce = [0; NONCE];
     getrandom::fill(&mut nonce).map_err(|_| CodecError::Randomness)?;
     let sealed = Aes256Gcm::new(&(*key).into())
@@ -224,7 +261,7 @@ fn seal(key: &[u8; 32], aad: &[u8], clear: &[u8]) -> Result<Vec<u8>, CodecError>
 }
 
 /// The clear text of nonce and ciphertext.
-fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CodecError> {
+pub fn open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, CodecError> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(CodecError::Undecryptable)?;
     Aes256Gcm::new(&(*key).into())
         .decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad })

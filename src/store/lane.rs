@@ -87,6 +87,13 @@ impl<A: Stored> Lane<A> {
         Some((slot.waiting.drain(..count).collect(), slot.cached.take()))
     }
 
+    /// Forgets the state, unless somebody works on it, who will find that the log has moved on.
+    pub(super) fn forget(&self, id: Uuid) {
+        if let Some(slot) = self.shard(id).get_mut(&id) {
+            slot.cached = None;
+        }
+    }
+
     /// Gives the state back, where it is known.
     pub(super) fn keep(&self, id: Uuid, loaded: Option<Loaded<A>>) {
         if let Some(slot) = self.shard(id).get_mut(&id) {

@@ -30,12 +30,15 @@ use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 pub use appender::AppendError;
-pub use codec::{Codec, CodecError, KeyEncryptionKey, PersonKey, hex, place, seal_with};
+pub use codec::{
+    Codec, CodecError, KeyEncryptionKey, PersonKey, hex, open, place, seal, seal_value_with,
+    seal_with,
+};
 pub use creation::{Created, Creation};
 pub use lane::Lane;
 pub use loading::LoadError;
 pub use metrics::{Counted, Metrics};
-pub use unit::SideRow;
+pub use unit::{Claimed, SideRow};
 
 use appender::Appender;
 
@@ -66,7 +69,7 @@ impl Stored for Wallet {
 }
 
 impl Stored for User {
-    const SHAPE: i32 = 1;
+    const SHAPE: i32 = 2;
 
     fn lane(store: &Store) -> &Lane<Self> {
         &store.0.users
@@ -274,6 +277,11 @@ impl Store {
     /// The aggregate as the log has it now, read without the cache.
     pub async fn load<A: Stored>(&self, id: impl Into<Uuid>) -> Result<A, LoadError> {
         Ok(loading::load::<A>(self.pool(), self.codec(), id.into(), 0).await?.state)
+    }
+
+    /// Forgets what is kept in memory of an aggregate: the log is asked again.
+    pub fn forget<A: Stored>(&self, id: impl Into<Uuid>) {
+        A::lane(self).forget(id.into());
     }
 
     /// Several new aggregates in one unit.

@@ -1,7 +1,8 @@
 //! One request to the log: events, and the rows beside the log that live or die with them.
 
 use aggregates::event::Event;
-use aggregates::id::{CommandId, SessionId, UserId};
+use aggregates::id::{ApiKeyId, CommandId, IdentityId, SessionId, UserId};
+use aggregates::user::Scope;
 use chrono::{DateTime, Utc};
 use projections::journal::Recorded;
 use serde::Serialize;
@@ -110,17 +111,56 @@ impl Unit {
 pub enum SideRow {
     /// The key that a new person's data is encrypted with, wrapped.
     PersonKey { user_id: UserId, wrapped_key: String, key_id: String },
-    /// The person's claim to an address; refused when somebody else has it.
-    EmailClaim { user_id: UserId, email_hash: String },
-    /// A secret of sign-in, hashed.
-    Credential { user_id: UserId, credential: &'static str, secret: String },
-    /// A session's refresh token, hashed.
+    /// The person is gone: their key is destroyed, and with it all that is outside the log.
+    PersonErased { user_id: UserId },
+    /// The person's claim to an address, a telephone or an identity; refused when somebody else
+    /// has it.
+    Claim { claim_hash: String, what: Claimed, user_id: UserId },
+    /// The person gives up all of these.
+    ClaimsReleased { user_id: UserId, what: Claimed },
+    /// The person's password, hashed, in the place of the one before.
+    Password { user_id: UserId, hash: String },
+    /// All ways into the account but for its addresses are shut, and everybody inside is out.
+    ShutOut { user_id: UserId },
+    /// A session.
     Session {
         session_id: SessionId,
         user_id: UserId,
-        refresh_hash: String,
+        started_at: DateTime<Utc>,
         expires_at: DateTime<Utc>,
+        ends_at: DateTime<Utc>,
+        sealed: Option<String>,
     },
+    /// A session is over.
+    SessionEnded { session_id: SessionId },
+    /// All sessions of the person but one are over.
+    SessionsEnded { user_id: UserId, keep: Option<SessionId> },
+    /// A provider who vouches for the person.
+    Identity {
+        identity_id: IdentityId,
+        user_id: UserId,
+        claim_hash: String,
+        provider: String,
+        sealed: String,
+        tokens: Option<String>,
+        linked_at: DateTime<Utc>,
+    },
+    /// A provider does so no more, and anybody may claim the identity.
+    IdentityRemoved { identity_id: IdentityId, user_id: UserId },
+    /// A key for programs, hashed.
+    ApiKey {
+        key_id: ApiKeyId,
+        user_id: UserId,
+        key_hash: String,
+        prefix: String,
+        scopes: Vec<Scope>,
+        sealed: String,
+        created_at: DateTime<Utc>,
+    },
+    /// A key is good no more.
+    ApiKeyRevoked { key_id: ApiKeyId },
+    /// Work that follows. A job of the same key that waits is replaced.
+    Job { task: &'static str, payload: serde_json::Value, job_key: String, most: i32 },
     /// What an AI call delivered, encrypted with the person's key.
     Analysis {
         analysis_id: Uuid,
@@ -130,4 +170,39 @@ pub enum SideRow {
         sealed: String,
         created_at: DateTime<Utc>,
     },
+}
+
+impl SideRow {
+    /// The same, of a person who had no id before.
+    #[must_use]
+    pub fn of(mut self, person: UserId) -> Self {
+        match &mut self {
+            Self::PersonKey { user_id, .. }
+            | Self::PersonErased { user_id }
+            | Self::Claim { user_id, .. }
+            | Self::ClaimsReleased { user_id, .. }
+            | Self::Password { user_id, .. }
+            | Self::ShutOut { user_id }
+            | Self::Session { user_id, .. }
+            | Self::SessionsEnded { user_id, .. }
+            | Self::Identity { user_id, .. }
+            | Self::IdentityRemoved { user_id, .. }
+            | Self::ApiKey { user_id, .. }
+            | Self::Analysis { user_id, .. } => *user_id = person,
+            Self::SessionEnded { .. } | Self::ApiKeyRevoked { .. } | Self::Job { .. } => {}
+        }
+        self
+    }
+}
+
+/// What only one person can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Claimed {
+    /// An e-mail address.
+    Email,
+    /// A telephone.
+    Phone,
+    /// A person as a provider knows them.
+    Identity,
 }

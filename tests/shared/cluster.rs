@@ -6,7 +6,7 @@ use std::path::Path;
 use saldo::embedded::{Cluster, Mode};
 use saldo::store::hex;
 use sha2::{Digest, Sha256};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
 
 /// The cluster in memory that all tests share.
 pub async fn in_memory() -> Cluster {
@@ -53,6 +53,9 @@ async fn template(cluster: &Cluster, db: &mut PgConnection) -> String {
         let mut own = cluster.options(&draft).connect().await.expect("the draft answers");
         migrations.run(&mut own).await.expect("the migrations run");
         own.close().await.expect("the draft answers");
+        let pool = PgPool::connect_with(cluster.options(&draft)).await.expect("the draft answers");
+        saldo::jobs::migrate(&pool).await.expect("the queue's tables");
+        pool.close().await;
         execute(db, &format!("alter database {draft} rename to {template}")).await;
     }
     execute(db, "select pg_advisory_unlock(hashtext('the template'))").await;

@@ -1,0 +1,165 @@
+-- Rows beside the log that live or die with their unit's events.
+create function write_side_rows(side jsonb, refused int[]) returns void
+language plpgsql
+set search_path = public
+as $$
+declare
+    kinds text[] := (select array_agg(distinct r ->> 'kind') from jsonb_array_elements(side) r);
+begin
+    if 'person_key' = any (kinds) then
+        insert into person_keys (user_id, wrapped_key, key_id)
+        select r.user_id, decode(r.wrapped_key, 'hex'), r.key_id
+        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, wrapped_key text, key_id text)
+        where r.kind = 'person_key' and r.unit <> all (refused);
+    end if;
+
+    if 'person_erased' = any (kinds) then
+        perform erase_person(r.user_id)
+        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid)
+        where r.kind = 'person_erased' and r.unit <> all (refused);
+    end if;
+
+    -- What is given up comes before what is claimed, so that one unit can do both.
+    if 'claims_released' = any (kinds) then
+        delete from claims c
+        using jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, what text)
+        where r.kind = 'claims_released' and r.unit <> all (refused)
+          and c.user_id = r.user_id and c.kind = r.what;
+    end if;
+
+    if 'claim' = any (kinds) then
+        insert into claims (claim_hash, kind, user_id)
+        select decode(r.claim_hash, 'hex'), r.what, r.user_id
+        from jsonb_to_recordset(side) as r (unit int, kind text, claim_hash text, what text, user_id uuid)
+        where r.kind = 'claim' and r.unit <> all (refused)
+          and (select true from claims c
+               where c.claim_hash = decode(r.claim_hash, 'hex') and c.user_id = r.user_id limit 1) is null;
+    end if;
+
+    if 'password' = any (kinds) then
+        insert into passwords (user_id, hash)
+        select r.user_id, r.hash
+        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, hash text)
+        where r.kind = 'password' and r.unit <> all (refused)
+        on conflict (user_id) do update set hash = excluded.hash;
+    end if;
+
+    if 'shut_out' = any (kinds) then
+        perform shut_out(r.user_id)
+        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid)
+        where r.kind = 'shut_out' and r.unit <> all (refused);
+    end if;
+
+    if 'session' = any (kinds) then
+        insert into sessions (session_id, user_id, started_at, last_used_at, expires_at, ends_at, sealed)
+        select r.session_id, r.user_id, r.started_at, r.started_at, r.expires_at, r.ends_at, r.sealed
+        from jsonb_to_recordset(side)
+            as r (unit int, kind text, session_id uuid, user_id uuid, started_at timestamptz,
+                expires_at timestamptz, ends_at timestamptz, sealed text)
+        where r.kind = 'session' and r.unit <> all (refused);
+    end if;
+
+    if 'session_ended' = any (kinds) then
+        update sessions s set ended_at = clock_timestamp()
+        from jsonb_to_recordset(side) as r (unit int, kind text, session_id uuid)
+        where r.kind = 'session_ended' and r.unit <> all (refused)
+          and s.session_id = r.session_id and s.ended_at is null;
+    end if;
+
+    if 'sessions_ended' = any (kinds) then
+        update sessions s set ended_at = clock_timestamp()
+        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, keep uuid)
+        where r.kind = 'sessions_ended' and r.unit <> all (refused)
+          and s.user_id = r.user_id and s.session_id is distinct from r.keep and s.ended_at is null;
+    end if;
+
+    if 'identity' = any (kinds) then
+        insert into identities (identity_id, user_id, claim_hash, provider, sealed, tokens, linked_at)
+        select r.identity_id, r.user_id, decode(r.claim_hash, 'hex'), r.provider, r.sealed, r.tokens,
+            r.linked_at
+        from jsonb_to_recordset(side)
+            as r (unit int, kind text, identity_id uuid, user_id uuid, claim_hash text, provider text,
+                sealed text, tokens text, linked_at timestamptz)
+        where r.kind = 'identity' and r.unit <> all (refused)
+        on conflict (identity_id) do update
+        set user_id = excluded.user_id, sealed = excluded.sealed, tokens = excluded.tokens,
+            linked_at = excluded.linked_at;
+    end if;
+
+    if 'identity_removed' = any (kinds) then
+        with removed as (
+            delete from identities i
+            using jsonb_to_recordset(side) as r (unit int, kind text, identity_id uuid, user_id uuid)
+            where r.kind = 'identity_removed' and r.unit <> all (refused)
+              and i.identity_id = r.identity_id and i.user_id = r.user_id
+            returning i.claim_hash)
+        delete from claims c using removed r where c.claim_hash = r.claim_hash;
+    end if;
+
+    if 'api_key' = any (kinds) then
+        insert into api_keys (key_id, user_id, key_hash, prefix, scopes, sealed, created_at)
+        select r.key_id, r.user_id, decode(r.key_hash, 'hex'), r.prefix,
+            array(select jsonb_array_elements_text(r.scopes)), r.sealed, r.created_at
+        from jsonb_to_recordset(side)
+            as r (unit int, kind text, key_id uuid, user_id uuid, key_hash text, prefix text,
+                scopes jsonb, sealed text, created_at timestamptz)
+        where r.kind = 'api_key' and r.unit <> all (refused);
+    end if;
+
+    if 'api_key_revoked' = any (kinds) then
+        update api_keys k set revoked_at = clock_timestamp()
+        from jsonb_to_recordset(side) as r (unit int, kind text, key_id uuid)
+        where r.kind = 'api_key_revoked' and r.unit <> all (refused)
+          and k.key_id = r.key_id and k.revoked_at is null;
+    end if;
+
+    if 'job' = any (kinds) then
+        perform graphile_worker.add_job(
+            identifier => r.task, payload => r.payload, job_key => r.job_key, max_attempts => r.most)
+        from jsonb_to_recordset(side)
+            as r (unit int, kind text, task text, payload json, job_key text, most int)
+        where r.kind = 'job' and r.unit <> all (refused);
+    end if;
+
+    if 'analysis' = any (kinds) then
+        insert into analyses (analysis_id, user_id, feature, credits, sealed, created_at)
+        select r.analysis_id, r.user_id, r.feature, r.credits, r.sealed, r.created_at
+        from jsonb_to_recordset(side)
+            as r (unit int, kind text, analysis_id uuid, user_id uuid, feature text, credits bigint,
+                sealed text, created_at timestamptz)
+        where r.kind = 'analysis' and r.unit <> all (refused);
+    end if;
+end $$;
+
+-- All ways into an account are shut but for its address and its telephone, and everybody inside is
+-- out.
+create function shut_out(person uuid) returns void
+language plpgsql
+set search_path = public
+as $$
+begin
+    delete from passwords where user_id = person;
+    delete from identities where user_id = person;
+    delete from claims where user_id = person and kind = 'identity';
+    update sessions set ended_at = clock_timestamp() where user_id = person and ended_at is null;
+    update api_keys set revoked_at = clock_timestamp() where user_id = person and revoked_at is null;
+    -- A link or code that was asked for before.
+    update challenges set used_at = clock_timestamp() where user_id = person and used_at is null;
+end $$;
+
+-- What of a person is outside the log goes; what is in it cannot be read without the key.
+create function erase_person(person uuid) returns void
+language plpgsql
+set search_path = public
+as $$
+begin
+    perform shut_out(person);
+    update person_keys set wrapped_key = null, destroyed_at = clock_timestamp()
+    where user_id = person and destroyed_at is null;
+    delete from claims where user_id = person;
+    delete from challenges where user_id = person;
+    delete from analyses where user_id = person;
+    delete from snapshots where aggregate_type = 'user' and aggregate_id = person::text;
+    update sessions set sealed = null where user_id = person;
+    update api_keys set sealed = '' where user_id = person;
+end $$;

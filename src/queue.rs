@@ -1,0 +1,111 @@
+//! Work that follows: enqueued with the events it follows from, or in a transaction of its own, and
+//! run by `jobs` with retries.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::clients::mail::Letter;
+use crate::keys::Keys;
+use crate::store::{CodecError, SideRow};
+
+/// What letters and texts wait as. Whom they go to and what they say is personal data, and may be a
+/// way into an account: it is encrypted with a key of the house.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sealed {
+    /// What makes a message that is sent twice recognisable as one.
+    pub id: Uuid,
+    /// The message.
+    pub sealed: String,
+}
+
+/// A letter that waits to be sent.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct LetterTo {
+    /// The address.
+    pub to: String,
+    /// What it says.
+    pub letter: Letter,
+}
+
+/// A text message that waits to be sent.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TextTo {
+    /// The telephone.
+    pub to: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// Work that is to be enqueued. Work of the same key that waits is replaced.
+#[derive(Clone, Debug)]
+pub struct Job {
+    task: &'static str,
+    payload: serde_json::Value,
+    key: String,
+    most: i32,
+}
+
+impl LetterTo {
+    /// The name of the work.
+    pub const TASK: &'static str = "send_letter";
+
+    /// The work of sending it.
+    pub fn job(&self, keys: &Keys, id: Uuid) -> Result<Job, CodecError> {
+        job(Self::TASK, keys, id, self)
+    }
+}
+
+impl TextTo {
+    /// The name of the work.
+    pub const TASK: &'static str = "send_text";
+
+    /// The work of sending it.
+    pub fn job(&self, keys: &Keys, id: Uuid) -> Result<Job, CodecError> {
+        job(Self::TASK, keys, id, self)
+    }
+}
+
+/// What a sealed message is bound to.
+#[must_use]
+pub fn place(task: &str, id: Uuid) -> String {
+    format!("job/{task}/{id}")
+}
+
+/// Tries of a message, each later than the one before: the last after some ten hours.
+const MOST: i32 = 12;
+
+fn job<T: Serialize>(
+    task: &'static str,
+    keys: &Keys,
+    id: Uuid,
+    what: &T,
+) -> Result<Job, CodecError> {
+    let sealed = keys.sealing.seal(&place(task, id), what)?;
+    Ok(Job { task, payload: json!(Sealed { id, sealed }), key: format!("{task}/{id}"), most: MOST })
+}
+
+impl Job {
+    /// The row that enqueues it with a unit's events.
+    #[must_use]
+    pub fn row(self) -> SideRow {
+        let Self { task, payload, key, most } = self;
+        SideRow::Job { task, payload, job_key: key, most }
+    }
+
+    /// Enqueues it in the caller's transaction.
+    pub async fn enqueue(&self, db: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query(
+            "select graphile_worker.add_job(identifier => $1, payload => $2::json, job_key => $3,
+                 max_attempts => $4)",
+        )
+        .bind(self.task)
+        .bind(self.payload.to_string())
+        .bind(&self.key)
+        .bind(self.most)
+        .execute(db)
+        .await?;
+        Ok(())
+    }
+}

@@ -8,6 +8,9 @@ use aggregates::id::UserId;
 use sqlx::PgPool;
 
 use crate::clients::llm::LlmProvider;
+use crate::clients::oauth::Providers;
+use crate::closings::Closings;
+use crate::config::Settings;
 use crate::error::{Problem, Result};
 use crate::keys::Keys;
 use crate::passwords::Passwords;
@@ -36,6 +39,12 @@ pub struct Parts {
     pub passwords: Passwords,
     /// The keys of the house.
     pub keys: Keys,
+    /// What was configured.
+    pub settings: Settings,
+    /// With whose accounts people can sign in.
+    pub providers: Providers,
+    /// Which sessions are over.
+    pub closings: Closings,
     /// Who answers AI calls.
     pub llm: Box<dyn LlmProvider>,
     /// The last position that each caller wrote on this node.
@@ -47,6 +56,13 @@ impl std::ops::Deref for App {
 
     fn deref(&self) -> &Parts {
         &self.0
+    }
+}
+
+/// Keys and secrets are never printed.
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
     }
 }
 

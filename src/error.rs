@@ -187,7 +187,19 @@ impl From<UserError> for Problem {
             UserError::AlreadyRegistered => {
                 Self::new(StatusCode::CONFLICT, "taken", error.to_string())
             }
-            UserError::NotRegistered => Self::not_found(),
+            UserError::NotRegistered | UserError::UnknownIdentity => Self::not_found(),
+            UserError::NotActive => {
+                Self::new(StatusCode::FORBIDDEN, "not_active", error.to_string())
+            }
+            UserError::AlreadyVerified => {
+                Self::new(StatusCode::CONFLICT, "already_verified", error.to_string())
+            }
+            UserError::LastWayIn => {
+                Self::new(StatusCode::CONFLICT, "last_way_in", error.to_string())
+            }
+            UserError::TooManyKeys => {
+                Self::new(StatusCode::CONFLICT, "too_many_keys", error.to_string())
+            }
             UserError::ProfileMoved => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "precondition_failed",

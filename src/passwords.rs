@@ -25,6 +25,39 @@ pub enum PasswordError {
     Stopped,
 }
 
+/// Passwords are refused below (ASVS 5.0, 6.2.1) and above (so that hashing stays cheap).
+const LENGTH: std::ops::RangeInclusive<usize> = 8..=256;
+/// Characters of a password that are looked at for how hard it is to guess.
+const LOOKED_AT: usize = 100;
+
+/// Why a password is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Weakness {
+    /// Too short, or too long.
+    #[error("must have 8 to 256 characters")]
+    Length,
+    /// It is among those that are tried first.
+    #[error(
+        "is easy to guess: take several words that do not belong together, or let a password manager choose"
+    )]
+    Guessable,
+}
+
+/// Whether somebody who is known by these words may have this password: not when it is among the
+/// thirty thousand that people use most, or is made of them, of names, of dates or of the words in
+/// some simple way (zxcvbn, under 10^8 guesses).
+pub fn check(password: &SecretString, known: &[&str]) -> Result<(), Weakness> {
+    let password = password.expose_secret();
+    if !LENGTH.contains(&password.chars().count()) {
+        return Err(Weakness::Length);
+    }
+    let looked_at: String = password.chars().take(LOOKED_AT).collect();
+    match zxcvbn::zxcvbn(&looked_at, known).score() {
+        zxcvbn::Score::Three | zxcvbn::Score::Four => Ok(()),
+        _ => Err(Weakness::Guessable),
+    }
+}
+
 /// Hashes and checks passwords.
 #[derive(Clone)]
 pub struct Passwords {
@@ -86,5 +119,52 @@ impl Passwords {
         })
         .await
         .map_err(|_| PasswordError::Stopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(password: &str) -> bool {
+        check(&SecretString::from(password), &["ada@example.com", "ada", "Ada Lovelace"]).is_ok()
+    }
+
+    #[test]
+    fn what_is_tried_first_is_refused() {
+        for password in [
+            "password",
+            "12345678",
+            "qwertyuiop",
+            "iloveyou",
+            "P@ssw0rd1",
+            "adalovelace",
+            "ada@example.com",
+            "password123",
+            "letmein123",
+            "baseball1",
+        ] {
+            assert!(!allowed(password), "{password}");
+        }
+    }
+
+    #[test]
+    fn what_is_hard_to_guess_is_allowed_whatever_it_is_made_of() {
+        for password in [
+            "correct horse battery staple",
+            "Tr0ub4dor&3x9",
+            "größerer Fisch im Teich",
+            "x7$kQp2!vLm9",
+        ] {
+            assert!(allowed(password), "{password}");
+        }
+    }
+
+    #[test]
+    fn a_password_has_8_to_256_characters() {
+        let long = |count: usize| "x7$kQp2!".chars().cycle().take(count).collect::<String>();
+        assert!(!allowed("x7$kQp2"));
+        assert!(!allowed(&long(257)));
+        assert!(matches!(check(&long(257).into(), &[]), Err(Weakness::Length)));
     }
 }

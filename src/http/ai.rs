@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::caller::Caller;
+use super::caller::{Ai as UseAi, Allowed, Caller};
 use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::{Json, Path, Query};
 use super::position::At;
@@ -109,7 +109,7 @@ impl IntoResponse for Paid {
     security(("bearer" = [])))]
 async fn summarize(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<UseAi>,
     key: Option<IdempotencyKey>,
     Json(body): Json<Text>,
 ) -> Result<Paid> {
@@ -124,7 +124,7 @@ async fn summarize(
     security(("bearer" = [])))]
 async fn analyze(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<UseAi>,
     key: Option<IdempotencyKey>,
     Json(body): Json<Text>,
 ) -> Result<Paid> {
@@ -137,7 +137,7 @@ async fn analyze(
     security(("bearer" = [])))]
 async fn analyses(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<UseAi>,
     Query(page): Query<Page>,
 ) -> Result<axum::Json<Analyses>> {
     let limit = page.limit.unwrap_or(PAGE);
@@ -157,7 +157,7 @@ async fn analyses(
     security(("bearer" = [])))]
 async fn analysis(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<UseAi>,
     Path(id): Path<Uuid>,
 ) -> Result<axum::Json<Analysis>> {
     let record = metering::find(&app, caller.user, id).await?.ok_or_else(Problem::not_found)?;

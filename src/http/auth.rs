@@ -1,38 +1,44 @@
-//! Signing up and in.
+//! Signing up, in and out.
 
-use aggregates::credits::Credits;
-use aggregates::id::{CommandId, GrantId, SessionId, UserId, WalletId};
-use aggregates::user::{self, SignIn, User, UserCommand};
-use aggregates::wallet::{self, Funding, GrantKind, GrantTerms, Priority, Wallet, WalletCommand};
+use aggregates::id::UserId;
+use aggregates::user::{EndReason, User};
 use axum::extract::State;
-use axum::http::StatusCode;
-use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret, SecretString};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
+use super::cookies;
 use super::json::Json;
 use super::position::At;
-use super::problems::RequestId;
+use crate::accounts::contact::{Contact, checked_name};
+use crate::accounts::password::{self, Registered};
+use crate::accounts::{Entered, Visitor, limits, sessions};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::{Envelope, Metadata, SideRow, hex};
-use crate::tokens::{ACCESS_LASTS, REFRESH_LASTS, RefreshToken};
-
-/// What a person receives for signing up.
-const SIGNUP: Credits = Credits::new(100);
-/// Passwords are refused below (ASVS 5.0, 6.2.1) and above (so that hashing stays cheap).
-const PASSWORD: std::ops::RangeInclusive<usize> = 8..=256;
-/// RFC 5321's longest path, less its brackets.
-const LONGEST_EMAIL: usize = 254;
-const LONGEST_NAME: usize = 100;
+use crate::tokens::{ACCESS_LASTS, RefreshToken};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(register)).routes(routes!(login))
+    OpenApiRouter::new()
+        .routes(routes!(register))
+        .routes(routes!(login))
+        .routes(routes!(refresh))
+        .routes(routes!(logout))
+}
+
+/// Where a session's tokens go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Keep {
+    /// Into the answer: for programs.
+    #[default]
+    Body,
+    /// Into cookies that scripts cannot read: for browsers.
+    Cookies,
 }
 
 /// Who signs up.
@@ -42,12 +48,15 @@ struct Register {
     /// Where the person is reached; one account each.
     #[schema(example = "ada@example.com")]
     email: String,
-    /// 8 to 256 characters.
+    /// 8 to 256 characters that are hard to guess.
     #[schema(value_type = String, example = "correct horse battery staple")]
     password: SecretString,
     /// At most 100 characters.
     #[schema(example = "Ada")]
     name: Option<String>,
+    /// Where the tokens go.
+    #[serde(default)]
+    tokens: Keep,
 }
 
 /// Who signs in.
@@ -58,13 +67,29 @@ struct Login {
     email: String,
     #[schema(value_type = String, example = "correct horse battery staple")]
     password: SecretString,
+    /// Where the tokens go.
+    #[serde(default)]
+    tokens: Keep,
+}
+
+/// Whose tokens are renewed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Refresh {
+    /// The newest refresh token; none where it is in a cookie.
+    #[schema(value_type = Option<String>)]
+    refresh_token: Option<SecretString>,
 }
 
 /// What a client signs its requests with, and for whom.
 #[derive(Serialize, ToSchema)]
 pub(super) struct SignedIn {
-    access_token: String,
-    refresh_token: String,
+    /// None where it is in a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<String>,
+    /// None where it is in a cookie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
     #[schema(example = "Bearer")]
     token_type: &'static str,
     /// Seconds until the access token ends.
@@ -76,196 +101,179 @@ pub(super) struct SignedIn {
 /// A person, as the person sees it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Person {
-    #[schema(value_type = Uuid)]
+    #[schema(value_type = uuid::Uuid)]
     pub(super) id: UserId,
-    pub(super) email: String,
+    pub(super) email: Option<String>,
+    pub(super) email_verified: bool,
+    pub(super) phone: Option<String>,
     pub(super) name: Option<String>,
     #[schema(example = "user")]
-    pub(super) role: &'static str,
+    pub(super) role: String,
 }
 
-/// Creates an account with 100 free credits, and signs in.
-#[utoipa::path(post, path = "/auth/register", tag = "auth", request_body = Register, responses(
-    (status = 201, body = SignedIn),
-    (status = 409, description = "the address has an account", body = Problem),
-    (status = 422, body = Problem),
-))]
-async fn register(
-    State(app): State<App>,
-    request: axum::Extension<RequestId>,
-    Json(body): Json<Register>,
-) -> Result<At<(StatusCode, axum::Json<SignedIn>)>> {
-    let email = normalised(&body.email)?;
-    check_password(&body.password)?;
-    let name = checked_name(body.name)?;
-    let secret = app.passwords.hash(body.password).await.map_err(Problem::failed)?;
-
-    let (user, now) = (UserId(Uuid::now_v7()), clock::now());
-    let session = Session::new(user, now)?;
-    let (key, key_row) = app.store.codec().new_key(user).map_err(Problem::failed)?;
-    let mut envelope = Envelope::new(CommandId(Uuid::now_v7()), metadata(&request, user))
-        .with(key_row)
-        .with(SideRow::EmailClaim { user_id: user, email_hash: email_hash(&app, &email) })
-        .with(SideRow::Credential { user_id: user, credential: "password", secret })
-        .with(session.row());
-    envelope.person_key = Some(key);
-    let ask = |ask| UserCommand { now, ask };
-    let by = SignIn::Password;
-    let register = user::Ask::Register { email: email.clone(), name: name.clone(), by };
-    let created = app
-        .store
-        .create(envelope)
-        .with::<User>(user, [ask(register), ask(session.start(by))])
-        .await?
-        .with::<Wallet>(WalletId::from(user), signup(user, now))
-        .await?
-        .append()
-        .await?;
-    app.wrote(user, created.position);
-    let person = Person { id: user, email, name, role: "user" };
-    let signed_in = session.signed_in(&app, person, now)?;
-    Ok(At(created.position, (StatusCode::CREATED, axum::Json(signed_in))))
-}
-
-/// The wallet's first commands: it opens, and holds the free credits.
-fn signup(user: UserId, now: DateTime<Utc>) -> [WalletCommand; 2] {
-    let grant = GrantTerms {
-        id: GrantId::derive(user.0, "signup"),
-        kind: GrantKind::Promotional,
-        amount: SIGNUP,
-        priority: Priority::default(),
-        expires_at: None,
-        funding: Funding::Signup,
-        reversal_group: None,
-    };
-    [
-        WalletCommand { now, ask: wallet::Ask::Open { owner: user } },
-        WalletCommand { now, ask: wallet::Ask::Grant { grant, reason: "signup".to_owned() } },
-    ]
-}
-
-/// Signs in with a password. An unknown address and a wrong password answer alike, in the same
-/// time.
-#[utoipa::path(post, path = "/auth/login", tag = "auth", request_body = Login, responses(
-    (status = 200, body = SignedIn),
-    (status = 401, description = "the address or the password is wrong", body = Problem),
-))]
-async fn login(
-    State(app): State<App>,
-    request: axum::Extension<RequestId>,
-    Json(body): Json<Login>,
-) -> Result<At<axum::Json<SignedIn>>> {
-    let email = normalised(&body.email)?;
-    let found: Option<(Uuid, String)> = sqlx::query_as(
-        "select c.user_id, c.secret from email_claims e
-         join credentials c on c.user_id = e.user_id and c.kind = 'password'
-         where e.email_hash = $1",
-    )
-    .bind(app.keys.email_hash.hash(&email))
-    .fetch_optional(app.db())
-    .await?;
-    let (user, secret) = found.unzip();
-    let right = app.passwords.verify(body.password, secret).await.map_err(Problem::failed)?;
-    let (Some(user), true) = (user.map(UserId), right) else {
-        return Err(Problem::unauthorized("the e-mail address or the password is wrong"));
-    };
-    let now = clock::now();
-    let session = Session::new(user, now)?;
-    let envelope = Envelope::once(metadata(&request, user)).with(session.row());
-    let ask = session.start(SignIn::Password);
-    let outcome = app.store.execute::<User>(user, envelope, UserCommand { now, ask }).await?;
-    app.wrote(user, outcome.position);
-    let state = app.store.load::<User>(user).await?;
-    let person = Person { id: user, email, name: state.name().cloned(), role: "user" };
-    Ok(At(outcome.position, axum::Json(session.signed_in(&app, person, now)?)))
-}
-
-/// A new session: its id, and the refresh token that only the client will have.
-struct Session {
-    id: SessionId,
-    user: UserId,
-    refresh: RefreshToken,
-    expires_at: DateTime<Utc>,
-}
-
-impl Session {
-    fn new(user: UserId, now: DateTime<Utc>) -> Result<Self> {
-        let refresh = RefreshToken::generate().map_err(Problem::failed)?;
-        Ok(Self { id: SessionId(Uuid::now_v7()), user, refresh, expires_at: now + REFRESH_LASTS })
-    }
-
-    fn row(&self) -> SideRow {
-        SideRow::Session {
-            session_id: self.id,
-            user_id: self.user,
-            refresh_hash: hex(&self.refresh.hash),
-            expires_at: self.expires_at,
+impl Person {
+    fn new(id: UserId, state: &User) -> Self {
+        Self {
+            id,
+            email: state.email().cloned(),
+            email_verified: state.email_verified(),
+            phone: state.phone().cloned(),
+            name: state.name().cloned(),
+            role: state.role().name().to_owned(),
         }
     }
+}
 
-    fn start(&self, by: SignIn) -> user::Ask {
-        user::Ask::StartSession { session: self.id, by, expires_at: self.expires_at }
+/// What somebody who must prove their address is told.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Sent {
+    /// What happens next.
+    #[schema(example = "a link was sent to the address")]
+    pub(super) detail: &'static str,
+}
+
+/// The answer to somebody who has come in.
+pub(super) struct In {
+    status: StatusCode,
+    entered: Entered,
+    keep: Keep,
+}
+
+impl In {
+    pub(super) fn new(status: StatusCode, entered: Entered, keep: Keep) -> Self {
+        Self { status, entered, keep }
     }
 
-    fn signed_in(self, app: &App, user: Person, now: DateTime<Utc>) -> Result<SignedIn> {
-        Ok(SignedIn {
-            access_token: app.tokens.issue(self.user, self.id, now).map_err(Problem::failed)?,
-            refresh_token: self.refresh.token,
+    pub(super) fn answer(self, app: &App) -> Result<Response> {
+        let Self { status, entered: Entered { user, state, token, position }, keep } = self;
+        let now = clock::now();
+        let access = app.tokens.issue(user, token.session, now).map_err(Problem::failed)?;
+        let refresh = token.signed(&app.keys.refresh_tokens);
+        let mut headers = HeaderMap::new();
+        let (access_token, refresh_token) = match keep {
+            Keep::Body => (Some(access), Some(refresh)),
+            Keep::Cookies => {
+                cookies::set(&mut headers, &app.keys, token.session, access, refresh);
+                (None, None)
+            }
+        };
+        let signed_in = SignedIn {
+            access_token,
+            refresh_token,
             token_type: "Bearer",
             expires_in: ACCESS_LASTS.num_seconds(),
-            user,
+            user: Person::new(user, &state),
+        };
+        let answer = (status, headers, axum::Json(signed_in));
+        // A session that is refreshed is no event.
+        Ok(match position {
+            Some(position) => At(position, answer).into_response(),
+            None => answer.into_response(),
         })
     }
 }
 
-fn metadata(request: &axum::Extension<RequestId>, user: UserId) -> Metadata {
-    Metadata {
-        request_id: Some(request.0.0.clone()),
-        actor: Some(user.to_string()),
-        request_hash: None,
-    }
-}
-
-fn email_hash(app: &App, email: &str) -> String {
-    hex(&app.keys.email_hash.hash(email))
-}
-
-/// The address as it is looked up: trimmed, in lower case.
-fn normalised(email: &str) -> Result<String> {
-    let email = email.trim().to_lowercase();
-    let plausible = email.len() <= LONGEST_EMAIL
-        && !email.chars().any(|c| c.is_whitespace() || c.is_control())
-        && email.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty()
-                && local.len() <= 64
-                && !domain.contains('@')
-                && domain.contains('.')
-                && domain.split('.').all(|label| !label.is_empty())
-        });
-    if plausible {
-        Ok(email)
-    } else {
-        Err(Problem::field("email", "must be an e-mail address, such as ada@example.com"))
-    }
-}
-
-fn check_password(password: &SecretString) -> Result<()> {
-    if PASSWORD.contains(&password.expose_secret().chars().count()) {
-        return Ok(());
-    }
-    Err(Problem::field("password", "must have 8 to 256 characters"))
-}
-
-/// A name without surrounding space; an empty one is none.
-pub(super) fn checked_name(name: Option<String>) -> Result<Option<String>> {
-    let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-    match &name {
-        Some(name) if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) => {
-            Err(Problem::field(
-                "name",
-                "must have at most 100 characters, none of them control characters",
-            ))
+/// Creates an account with 100 free credits, and signs in; or sends a link to the address, where
+/// addresses must be verified first.
+#[utoipa::path(post, path = "/auth/register", tag = "auth", request_body = Register, responses(
+    (status = 201, body = SignedIn),
+    (status = 202, body = Sent, description = "the address must be verified: a link was sent"),
+    (status = 409, description = "the address has an account", body = Problem),
+    (status = 422, body = Problem), (status = 429, body = Problem),
+))]
+async fn register(
+    State(app): State<App>,
+    visitor: Visitor,
+    Json(body): Json<Register>,
+) -> Result<Response> {
+    let contact = Contact::email("email", &body.email)?;
+    let name = checked_name(body.name)?;
+    match password::register(&app, &visitor, contact, body.password, name).await? {
+        Registered::Entered(entered) => {
+            In::new(StatusCode::CREATED, *entered, body.tokens).answer(&app)
         }
-        _ => Ok(name),
+        Registered::MustVerify => {
+            let sent = Sent { detail: "a link was sent to the address: follow it, then sign in" };
+            Ok((StatusCode::ACCEPTED, axum::Json(sent)).into_response())
+        }
     }
+}
+
+/// Signs in with a password. Unknown, locked and deactivated accounts answer as a wrong password
+/// does, in the same time.
+#[utoipa::path(post, path = "/auth/login", tag = "auth", request_body = Login, responses(
+    (status = 200, body = SignedIn),
+    (status = 401, description = "the address or the password is wrong", body = Problem),
+    (status = 403, description = "the address is not verified yet", body = Problem),
+    (status = 429, body = Problem),
+))]
+async fn login(
+    State(app): State<App>,
+    visitor: Visitor,
+    Json(body): Json<Login>,
+) -> Result<Response> {
+    let contact = Contact::email("email", &body.email)?;
+    let entered = password::enter(&app, &visitor, &contact, body.password).await?;
+    In::new(StatusCode::OK, entered, body.tokens).answer(&app)
+}
+
+/// The refresh token of a request, and where it was.
+fn token(
+    app: &App,
+    headers: &HeaderMap,
+    body: Option<&SecretString>,
+) -> Result<(RefreshToken, Keep)> {
+    use secrecy::ExposeSecret;
+    let wrong = || Problem::unauthorized("the refresh token is not valid: sign in again");
+    let key = &app.keys.refresh_tokens;
+    if let Some(body) = body {
+        let token = RefreshToken::read(body.expose_secret(), key).ok_or_else(wrong)?;
+        return Ok((token, Keep::Body));
+    }
+    let cookie = cookies::refresh(headers).ok_or_else(wrong)?;
+    let token = RefreshToken::read(&cookie, key).ok_or_else(wrong)?;
+    cookies::check_csrf_header(headers, &app.keys, token.session)?;
+    Ok((token, Keep::Cookies))
+}
+
+/// Renews a session's tokens. A refresh token is good once; a second use after some seconds ends the
+/// session, since somebody else may have it.
+#[utoipa::path(post, path = "/auth/refresh", tag = "auth", request_body = Refresh, responses(
+    (status = 200, body = SignedIn),
+    (status = 401, description = "the session is over", body = Problem),
+    (status = 429, body = Problem),
+))]
+async fn refresh(
+    State(app): State<App>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Json(body): Json<Refresh>,
+) -> Result<Response> {
+    let (token, keep) = token(&app, &headers, body.refresh_token.as_ref())?;
+    limits::REFRESHES.count(&app, &token.session.to_string()).await?;
+    let sessions::Renewed { user, token } = sessions::refresh(&app, &visitor, token).await?;
+    let state = crate::accounts::state(&app, user).await?;
+    let entered = Entered { user, state, token, position: None };
+    In::new(StatusCode::OK, entered, keep).answer(&app)
+}
+
+/// Ends the session that a refresh token belongs to; its access tokens fail within a second.
+#[utoipa::path(post, path = "/auth/logout", tag = "auth", request_body = Refresh, responses(
+    (status = 204), (status = 401, body = Problem),
+))]
+async fn logout(
+    State(app): State<App>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Json(body): Json<Refresh>,
+) -> Result<Response> {
+    let (token, keep) = token(&app, &headers, body.refresh_token.as_ref())?;
+    if let Some(user) = sessions::owner(&app, token.session).await? {
+        sessions::end(&app, &visitor, user, token.session, EndReason::SignedOut).await?;
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    if keep == Keep::Cookies {
+        cookies::clear(response.headers_mut());
+    }
+    Ok(response)
 }

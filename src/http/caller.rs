@@ -1,20 +1,60 @@
 //! Who is asking.
 
-use aggregates::id::{UserId, WalletId};
+use std::marker::PhantomData;
+
+use aggregates::id::{SessionId, UserId, WalletId};
+use aggregates::user::Scope;
 use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
-use super::problems::RequestId;
+use super::cookies;
+use crate::accounts::{Visitor, api_keys};
 use crate::app::App;
 use crate::clock;
 use crate::error::Problem;
 use crate::store::Metadata;
 
-/// Who is asking, by the access token; and under which request id.
+/// Who is asking, in person: by the access token of a session.
 pub(super) struct Caller {
     pub(super) user: UserId,
-    request_id: Option<String>,
+    pub(super) visitor: Visitor,
+    /// By whom the commands are: the person, or a key of theirs.
+    actor: String,
+}
+
+/// The same, and the session that asks.
+pub(super) struct InPerson {
+    pub(super) caller: Caller,
+    pub(super) session: SessionId,
+}
+
+/// Who is asking, in person or by an API key that may be used for this.
+pub(super) struct Allowed<S>(pub(super) Caller, pub(super) PhantomData<S>);
+
+/// What an API key may be used for, as a type that stands in a handler's signature.
+pub(super) trait Purpose: Send {
+    const SCOPE: Scope;
+}
+
+/// Reading the balance, the history and statements.
+pub(super) struct WalletRead;
+/// Holds and debits.
+pub(super) struct WalletSpend;
+/// AI calls, and reading their results.
+pub(super) struct Ai;
+
+impl Purpose for WalletRead {
+    const SCOPE: Scope = Scope::WalletRead;
+}
+
+impl Purpose for WalletSpend {
+    const SCOPE: Scope = Scope::WalletSpend;
+}
+
+impl Purpose for Ai {
+    const SCOPE: Scope = Scope::Ai;
 }
 
 impl Caller {
@@ -25,11 +65,45 @@ impl Caller {
 
     /// What stands beside the events of the caller's commands.
     pub(super) fn metadata(&self) -> Metadata {
-        Metadata {
-            request_id: self.request_id.clone(),
-            actor: Some(self.user.to_string()),
-            request_hash: None,
+        Metadata { actor: Some(self.actor.clone()), ..self.visitor.metadata(self.user) }
+    }
+}
+
+impl FromRequestParts<App> for InPerson {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let from_cookie = if parts.headers.contains_key(AUTHORIZATION) {
+            None
+        } else {
+            cookies::access(&parts.headers)
+        };
+        let token = match &from_cookie {
+            Some(token) => token,
+            None => bearer(parts)?,
+        };
+        if api_keys::is_key(token) {
+            return Err(not_by_key("an API key is not enough for this: sign in"));
         }
+        let identity = app.tokens.check(token, clock::now()).ok_or_else(|| {
+            Problem::unauthorized(
+                "the access token is not valid or its time is over: sign in again",
+            )
+        })?;
+        if app.closings.has(identity.session) {
+            return Err(Problem::unauthorized("the session is over: sign in again"));
+        }
+        if !app.closings.is_current() {
+            return Err(Problem::busy(
+                "which sessions are over cannot be told just now; try again",
+            ));
+        }
+        if from_cookie.is_some() {
+            cookies::check_csrf(parts, &app.keys, identity.session)?;
+        }
+        let Ok(visitor) = Visitor::from_request_parts(parts, app).await;
+        let (user, actor) = (identity.user, identity.user.to_string());
+        Ok(Self { caller: Caller { user, visitor, actor }, session: identity.session })
     }
 }
 
@@ -37,22 +111,42 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let token = parts
-            .headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .ok_or_else(|| {
-                Problem::unauthorized("send Authorization: Bearer with an access token")
-            })?;
-        let identity = app.tokens.check(token, clock::now()).ok_or_else(|| {
-            Problem::unauthorized(
-                "the access token is not valid or its time is over: sign in again",
-            )
-        })?;
-        let request_id = parts.extensions.get::<RequestId>().map(|RequestId(id)| id.clone());
-        Ok(Self { user: identity.user, request_id })
+        InPerson::from_request_parts(parts, app).await.map(|InPerson { caller, .. }| caller)
     }
+}
+
+impl<S: Purpose> FromRequestParts<App> for Allowed<S> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let key = bearer(parts).ok().filter(|token| api_keys::is_key(token));
+        let Some(secret) = key else {
+            return Caller::from_request_parts(parts, app).await.map(|by| Self(by, PhantomData));
+        };
+        let known = api_keys::check(app, secret).await?;
+        let known = known.ok_or_else(|| Problem::unauthorized("the API key is not valid"))?;
+        if !known.scopes.contains(&S::SCOPE) {
+            return Err(not_by_key("this API key may not be used for this: see its scopes"));
+        }
+        let Ok(visitor) = Visitor::from_request_parts(parts, app).await;
+        let actor = format!("api_key/{}", known.key);
+        Ok(Self(Caller { user: known.user, visitor, actor }, PhantomData))
+    }
+}
+
+/// 403: a key is known, and may not do this.
+fn not_by_key(detail: &str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "scope", detail)
+}
+
+/// The token of the `Authorization` header.
+fn bearer(parts: &Parts) -> Result<&str, Problem> {
+    parts
+        .headers
+        .get(AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| Problem::unauthorized("send Authorization: Bearer with an access token"))
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller::Caller;
+use super::caller::{Allowed, Caller, WalletSpend};
 use super::holds::checked_reason;
 use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::{Json, Path};
@@ -71,7 +71,7 @@ struct Debited {
     security(("bearer" = [])))]
 async fn debit(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletSpend>,
     key: Option<IdempotencyKey>,
     Json(body): Json<Debit>,
 ) -> Result<Replayable<At<(StatusCode, axum::Json<Debited>)>>> {
@@ -98,7 +98,7 @@ async fn debit(
     security(("bearer" = [])))]
 async fn reverse(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletSpend>,
     Path(debit): Path<DebitId>,
     key: Option<IdempotencyKey>,
     Json(body): Json<Reverse>,

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller::Caller;
+use super::caller::{Allowed, Caller, WalletSpend};
 use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::{Json, Path};
 use super::position::At;
@@ -109,7 +109,7 @@ type Answer<T = axum::Json<Hold>> = Result<Replayable<At<T>>>;
     security(("bearer" = [])))]
 async fn authorize(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletSpend>,
     key: Option<IdempotencyKey>,
     Json(body): Json<Authorize>,
 ) -> Answer<(StatusCode, axum::Json<Hold>)> {
@@ -136,7 +136,7 @@ async fn authorize(
     security(("bearer" = [])))]
 async fn increment(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletSpend>,
     Path(hold): Path<HoldId>,
     key: Option<IdempotencyKey>,
     Json(body): Json<Increment>,
@@ -154,7 +154,7 @@ async fn increment(
     security(("bearer" = [])))]
 async fn extend(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletSpend>,
     Path(hold): Path<HoldId>,
     key: Option<IdempotencyKey>,
     Json(body): Json<Extend>,
@@ -174,7 +174,7 @@ async fn extend(
     security(("bearer" = [])))]
 async fn capture(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletSpend>,
     Path(hold): Path<HoldId>,
     key: Option<IdempotencyKey>,
     Json(body): Json<Capture>,
@@ -198,7 +198,7 @@ async fn capture(
     security(("bearer" = [])))]
 async fn release(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletSpend>,
     Path(hold): Path<HoldId>,
     key: Option<IdempotencyKey>,
 ) -> Answer {

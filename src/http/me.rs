@@ -3,25 +3,28 @@
 use aggregates::user::{Ask, User, UserCommand, UserError};
 use axum::extract::State;
 use axum::http::header::{ETAG, IF_MATCH};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Person, checked_name};
-use super::caller::Caller;
+use super::auth::Person;
+use super::caller::{Caller, InPerson};
 use super::json::Json;
 use super::position::{At, MinPosition};
+use crate::accounts::contact::checked_name;
+use crate::accounts::password;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::store::{Envelope, hex};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(show, change))
+    OpenApiRouter::new().routes(routes!(show, change)).routes(routes!(change_password))
 }
 
 /// What changes of a profile.
@@ -81,6 +84,33 @@ async fn change(
     Ok(At(outcome.position, Tagged(person(&app, &caller).await?)))
 }
 
+/// Another password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewPassword {
+    /// The password until now; none where there was none.
+    #[schema(value_type = Option<String>)]
+    current_password: Option<SecretString>,
+    /// 8 to 256 characters that are hard to guess.
+    #[schema(value_type = String)]
+    password: SecretString,
+}
+
+/// Sets another password; all other sessions end.
+#[utoipa::path(post, path = "/me/password", tag = "me", request_body = NewPassword,
+    responses((status = 204), (status = 401, body = Problem), (status = 422, body = Problem),
+        (status = 429, body = Problem)),
+    security(("bearer" = [])))]
+async fn change_password(
+    State(app): State<App>,
+    InPerson { caller: Caller { user, visitor, .. }, session }: InPerson,
+    Json(body): Json<NewPassword>,
+) -> Result<At<StatusCode>> {
+    let (before, password) = (body.current_password, body.password);
+    let position = password::change(&app, &visitor, user, session, before, password).await?;
+    Ok(At(position, StatusCode::NO_CONTENT))
+}
+
 /// A person, with the tag of what is told.
 struct Tagged(Person);
 
@@ -88,7 +118,7 @@ impl Tagged {
     /// The same for the same person with the same name (RFC 9110, 8.8.3).
     fn tag(&self) -> String {
         let Person { id, email, name, .. } = &self.0;
-        let told = format!("{id}\n{email}\n{name:?}");
+        let told = format!("{id}\n{email:?}\n{name:?}");
         format!("\"{}\"", hex(&Sha256::digest(told)[..12]))
     }
 
@@ -117,6 +147,12 @@ async fn person(app: &App, caller: &Caller) -> Result<Person> {
     let user = projections::users::by_id(app.db(), caller.user)
         .await?
         .ok_or_else(|| Problem::unauthorized("the account does not exist any more"))?;
-    let email = user.email.unwrap_or_default();
-    Ok(Person { id: caller.user, email, name: user.name, role: "user" })
+    Ok(Person {
+        id: caller.user,
+        email: user.email,
+        email_verified: user.email_verified,
+        phone: user.phone,
+        name: user.name,
+        role: user.role,
+    })
 }

@@ -1,18 +1,26 @@
 //! The API: one file per resource, and what they share.
 
+mod account;
 mod ai;
+mod api_keys;
 mod auth;
 mod caller;
+mod cookies;
 mod debits;
 mod docs;
 mod holds;
 mod idempotency;
+mod inbox;
 mod json;
 mod me;
+mod oauth;
 mod position;
 mod problems;
+mod proofs;
+mod sessions;
 mod statement;
 mod system;
+mod visitor;
 mod wallet;
 
 use std::time::Duration;
@@ -40,7 +48,12 @@ pub fn router(app: App) -> Router {
             "/api/v1",
             OpenApiRouter::new()
                 .merge(auth::routes())
+                .merge(proofs::routes())
                 .merge(me::routes())
+                .merge(account::routes())
+                .merge(sessions::routes())
+                .merge(oauth::routes())
+                .merge(api_keys::routes())
                 .merge(wallet::routes())
                 .merge(statement::routes())
                 .merge(holds::routes())
@@ -48,6 +61,7 @@ pub fn router(app: App) -> Router {
                 .merge(ai::routes()),
         )
         .merge(system::routes())
+        .merge(inbox::routes())
         .split_for_parts();
     router
         .merge(docs::routes(document))

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller::Caller;
+use super::caller::{Allowed, WalletRead};
 use super::json::Query;
 use super::wallet::Transaction;
 use crate::app::App;
@@ -63,7 +63,7 @@ struct Statement {
     security(("bearer" = [])))]
 async fn statement(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletRead>,
     Query(Period { from, to, format }): Query<Period>,
 ) -> Result<Response> {
     if from >= to {

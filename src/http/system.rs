@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::{Problem, Result};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(root)).routes(routes!(health))
+    OpenApiRouter::new().routes(routes!(root)).routes(routes!(health)).routes(routes!(public_keys))
 }
 
 /// What this is.
@@ -69,4 +69,11 @@ async fn health(State(app): State<App>) -> Result<axum::Json<Health>> {
     }
     let version = env!("CARGO_PKG_VERSION");
     Ok(axum::Json(Health { status: "ok", version, position, projections }))
+}
+
+/// The public keys of access tokens (RFC 7517): who checks tokens without us finds them here.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "system",
+    responses((status = 200, body = serde_json::Value)))]
+async fn public_keys(State(app): State<App>) -> axum::Json<serde_json::Value> {
+    axum::Json(app.tokens.public_keys())
 }

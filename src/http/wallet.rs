@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::caller::Caller;
+use super::caller::{Allowed, WalletRead};
 use super::json::{Path, Query};
 use super::position::MinPosition;
 use crate::app::App;
@@ -123,7 +123,7 @@ struct History {
     security(("bearer" = [])))]
 async fn show(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletRead>,
     MinPosition(at_least): MinPosition,
     Query(AsOf { as_of }): Query<AsOf>,
 ) -> Result<axum::Json<Wallet>> {
@@ -145,7 +145,7 @@ async fn show(
     security(("bearer" = [])))]
 async fn history(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletRead>,
     MinPosition(at_least): MinPosition,
     Query(page): Query<Page>,
 ) -> Result<axum::Json<History>> {
@@ -171,7 +171,7 @@ async fn history(
     security(("bearer" = [])))]
 async fn explain(
     State(app): State<App>,
-    caller: Caller,
+    Allowed(caller, ..): Allowed<WalletRead>,
     Path(position): Path<i64>,
 ) -> Result<axum::Json<Explanation>> {
     app.caught_up("balances", caller.user, None).await?;

@@ -19,6 +19,8 @@ pub enum Letter {
     VerifyAddress { name: Option<String>, link: String },
     /// Lets them choose a new password.
     ResetPassword { name: Option<String>, link: String },
+    /// Lets them use an account again that was deactivated.
+    Reactivate { name: Option<String>, link: String },
     /// A code to sign in with, valid for so many minutes.
     Code { code: String, minutes: u32 },
     /// The password was changed.
@@ -49,6 +51,7 @@ impl Letter {
         match self {
             Self::VerifyAddress { .. } => "verify_address",
             Self::ResetPassword { .. } => "reset_password",
+            Self::Reactivate { .. } => "reactivate",
             Self::Code { .. } => "code",
             Self::PasswordChanged { .. } => "password_changed",
             Self::AddressChanged { .. } => "address_changed",
@@ -73,7 +76,9 @@ impl Letter {
 
     fn values(&self) -> Value {
         match self {
-            Self::VerifyAddress { name, link } | Self::ResetPassword { name, link } => {
+            Self::VerifyAddress { name, link }
+            | Self::ResetPassword { name, link }
+            | Self::Reactivate { name, link } => {
                 context! { name => greeted(name.as_deref()), link }
             }
             Self::Code { code, minutes } => context! { code, minutes },

@@ -23,6 +23,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "layout.html",
     "layout.txt",
     "password_changed.jinja",
+    "reactivate.jinja",
     "reset_password.jinja",
     "session_reused.jinja",
     "verify_address.jinja",

@@ -13,7 +13,8 @@ fn letters(name: &str) -> Vec<Letter> {
     let (provider, key_name) = ("Google".to_owned(), name.to_owned());
     vec![
         Letter::VerifyAddress { name: named.clone(), link: link.clone() },
-        Letter::ResetPassword { name: named.clone(), link },
+        Letter::ResetPassword { name: named.clone(), link: link.clone() },
+        Letter::Reactivate { name: named.clone(), link },
         Letter::Code { code: "123456".to_owned(), minutes: 10 },
         Letter::PasswordChanged { name: named.clone(), at },
         Letter::AddressChanged { name: named.clone(), at },
@@ -40,7 +41,9 @@ fn every_letter_can_be_read_in_both_forms() {
         assert!(read.html.contains(&format!("<title>{subject}</title>")), "{kind}: {}", read.html);
         let html = read.html.replace("&#x2f;", "/").replace("&amp;", "&");
         let says = match &letter {
-            Letter::VerifyAddress { .. } | Letter::ResetPassword { .. } => LINK,
+            Letter::VerifyAddress { .. }
+            | Letter::ResetPassword { .. }
+            | Letter::Reactivate { .. } => LINK,
             Letter::Code { .. } => "123456",
             _ => "1 January 1970 at 00:00 UTC",
         };

@@ -150,7 +150,7 @@ impl Grants {
             .exchange_code(AuthorizationCode::new(code.expose_secret().to_owned()))
             .set_pkce_verifier(attempt.verifier())
             .set_redirect_uri(redirect(attempt))
-            .request_async(&|request| self.http.post(request))
+            .request_async(&self.http)
             .await
             .map_err(|error| self.refusal(error))?;
         let id_token = answer.extra_fields().id_token.clone();
@@ -165,7 +165,7 @@ impl Grants {
         let answer = self
             .client
             .exchange_refresh_token(&RefreshToken::new(refresh.expose_secret().to_owned()))
-            .request_async(&|request| self.http.post(request))
+            .request_async(&self.http)
             .await
             .map_err(|error| self.refusal(error))?;
         let tokens = tokens(&answer);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use oauth2::{HttpRequest, HttpResponse};
+use futures_util::future::BoxFuture;
+use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Request, StatusCode, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
@@ -35,6 +36,16 @@ struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
+}
+
+/// Of a type with a name: what borrows from a closure could not be sent to another thread.
+impl<'c> AsyncHttpClient<'c> for Http {
+    type Error = OauthError;
+    type Future = BoxFuture<'c, Result<HttpResponse, OauthError>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.post(request))
+    }
 }
 
 impl Http {
@@ -70,7 +81,7 @@ impl Http {
     }
 
     /// Sends what `oauth2` wrote.
-    pub(super) async fn post(&self, request: HttpRequest) -> Result<HttpResponse, OauthError> {
+    async fn post(&self, request: HttpRequest) -> Result<HttpResponse, OauthError> {
         let request = Request::try_from(request).map_err(|_| self.unusable())?;
         let mut answer = self.send(request).await?;
         // GitHub refuses with 200.

@@ -1,0 +1,177 @@
+//! Keys for programs: shown once, kept as a hash.
+
+use aggregates::id::{ApiKeyId, UserId};
+use aggregates::user::{self, Scope};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::Row;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::Visitor;
+use crate::app::App;
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::store::{SideRow, hex};
+
+/// What keys begin with, so that scanners for secrets find them, and we know them from tokens.
+const PREFIX: &str = "sk_saldo_";
+/// Characters of a key that its owner knows it by.
+const SHOWN: usize = PREFIX.len() + 6;
+/// How often a key's last use is written down, at most, in seconds.
+const NOTED_EVERY: f64 = 60.0;
+
+/// A key as its owner sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct KeyRow {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: ApiKeyId,
+    /// What its owner calls it.
+    pub name: String,
+    /// How it begins.
+    #[schema(example = "sk_saldo_Ab3xY9")]
+    pub prefix: String,
+    /// What it may be used for.
+    #[schema(value_type = Vec<String>, example = json!(["ai"]))]
+    pub scopes: Vec<Scope>,
+    /// Since when.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to the minute; none when it never was.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// Since when it is good no more.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// Whom a key speaks for, and what it may do.
+pub struct Known {
+    /// The key.
+    pub key: ApiKeyId,
+    /// Its owner.
+    pub user: UserId,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+}
+
+/// Whether a bearer's token is a key.
+#[must_use]
+pub fn is_key(token: &str) -> bool {
+    token.starts_with(PREFIX)
+}
+
+fn hash(app: &App, secret: &str) -> [u8; 32] {
+    app.keys.lookup.hash(&format!("api key\n{secret}"))
+}
+
+fn place(key: ApiKeyId) -> String {
+    format!("api_key/{key}")
+}
+
+/// Creates a key; the secret is told this once. The position of the event is the last.
+pub async fn create(
+    app: &App,
+    visitor: &Visitor,
+    user: UserId,
+    name: String,
+    mut scopes: Vec<Scope>,
+) -> Result<(KeyRow, String, i64)> {
+    scopes.sort_unstable();
+    scopes.dedup();
+    if scopes.is_empty() {
+        return Err(Problem::field(
+            "scopes",
+            "must name at least one of wallet_read, wallet_spend, ai",
+        ));
+    }
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(Problem::failed)?;
+    let secret = format!("{PREFIX}{}", BASE64.encode(bytes));
+    let (id, now) = (ApiKeyId(Uuid::now_v7()), clock::now());
+    let prefix = secret.chars().take(SHOWN).collect::<String>();
+    let sealed = app.store.codec().seal_value(user, &place(id), &name).await;
+    let row = SideRow::ApiKey {
+        key_id: id,
+        user_id: user,
+        key_hash: hex(&hash(app, &secret)),
+        prefix: prefix.clone(),
+        scopes: scopes.clone(),
+        sealed: sealed.map_err(Problem::failed)?,
+        created_at: now,
+    };
+    let ask = user::Ask::CreateApiKey { key: id, name: name.clone(), scopes: scopes.clone() };
+    let position = super::tell(app, visitor, user, ask, [row]).await?;
+    let (last_used_at, revoked_at) = (None, None);
+    let row = KeyRow { id, name, prefix, scopes, created_at: now, last_used_at, revoked_at };
+    Ok((row, secret, position))
+}
+
+/// Revokes a key of the person's, at once and everywhere; the position of the event.
+pub async fn revoke(app: &App, visitor: &Visitor, user: UserId, key: ApiKeyId) -> Result<i64> {
+    let owner: Option<Uuid> = sqlx::query_scalar("select user_id from api_keys where key_id = $1")
+        .bind(key.0)
+        .fetch_optional(app.db())
+        .await?;
+    if owner != Some(user.0) {
+        return Err(Problem::not_found());
+    }
+    let row = SideRow::ApiKeyRevoked { key_id: key };
+    Ok(super::tell(app, visitor, user, user::Ask::RevokeApiKey { key }, [row]).await?)
+}
+
+/// The person's keys, the newest first; revoked ones, too.
+pub async fn list(app: &App, user: UserId) -> Result<Vec<KeyRow>> {
+    let rows = sqlx::query(
+        "select key_id, prefix, scopes, sealed, created_at, last_used_at, revoked_at
+         from api_keys where user_id = $1 order by created_at desc, key_id desc",
+    )
+    .bind(user.0)
+    .fetch_all(app.db())
+    .await?;
+    let mut keys = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = ApiKeyId(row.try_get("key_id")?);
+        let sealed: &str = row.try_get("sealed")?;
+        let name = app.store.codec().open_value(user, &place(id), sealed).await;
+        keys.push(KeyRow {
+            id,
+            name: name.map_err(Problem::failed)?.unwrap_or_default(),
+            prefix: row.try_get("prefix")?,
+            scopes: scopes(&row)?,
+            created_at: row.try_get("created_at")?,
+            last_used_at: row.try_get("last_used_at")?,
+            revoked_at: row.try_get("revoked_at")?,
+        });
+    }
+    Ok(keys)
+}
+
+fn scopes(row: &sqlx::postgres::PgRow) -> Result<Vec<Scope>> {
+    let names: Vec<String> = row.try_get("scopes")?;
+    serde_json::from_value(serde_json::json!(names)).map_err(Problem::failed)
+}
+
+/// Whom the key speaks for; none when it is not ours, was revoked, or its owner's account rests.
+pub async fn check(app: &App, secret: &str) -> Result<Option<Known>> {
+    let row = sqlx::query(
+        "select k.key_id, k.user_id, k.scopes,
+             k.last_used_at is null or k.last_used_at < clock_timestamp() - make_interval(secs => $2)
+                 as to_note
+         from api_keys k join users u on u.user_id = k.user_id
+         where k.key_hash = $1 and k.revoked_at is null and u.status = 'active'",
+    )
+    .bind(hash(app, secret))
+    .bind(NOTED_EVERY)
+    .fetch_optional(app.db())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (key, user) = (ApiKeyId(row.try_get("key_id")?), UserId(row.try_get("user_id")?));
+    if row.try_get("to_note")? {
+        sqlx::query("update api_keys set last_used_at = clock_timestamp() where key_id = $1")
+            .bind(key.0)
+            .execute(app.db())
+            .await?;
+    }
+    Ok(Some(Known { key, user, scopes: scopes(&row)? }))
+}

@@ -1,0 +1,396 @@
+//! Proofs that somebody is reached at an address or a telephone: codes to type, links to follow.
+//! Each is bound to what it was asked for, is used once, and is guessed a few times at most: one
+//! statement counts the guess, compares it and uses it up.
+
+use aggregates::id::{ChallengeId, UserId};
+use aggregates::user::{self, Provider, SignIn, Status, User};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::contact::Contact;
+use super::{Entered, Visitor, limits};
+use crate::app::App;
+use crate::clients::mail::Letter;
+use crate::clients::sms::code_text;
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::queue::{Job, LetterTo, TextTo};
+use crate::store::SideRow;
+
+/// How long a code is good (ASVS 5.0, 6.5.5: at most ten minutes).
+pub const CODE_LASTS: TimeDelta = TimeDelta::minutes(10);
+/// How long a link to verify an address or to use an account again is good.
+const LINK_LASTS: TimeDelta = TimeDelta::hours(24);
+/// How long a link to another password is good.
+const RESET_LASTS: TimeDelta = TimeDelta::hours(1);
+/// How long a browser has, from its return from a provider, to ask for its session.
+const EXCHANGE_LASTS: TimeDelta = TimeDelta::minutes(2);
+/// Guesses of one code: of a million codes that gives one in 200,000.
+const MOST: i32 = 5;
+/// How long before another code may be asked for, in seconds.
+pub const RESEND_AFTER: i64 = limits::RESENT.every().num_seconds();
+
+/// What a proof is for. One that was asked for one thing is good for no other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Coming in by a code.
+    SignIn,
+    /// Adding a telephone or an address, by a code.
+    Add,
+    /// Verifying the account's address, by a link.
+    Verify,
+    /// Another password, by a link.
+    Reset,
+    /// Using an account again, by a link.
+    Reactivate,
+    /// A session for whoever came back from a provider.
+    Exchange,
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::Add => "add",
+            Self::Verify => "verify",
+            Self::Reset => "reset",
+            Self::Reactivate => "reactivate",
+            Self::Exchange => "exchange",
+        }
+    }
+
+    fn lasts(self) -> TimeDelta {
+        match self {
+            Self::SignIn | Self::Add => CODE_LASTS,
+            Self::Verify | Self::Reactivate => LINK_LASTS,
+            Self::Reset => RESET_LASTS,
+            Self::Exchange => EXCHANGE_LASTS,
+        }
+    }
+}
+
+/// A proof that was given.
+pub struct Passed {
+    /// Where its owner is reached.
+    pub contact: Contact,
+    /// Whose account it was asked for, where it was for one.
+    pub user: Option<UserId>,
+}
+
+/// A challenge that is not in the database yet.
+struct Draft {
+    id: ChallengeId,
+    purpose: Purpose,
+    contact: Contact,
+    user: Option<UserId>,
+    secret: SecretString,
+}
+
+impl Draft {
+    /// A code of six digits.
+    fn code(purpose: Purpose, contact: &Contact, user: Option<UserId>) -> Result<Self> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).map_err(Problem::failed)?;
+        // 2^64 is so much more than a million that no code is likelier than another.
+        let secret = format!("{:06}", u64::from_be_bytes(bytes) % 1_000_000).into();
+        let (id, contact) = (ChallengeId(Uuid::now_v7()), contact.clone());
+        Ok(Self { id, purpose, contact, user, secret })
+    }
+
+    /// 32 random bytes, for a link.
+    fn link(purpose: Purpose, contact: &Contact, user: Option<UserId>) -> Result<Self> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(Problem::failed)?;
+        let (id, contact) = (ChallengeId(Uuid::now_v7()), contact.clone());
+        Ok(Self { id, purpose, contact, user, secret: BASE64.encode(bytes).into() })
+    }
+
+    /// Where the link leads.
+    fn href(&self, app: &App, page: &str) -> String {
+        let token = token(self.id, self.secret.expose_secret());
+        format!("{}/{page}#token={token}", app.settings.public_url)
+    }
+
+    /// Keeps the challenge, and enqueues what tells of it.
+    async fn keep(self, app: &App, job: Option<Job>) -> Result<ChallengeId> {
+        let now = clock::now();
+        let sealed = app.keys.sealing.seal(&place(self.id), &self.contact);
+        let mut tx = app.db().begin().await?;
+        sqlx::query(
+            "insert into challenges (challenge_id, purpose, user_id, sent_to, sealed, secret_hash,
+                 most, created_at, expires_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(self.id.0)
+        .bind(self.purpose.name())
+        .bind(self.user.map(|user| user.0))
+        .bind(self.contact.hash(&app.keys.lookup))
+        .bind(sealed.map_err(Problem::failed)?)
+        .bind(hash(app, self.id, self.secret.expose_secret()))
+        .bind(MOST)
+        .bind(now)
+        .bind(now + self.purpose.lasts())
+        .execute(&mut *tx)
+        .await?;
+        if let Some(job) = job {
+            job.enqueue(&mut tx).await?;
+        }
+        tx.commit().await?;
+        Ok(self.id)
+    }
+}
+
+fn place(challenge: ChallengeId) -> String {
+    format!("challenge/{challenge}")
+}
+
+/// A secret is good for its own challenge only.
+fn hash(app: &App, challenge: ChallengeId, secret: &str) -> [u8; 32] {
+    app.keys.lookup.hash(&format!("challenge\n{challenge}\n{secret}"))
+}
+
+fn token(challenge: ChallengeId, secret: &str) -> String {
+    format!("{}.{secret}", BASE64.encode(challenge.0.as_bytes()))
+}
+
+/// The challenge and the secret in a link's token.
+fn of_token(token: &str) -> Option<(ChallengeId, &str)> {
+    let (challenge, secret) = token.split_once('.')?;
+    let bytes: [u8; 16] = BASE64.decode(challenge).ok()?.try_into().ok()?;
+    Some((ChallengeId(Uuid::from_bytes(bytes)), secret))
+}
+
+/// Counts what is sent to a contact, and how soon after the one before.
+async fn count(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
+    limits::ASKED_FROM.count(app, &visitor.counted()).await?;
+    limits::RESENT.count(app, contact.value()).await?;
+    limits::SENT_TO.count(app, contact.value()).await
+}
+
+/// Sends a code. `user` is whom it is for, where it is for an account that is known.
+pub async fn send_code(
+    app: &App,
+    visitor: &Visitor,
+    purpose: Purpose,
+    contact: &Contact,
+    user: Option<UserId>,
+) -> Result<ChallengeId> {
+    count(app, visitor, contact).await?;
+    let draft = Draft::code(purpose, contact, user)?;
+    let code = draft.secret.expose_secret().to_owned();
+    let minutes = u32::try_from(CODE_LASTS.num_minutes()).unwrap_or(u32::MAX);
+    let job = match contact {
+        Contact::Email(to) => {
+            let letter = Letter::Code { code, minutes };
+            LetterTo { to: to.clone(), letter }.job(&app.keys, draft.id.0)
+        }
+        Contact::Phone(to) => {
+            let text = code_text(&code, minutes);
+            TextTo { to: to.clone(), text }.job(&app.keys, draft.id.0)
+        }
+    };
+    draft.keep(app, Some(job.map_err(Problem::failed)?)).await
+}
+
+/// Sends a link. Where there is nobody to send it to, all but the sending is done, so that the
+/// answer takes as long.
+async fn send_link(
+    app: &App,
+    purpose: Purpose,
+    contact: &Contact,
+    user: Option<UserId>,
+    letter: impl FnOnce(String) -> Letter,
+    page: &str,
+) -> Result<()> {
+    let draft = Draft::link(purpose, contact, user)?;
+    let letter = LetterTo { to: contact.value().to_owned(), letter: letter(draft.href(app, page)) };
+    let job = letter.job(&app.keys, draft.id.0).map_err(Problem::failed)?;
+    draft.keep(app, user.map(|_| job)).await.map(drop)
+}
+
+/// Sends a link to verify an address, if it is that of an account that has not done so. The answer
+/// never tells.
+pub async fn ask_to_verify(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
+    count(app, visitor, contact).await?;
+    let owner = super::owner(app, contact).await?;
+    let state = app.store.load(owner.unwrap_or_default()).await?;
+    let user = owner.filter(|_| user_may_verify(&state));
+    let name = state.name().cloned();
+    let letter = |link| Letter::VerifyAddress { name, link };
+    send_link(app, Purpose::Verify, contact, user, letter, "verify").await
+}
+
+fn user_may_verify(state: &User) -> bool {
+    state.status() == Status::Active && !state.email_verified()
+}
+
+/// Sends a link to another password, if the address is that of an account. The answer never tells.
+pub async fn ask_to_reset(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
+    count(app, visitor, contact).await?;
+    let owner = super::owner(app, contact).await?;
+    let state = app.store.load::<User>(owner.unwrap_or_default()).await?;
+    let user = owner.filter(|_| state.status() == Status::Active);
+    let name = state.name().cloned();
+    let letter = |link| Letter::ResetPassword { name, link };
+    send_link(app, Purpose::Reset, contact, user, letter, "reset").await
+}
+
+/// Sends a link to use an account again, if the address is that of one that rests. The answer never
+/// tells.
+pub async fn ask_to_reactivate(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
+    count(app, visitor, contact).await?;
+    let owner = super::owner(app, contact).await?;
+    let state = app.store.load::<User>(owner.unwrap_or_default()).await?;
+    let user = owner.filter(|_| state.status() == Status::Deactivated);
+    let name = state.name().cloned();
+    let letter = |link| Letter::Reactivate { name, link };
+    send_link(app, Purpose::Reactivate, contact, user, letter, "reactivate").await
+}
+
+/// Uses an account again, by a link; the position of the event.
+pub async fn reactivate(app: &App, visitor: &Visitor, token: &str) -> Result<i64> {
+    let Passed { user, .. } = check_link(app, Purpose::Reactivate, token).await?;
+    let user = user.ok_or_else(Problem::not_found)?;
+    Ok(super::tell(app, visitor, user, user::Ask::Reactivate, []).await?)
+}
+
+/// Gives the account another address or telephone, by a code that was sent there; the position of
+/// the event.
+pub async fn add(
+    app: &App,
+    visitor: &Visitor,
+    user: UserId,
+    challenge: ChallengeId,
+    code: &str,
+) -> Result<i64> {
+    let passed = check_code(app, Purpose::Add, challenge, code).await?;
+    if passed.user != Some(user) {
+        return Err(Problem::not_found());
+    }
+    let (what, claim_hash) = (passed.contact.claimed(), passed.contact.hex_hash(&app.keys.lookup));
+    let rows = [
+        SideRow::ClaimsReleased { user_id: user, what },
+        SideRow::Claim { claim_hash, what, user_id: user },
+    ];
+    Ok(super::tell(app, visitor, user, super::proven(&passed.contact), rows).await?)
+}
+
+/// A code that was typed.
+pub async fn check_code(
+    app: &App,
+    purpose: Purpose,
+    challenge: ChallengeId,
+    code: &str,
+) -> Result<Passed> {
+    check(app, purpose, challenge, code).await?.ok_or_else(|| {
+        Problem::field("code", "is wrong, was used, or is too old: ask for another one")
+    })
+}
+
+/// A link that was followed.
+pub async fn check_link(app: &App, purpose: Purpose, token: &str) -> Result<Passed> {
+    let passed = match of_token(token) {
+        Some((challenge, secret)) => check(app, purpose, challenge, secret).await?,
+        None => None,
+    };
+    passed.ok_or_else(|| {
+        Problem::field("token", "is wrong, was used, or is too old: ask for another link")
+    })
+}
+
+async fn check(
+    app: &App,
+    purpose: Purpose,
+    challenge: ChallengeId,
+    secret: &str,
+) -> Result<Option<Passed>> {
+    let row = sqlx::query(
+        "update challenges
+         set attempts = attempts + 1, used_at = case when secret_hash = $3 then $4 end
+         where challenge_id = $1 and purpose = $2 and used_at is null and attempts < most
+           and expires_at > $4
+         returning used_at is not null as passed, user_id, sealed",
+    )
+    .bind(challenge.0)
+    .bind(purpose.name())
+    .bind(hash(app, challenge, secret))
+    .bind(clock::now())
+    .fetch_optional(app.db())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    if !row.try_get::<bool, _>("passed")? {
+        return Ok(None);
+    }
+    let contact = app.keys.sealing.open(&place(challenge), row.try_get("sealed")?);
+    let user: Option<Uuid> = row.try_get("user_id")?;
+    Ok(Some(Passed { contact: contact.map_err(Problem::failed)?, user: user.map(UserId) }))
+}
+
+/// Takes in whoever typed the code that was sent to them.
+pub async fn enter(
+    app: &App,
+    visitor: &Visitor,
+    challenge: ChallengeId,
+    code: &str,
+    name: Option<String>,
+) -> Result<Entered> {
+    limits::FROM_ADDRESS.count(app, &visitor.counted()).await?;
+    let Passed { contact, .. } = check_code(app, Purpose::SignIn, challenge, code).await?;
+    let by = match contact {
+        Contact::Email(_) => SignIn::EmailCode,
+        Contact::Phone(_) => SignIn::SmsCode,
+    };
+    super::enter_by_contact(app, visitor, &contact, name, by).await
+}
+
+/// Verifies the address that a link was sent to; the position of the event.
+pub async fn verify(app: &App, visitor: &Visitor, token: &str) -> Result<i64> {
+    let Passed { contact, user } = check_link(app, Purpose::Verify, token).await?;
+    let user = user.ok_or_else(Problem::not_found)?;
+    Ok(super::tell(app, visitor, user, super::proven(&contact), []).await?)
+}
+
+/// Sets another password by a link, which proves the address, too; all sessions end. The position
+/// of the event.
+pub async fn reset(
+    app: &App,
+    visitor: &Visitor,
+    token: &str,
+    password: SecretString,
+) -> Result<i64> {
+    let (challenge, _) =
+        of_token(token).ok_or_else(|| Problem::field("token", "is not readable"))?;
+    let user: Option<Option<Uuid>> =
+        sqlx::query_scalar("select user_id from challenges where challenge_id = $1")
+            .bind(challenge.0)
+            .fetch_optional(app.db())
+            .await?;
+    // A password that is refused must not use up the link.
+    let state = app.store.load(UserId(user.flatten().unwrap_or_default())).await?;
+    super::password::check_new(&state, &password)?;
+    let Passed { contact, user } = check_link(app, Purpose::Reset, token).await?;
+    let user = user.ok_or_else(Problem::not_found)?;
+    super::prove(app, visitor, user, &contact, SignIn::EmailCode).await?;
+    let state = super::state(app, user).await?;
+    super::password::set(app, visitor, user, &state, password, None).await
+}
+
+/// A word that is good once, soon, for a session of whoever came back from a provider.
+pub async fn exchangeable(app: &App, user: UserId, provider: Provider) -> Result<String> {
+    // Nothing is sent: what is kept in the place of the address is who vouches for the person.
+    let contact = Contact::Email(serde_json::to_string(&provider).map_err(Problem::failed)?);
+    let draft = Draft::link(Purpose::Exchange, &contact, Some(user))?;
+    let word = token(draft.id, draft.secret.expose_secret());
+    draft.keep(app, None).await.map(|_| word)
+}
+
+/// Who came back, and from where.
+pub async fn exchange(app: &App, word: &str) -> Result<(UserId, Provider)> {
+    let Passed { contact, user } = check_link(app, Purpose::Exchange, word).await?;
+    let user = user.ok_or_else(Problem::not_found)?;
+    Ok((user, serde_json::from_str(contact.value()).map_err(Problem::failed)?))
+}

@@ -1,0 +1,286 @@
+//! People as providers know them: coming in with an account elsewhere, linking and unlinking.
+
+use aggregates::id::{IdentityId, UserId};
+use aggregates::user::{self, Provider, SignIn, Status, User};
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::contact::{Contact, checked_name};
+use super::{Entered, Entering, Newcomer, Visitor, challenges};
+use crate::app::App;
+use crate::clients::oauth::{self, Attempt, Callback, OauthError, Profile, ProviderTokens, Url};
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::keys::Key;
+use crate::store::{Claimed, ExecuteError, SideRow, hex};
+
+/// A sign-in that has begun: what the browser keeps of it, encrypted.
+#[derive(Serialize, Deserialize)]
+pub struct Begun {
+    attempt: Attempt,
+    /// Whose account the identity is to be linked to, where it is to one.
+    link: Option<UserId>,
+}
+
+/// What a `Begun` is bound to.
+const COOKIE: &str = "oauth attempt";
+
+/// An identity as its owner sees it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct IdentityRow {
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: IdentityId,
+    /// `google`, `github` or `x`.
+    pub provider: String,
+    /// What the provider calls the person.
+    #[serde(flatten)]
+    pub shown: Shown,
+    /// Since when.
+    pub linked_at: DateTime<Utc>,
+}
+
+/// What the provider calls the person.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct Shown {
+    /// The name there.
+    pub name: Option<String>,
+    /// The address there.
+    pub email: Option<String>,
+}
+
+/// A provider's tokens as they are kept.
+#[derive(Serialize)]
+struct Kept<'a> {
+    access: &'a str,
+    refresh: Option<&'a str>,
+    expires_at: Option<DateTime<Utc>>,
+    scope: Option<&'a str>,
+}
+
+/// What somebody is to the provider, as we look it up.
+struct Identity {
+    id: IdentityId,
+    claim_hash: String,
+}
+
+impl Identity {
+    fn of(key: &Key, profile: &Profile) -> Self {
+        let hash = key.hash(&format!("identity\n{}\n{}", profile.provider, profile.subject));
+        let id = hash.first_chunk::<16>().copied().unwrap_or_default();
+        let id = uuid::Builder::from_custom_bytes(id).into_uuid();
+        Self { id: IdentityId(id), claim_hash: hex(&hash) }
+    }
+
+    /// What is kept of it beside the log.
+    fn rows(&self, app: &App, user: UserId, profile: &Profile) -> Result<[SideRow; 2]> {
+        let shown = Shown {
+            name: profile.name.clone(),
+            email: profile.email.as_ref().map(|email| email.address.clone()),
+        };
+        let sealed = app.keys.sealing.seal(&place(self.id), &shown).map_err(Problem::failed)?;
+        let claim = SideRow::Claim {
+            claim_hash: self.claim_hash.clone(),
+            what: Claimed::Identity,
+            user_id: user,
+        };
+        let row = SideRow::Identity {
+            identity_id: self.id,
+            user_id: user,
+            claim_hash: self.claim_hash.clone(),
+            provider: profile.provider.to_string(),
+            sealed,
+            tokens: Some(self.seal_tokens(app, &profile.tokens)?),
+            linked_at: clock::now(),
+        };
+        Ok([claim, row])
+    }
+
+    fn seal_tokens(&self, app: &App, tokens: &ProviderTokens) -> Result<String> {
+        let kept = Kept {
+            access: tokens.access.expose_secret(),
+            refresh: tokens.refresh.as_ref().map(ExposeSecret::expose_secret),
+            expires_at: tokens.expires_at,
+            scope: tokens.scope.as_deref(),
+        };
+        let place = format!("{}/tokens", place(self.id));
+        app.keys.sealing.seal(&place, &kept).map_err(Problem::failed)
+    }
+}
+
+fn place(identity: IdentityId) -> String {
+    format!("identity/{identity}")
+}
+
+/// The provider as the domain names it.
+fn named(provider: oauth::Provider) -> Provider {
+    match provider {
+        oauth::Provider::Google => Provider::Google,
+        oauth::Provider::Github => Provider::Github,
+        oauth::Provider::X => Provider::X,
+    }
+}
+
+/// What the client is told of a sign-in that failed elsewhere.
+impl From<OauthError> for Problem {
+    fn from(error: OauthError) -> Self {
+        use axum::http::StatusCode;
+        let (status, code) = match error.fault() {
+            oauth::Fault::Person => (StatusCode::UNAUTHORIZED, "sign_in_failed"),
+            oauth::Fault::Operator => (StatusCode::NOT_FOUND, "provider_not_set_up"),
+            oauth::Fault::Provider => (StatusCode::BAD_GATEWAY, "provider_not_trusted"),
+            oauth::Fault::Outage => (StatusCode::SERVICE_UNAVAILABLE, "provider_unavailable"),
+        };
+        let mut problem = Self::new(status, code, error.to_string());
+        problem.cause = (status != StatusCode::UNAUTHORIZED).then(|| error.to_string());
+        problem
+    }
+}
+
+/// Begins a sign-in: where the browser goes, and what it keeps until it is back.
+pub async fn begin(
+    app: &App,
+    provider: oauth::Provider,
+    link: Option<UserId>,
+) -> Result<(String, String)> {
+    let back = format!("{}/api/v1/auth/oauth/{provider}/callback", app.settings.public_url);
+    let back = Url::parse(&back).map_err(Problem::failed)?;
+    let oauth::Begun { url, attempt } = app.providers.begin(provider, &back).await?;
+    let kept = app.keys.sealing.seal(COOKIE, &Begun { attempt, link });
+    Ok((url, kept.map_err(Problem::failed)?))
+}
+
+/// Takes in whoever comes back from a provider: a word to be exchanged for tokens, once, soon.
+pub async fn finish(
+    app: &App,
+    visitor: &Visitor,
+    provider: oauth::Provider,
+    kept: &str,
+    callback: &Callback,
+) -> Result<String> {
+    let foreign = || Problem::from(OauthError::Foreign);
+    let Begun { attempt, link } = app.keys.sealing.open(COOKIE, kept).map_err(|_| foreign())?;
+    if attempt.provider != provider {
+        return Err(foreign());
+    }
+    let profile = app.providers.finish(&attempt, callback).await?;
+    let user = match link {
+        Some(user) => link_to(app, visitor, user, &profile).await?,
+        None => user_of(app, visitor, &profile).await?,
+    };
+    challenges::exchangeable(app, user, named(provider)).await
+}
+
+/// Exchanges the word for a session.
+pub async fn exchange(app: &App, visitor: &Visitor, word: &str) -> Result<Entered> {
+    let (user, provider) = challenges::exchange(app, word).await?;
+    super::enter(app, visitor, user, SignIn::Provider(provider)).await
+}
+
+/// Whom the identity belongs to.
+async fn owner(app: &App, identity: &Identity) -> Result<Option<UserId>> {
+    let owner: Option<Uuid> =
+        sqlx::query_scalar("select user_id from claims where claim_hash = decode($1, 'hex')")
+            .bind(&identity.claim_hash)
+            .fetch_optional(app.db())
+            .await?;
+    Ok(owner.map(UserId))
+}
+
+/// The account of a person whom a provider vouches for: the one it is linked to, the one that has
+/// the address that both have verified, or a new one.
+async fn user_of(app: &App, visitor: &Visitor, profile: &Profile) -> Result<UserId> {
+    let identity = Identity::of(&app.keys.lookup, profile);
+    if let Some(user) = owner(app, &identity).await? {
+        renew_tokens(app, &identity, &profile.tokens).await?;
+        return Ok(user);
+    }
+    let verified = profile.email.as_ref().filter(|email| email.verified);
+    let contact = verified.and_then(|email| Contact::email("email", &email.address).ok());
+    let by = SignIn::Provider(named(profile.provider));
+    if let Some(contact) = &contact
+        && let Some(user) = super::owner(app, contact).await?
+    {
+        super::prove(app, visitor, user, contact, by).await?;
+        return link_to(app, visitor, user, profile).await;
+    }
+    let name = checked_name(profile.name.clone()).unwrap_or_default();
+    let link = user::Ask::LinkIdentity { identity: identity.id, provider: named(profile.provider) };
+    let newcomer = Newcomer {
+        proven: contact.is_some(),
+        contact,
+        name,
+        by,
+        rows: identity.rows(app, UserId::default(), profile)?.into(),
+        asks: vec![link],
+    };
+    match super::register(app, visitor, newcomer, Entering::Later).await {
+        Ok((user, _)) => Ok(user),
+        // Two windows of the same person: the other was faster.
+        Err(ExecuteError::Claimed) => match owner(app, &identity).await? {
+            Some(user) => Ok(user),
+            None => Err(Problem::busy("somebody else is registering this address; try again")),
+        },
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Links the identity to the person's account; refused where it is another's.
+async fn link_to(app: &App, visitor: &Visitor, user: UserId, profile: &Profile) -> Result<UserId> {
+    let identity = Identity::of(&app.keys.lookup, profile);
+    let state: User = super::state(app, user).await?;
+    if state.status() != Status::Active {
+        return Err(user::UserError::NotActive.into());
+    }
+    let ask = user::Ask::LinkIdentity { identity: identity.id, provider: named(profile.provider) };
+    let rows = identity.rows(app, user, profile)?;
+    super::tell(app, visitor, user, ask, rows).await?;
+    Ok(user)
+}
+
+async fn renew_tokens(app: &App, identity: &Identity, tokens: &ProviderTokens) -> Result<()> {
+    sqlx::query("update identities set tokens = $2 where identity_id = $1")
+        .bind(identity.id.0)
+        .bind(identity.seal_tokens(app, tokens)?)
+        .execute(app.db())
+        .await?;
+    Ok(())
+}
+
+/// Unlinks an identity of the person's, unless it is the last way in; the position of the event.
+pub async fn unlink(
+    app: &App,
+    visitor: &Visitor,
+    user: UserId,
+    identity: IdentityId,
+) -> Result<i64> {
+    let row = SideRow::IdentityRemoved { identity_id: identity, user_id: user };
+    Ok(super::tell(app, visitor, user, user::Ask::UnlinkIdentity { identity }, [row]).await?)
+}
+
+/// The person's identities, the oldest first.
+pub async fn list(app: &App, user: UserId) -> Result<Vec<IdentityRow>> {
+    let rows = sqlx::query(
+        "select identity_id, provider, sealed, linked_at from identities
+         where user_id = $1 order by linked_at, identity_id",
+    )
+    .bind(user.0)
+    .fetch_all(app.db())
+    .await?;
+    let mut identities = Vec::with_capacity(rows.len());
+    for row in rows {
+        let id = IdentityId(row.try_get("identity_id")?);
+        let shown = app.keys.sealing.open(&place(id), row.try_get("sealed")?);
+        identities.push(IdentityRow {
+            id,
+            provider: row.try_get("provider")?,
+            shown: shown.map_err(Problem::failed)?,
+            linked_at: row.try_get("linked_at")?,
+        });
+    }
+    Ok(identities)
+}

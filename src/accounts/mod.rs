@@ -1,0 +1,303 @@
+//! People's accounts: coming in by whatever proves who they are, and staying in.
+
+pub mod api_keys;
+pub mod challenges;
+pub mod contact;
+pub mod identities;
+pub mod lifecycle;
+pub mod limits;
+mod notices;
+pub mod password;
+pub mod sessions;
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aggregates::credits::Credits;
+use aggregates::id::{CommandId, GrantId, UserId, WalletId};
+use aggregates::user::{self, SignIn, Status, User, UserCommand};
+use aggregates::wallet::{self, Funding, GrantKind, GrantTerms, Priority, Wallet, WalletCommand};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::store::{Envelope, ExecuteError, Metadata, SideRow};
+use crate::tokens::RefreshToken;
+use contact::Contact;
+use sessions::{Origin, Session};
+
+/// What a person receives for signing up.
+const SIGNUP: Credits = Credits::new(100);
+/// Longer names of clients are cut.
+const LONGEST_AGENT: usize = 200;
+
+/// Who asks without having signed in, and from where.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The request's id.
+    pub request_id: Option<String>,
+    /// The client's `User-Agent`.
+    pub agent: Option<String>,
+    /// The client's address in the network.
+    pub address: Option<IpAddr>,
+}
+
+impl Visitor {
+    /// What stands beside the events of what the person does.
+    #[must_use]
+    pub fn metadata(&self, user: UserId) -> Metadata {
+        Metadata {
+            request_id: self.request_id.clone(),
+            actor: Some(user.to_string()),
+            request_hash: None,
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        let agent = self.agent.as_ref();
+        Origin {
+            agent: agent.map(|agent| agent.chars().take(LONGEST_AGENT).collect()),
+            address: self.address.map(|address| address.to_string()),
+        }
+    }
+
+    /// What tries are counted by: an address, or a whole site of them (IPv6 gives each customer a
+    /// /64).
+    #[must_use]
+    pub fn counted(&self) -> String {
+        match self.address {
+            Some(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
+                Some(address) => address.to_string(),
+                None => format!("{:x?}", &address.segments()[..4]),
+            },
+            Some(IpAddr::V4(address)) => address.to_string(),
+            None => "nowhere".to_owned(),
+        }
+    }
+}
+
+/// Somebody who has come in.
+pub struct Entered {
+    /// Who.
+    pub user: UserId,
+    /// What the account is now.
+    pub state: User,
+    /// The session's first refresh token.
+    pub token: RefreshToken,
+    /// The position of the event that tells of it, where there is one.
+    pub position: Option<i64>,
+}
+
+/// Whose contact it is.
+pub async fn owner(app: &App, contact: &Contact) -> Result<Option<UserId>> {
+    let owner: Option<Uuid> =
+        sqlx::query_scalar("select user_id from claims where claim_hash = $1")
+            .bind(contact.hash(&app.keys.lookup))
+            .fetch_optional(app.db())
+            .await?;
+    Ok(owner.map(UserId))
+}
+
+/// A person who is to have an account.
+pub struct Newcomer {
+    /// Where the person is reached, where they are.
+    pub contact: Option<Contact>,
+    /// Whether that is proven.
+    pub proven: bool,
+    /// The person's name.
+    pub name: Option<String>,
+    /// How they come in.
+    pub by: SignIn,
+    /// What comes with the account: a password, an identity.
+    pub rows: Vec<SideRow>,
+    /// What the aggregate is told besides.
+    pub asks: Vec<user::Ask>,
+}
+
+/// Creates an account with its wallet and the free credits, in one unit; `Claimed` where the
+/// contact is somebody's already. Begins a session where `visitor` is to come in at once.
+pub async fn register(
+    app: &App,
+    visitor: &Visitor,
+    newcomer: Newcomer,
+    entering: Entering,
+) -> Result<(UserId, Option<Entered>), ExecuteError<Infallible>> {
+    let (user, now) = (UserId(Uuid::now_v7()), clock::now());
+    let session = Session::new(user, now);
+    let (key, key_row) = app.store.codec().new_key(user)?;
+    let mut envelope =
+        Envelope::new(CommandId(Uuid::now_v7()), visitor.metadata(user)).with(key_row);
+    let ask = |ask| UserCommand { now, ask };
+    let email = match &newcomer.contact {
+        Some(Contact::Email(email)) => Some(email.clone()),
+        _ => None,
+    };
+    let register = user::Ask::Register { email, name: newcomer.name.clone(), by: newcomer.by };
+    let mut commands = vec![ask(register)];
+    if let Some(contact) = &newcomer.contact {
+        let claim_hash = contact.hex_hash(&app.keys.lookup);
+        let what = contact.claimed();
+        envelope.side.push(SideRow::Claim { claim_hash, what, user_id: user });
+        commands.extend(newcomer.proven.then(|| ask(proven(contact))));
+    }
+    commands.extend(newcomer.asks.into_iter().map(ask));
+    envelope.side.extend(newcomer.rows.into_iter().map(|row| row.of(user)));
+    if entering == Entering::AtOnce {
+        let row = session.row(Some(&key), visitor).map_err(|problem| {
+            ExecuteError::Failed(Arc::new(std::io::Error::other(problem.detail)))
+        })?;
+        envelope.side.push(row);
+        commands.push(session.start(newcomer.by));
+    }
+    envelope.person_key = Some(key);
+    let created = app
+        .store
+        .create(envelope)
+        .with::<User>(user, commands)
+        .await?
+        .with::<Wallet>(WalletId::from(user), signup(user, now))
+        .await?
+        .append()
+        .await?;
+    app.wrote(user, created.position);
+    let state = app.store.load::<User>(user).await?;
+    let token = RefreshToken { session: session.id, generation: 0 };
+    let entered = Entered { user, state, token, position: Some(created.position) };
+    Ok((user, (entering == Entering::AtOnce).then_some(entered)))
+}
+
+/// Whether somebody who registers is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entering {
+    /// With a session.
+    AtOnce,
+    /// When the address is proven.
+    Later,
+}
+
+/// What the aggregate is told of a contact that was proven.
+#[must_use]
+pub fn proven(contact: &Contact) -> user::Ask {
+    match contact {
+        Contact::Email(email) => user::Ask::VerifyEmail { email: email.clone() },
+        Contact::Phone(phone) => user::Ask::VerifyPhone { phone: phone.clone() },
+    }
+}
+
+/// The wallet's first commands: it opens, and holds the free credits.
+fn signup(user: UserId, now: DateTime<Utc>) -> [WalletCommand; 2] {
+    let grant = GrantTerms {
+        id: GrantId::derive(user.0, "signup"),
+        kind: GrantKind::Promotional,
+        amount: SIGNUP,
+        priority: Priority::default(),
+        expires_at: None,
+        funding: Funding::Signup,
+        reversal_group: None,
+    };
+    [
+        WalletCommand { now, ask: wallet::Ask::Open { owner: user } },
+        WalletCommand { now, ask: wallet::Ask::Grant { grant, reason: "signup".to_owned() } },
+    ]
+}
+
+/// Begins a session for somebody who has proved to be this person.
+pub async fn enter(app: &App, visitor: &Visitor, user: UserId, by: SignIn) -> Result<Entered> {
+    let now = clock::now();
+    let session = Session::new(user, now);
+    let key = app.store.codec().key(user).await.map_err(Problem::failed)?;
+    let envelope = Envelope::once(visitor.metadata(user)).with(session.row(key.as_ref(), visitor)?);
+    let outcome = app.store.execute::<User>(user, envelope, session.start(by)).await?;
+    app.wrote(user, outcome.position);
+    let state = app.store.load::<User>(user).await?;
+    let token = RefreshToken { session: session.id, generation: 0 };
+    Ok(Entered { user, state, token, position: Some(outcome.position) })
+}
+
+/// Tells the account something, with rows that live or die with it; its owner is told by mail where
+/// they should know.
+pub async fn tell(
+    app: &App,
+    visitor: &Visitor,
+    user: UserId,
+    ask: user::Ask,
+    rows: impl IntoIterator<Item = SideRow>,
+) -> Result<i64, ExecuteError<user::UserError>> {
+    let mut envelope = Envelope::once(visitor.metadata(user));
+    envelope.side.extend(rows);
+    let notice = notices::row(app, user, &ask, envelope.command_id).await;
+    envelope.side.extend(notice.map_err(|error| ExecuteError::Failed(Arc::new(error)))?);
+    let command = UserCommand { now: clock::now(), ask };
+    let outcome = app.store.execute::<User>(user, envelope, command).await?;
+    app.wrote(user, outcome.position);
+    Ok(outcome.position)
+}
+
+/// The account now; 404 where there is none.
+pub async fn state(app: &App, user: UserId) -> Result<User> {
+    let state = app.store.load::<User>(user).await?;
+    match state.status() {
+        Status::Unregistered | Status::Erased => Err(Problem::not_found()),
+        Status::Active | Status::Deactivated => Ok(state),
+    }
+}
+
+/// Takes in somebody who has proved to be reached there: into the account that has the contact, or
+/// into a new one. An account whose address nobody had proved before may be another's, who wrote
+/// down an address that is not theirs: all that was in it to come in by is gone first (T26).
+pub async fn enter_by_contact(
+    app: &App,
+    visitor: &Visitor,
+    contact: &Contact,
+    name: Option<String>,
+    by: SignIn,
+) -> Result<Entered> {
+    // Twice at most: somebody else may register the contact between the two looks.
+    for _ in 0..2 {
+        if let Some(user) = owner(app, contact).await? {
+            prove(app, visitor, user, contact, by).await?;
+            return enter(app, visitor, user, by).await;
+        }
+        let newcomer = Newcomer {
+            contact: Some(contact.clone()),
+            proven: true,
+            name: name.clone(),
+            by,
+            rows: vec![],
+            asks: vec![],
+        };
+        match register(app, visitor, newcomer, Entering::AtOnce).await {
+            Ok((_, Some(entered))) => return Ok(entered),
+            Ok((user, None)) => return enter(app, visitor, user, by).await,
+            Err(ExecuteError::Claimed) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Problem::busy("somebody else is registering this address; try again"))
+}
+
+/// Notes that the person proved to be reached there.
+pub async fn prove(
+    app: &App,
+    visitor: &Visitor,
+    user: UserId,
+    contact: &Contact,
+    by: SignIn,
+) -> Result<()> {
+    let state = state(app, user).await?;
+    let unproven = matches!(contact, Contact::Email(email) if state.email() == Some(email))
+        && !state.email_verified();
+    if unproven && state.status() == Status::Active {
+        let shut = SideRow::ShutOut { user_id: user };
+        match tell(app, visitor, user, user::Ask::TakeOver { by }, [shut]).await {
+            // Somebody was faster to prove it.
+            Ok(_) | Err(ExecuteError::Refused(user::UserError::AlreadyVerified)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    tell(app, visitor, user, proven(contact), []).await?;
+    Ok(())
+}

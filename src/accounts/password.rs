@@ -1,0 +1,142 @@
+//! Passwords: registering, signing in, changing.
+
+use aggregates::id::{SessionId, UserId};
+use aggregates::user::{self, SignIn, Status, User};
+use secrecy::SecretString;
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::contact::{Contact, check_password};
+use super::{Entered, Entering, Newcomer, Visitor, limits};
+use crate::app::App;
+use crate::error::{Problem, Result};
+use crate::store::{ExecuteError, SideRow};
+
+/// What somebody who registers is told.
+pub enum Registered {
+    /// They are in.
+    Entered(Box<Entered>),
+    /// They must prove their address first.
+    MustVerify,
+}
+
+/// Creates an account that is entered by address and password. Where addresses must be proven, an
+/// address that has an account answers as one that has none: its owner is told by mail.
+pub async fn register(
+    app: &App,
+    visitor: &Visitor,
+    contact: Contact,
+    password: SecretString,
+    name: Option<String>,
+) -> Result<Registered> {
+    limits::FROM_ADDRESS.count(app, &visitor.counted()).await?;
+    let local = contact.value().split('@').next().unwrap_or_default();
+    let known = [contact.value(), local, name.as_deref().unwrap_or_default(), "saldo"];
+    check_password(&password, &known)?;
+    let hash = app.passwords.hash(password).await.map_err(Problem::failed)?;
+    let entering = if app.settings.must_verify { Entering::Later } else { Entering::AtOnce };
+    let newcomer = Newcomer {
+        contact: Some(contact.clone()),
+        proven: false,
+        name,
+        by: SignIn::Password,
+        rows: vec![SideRow::Password { user_id: UserId::default(), hash }],
+        asks: vec![],
+    };
+    match super::register(app, visitor, newcomer, entering).await {
+        Ok((_, Some(entered))) => Ok(Registered::Entered(Box::new(entered))),
+        Ok((_, None)) | Err(ExecuteError::Claimed) if entering == Entering::Later => {
+            super::challenges::ask_to_verify(app, visitor, &contact).await?;
+            Ok(Registered::MustVerify)
+        }
+        Ok((_, None)) => Ok(Registered::MustVerify),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes in whoever knows the password. Unknown, locked and deactivated accounts answer as a wrong
+/// password does, in the same time.
+pub async fn enter(
+    app: &App,
+    visitor: &Visitor,
+    contact: &Contact,
+    password: SecretString,
+) -> Result<Entered> {
+    let account = contact.value();
+    limits::FROM_ADDRESS.count(app, &visitor.counted()).await?;
+    limits::TO_ACCOUNT.count(app, account).await?;
+    // Counted before the guess is looked at: a hundred at once are a hundred.
+    let has_room = limits::WRONG_PASSWORDS.has_room(app, account).await?;
+    let row = sqlx::query(
+        "select c.user_id, p.hash from claims c join passwords p on p.user_id = c.user_id
+         where c.claim_hash = $1",
+    )
+    .bind(contact.hash(&app.keys.lookup))
+    .fetch_optional(app.db())
+    .await?;
+    let user: Option<Uuid> = row.as_ref().map(|row| row.try_get("user_id")).transpose()?;
+    let hash: Option<String> = row.map(|row| row.try_get("hash")).transpose()?;
+    // Somebody who is not there takes as long to load.
+    let state = app.store.load::<User>(UserId(user.unwrap_or_else(Uuid::now_v7))).await?;
+    let usable = has_room && state.status() == Status::Active;
+    let right = app.passwords.verify(password, hash.filter(|_| usable)).await;
+    let (Some(user), true) = (user.map(UserId), right.map_err(Problem::failed)?) else {
+        return Err(Problem::unauthorized("the e-mail address or the password is wrong"));
+    };
+    if app.settings.must_verify && !state.email_verified() {
+        return Err(Problem::new(
+            axum::http::StatusCode::FORBIDDEN,
+            "email_not_verified",
+            "the address is not verified yet: ask for a link at /auth/email/verification",
+        ));
+    }
+    limits::WRONG_PASSWORDS.forget(app, account).await?;
+    super::enter(app, visitor, user, SignIn::Password).await
+}
+
+/// Sets another password, for whoever knows the one before, where there is one; all other sessions
+/// end. The position of the event.
+pub async fn change(
+    app: &App,
+    visitor: &Visitor,
+    user: UserId,
+    keep: SessionId,
+    before: Option<SecretString>,
+    password: SecretString,
+) -> Result<i64> {
+    limits::TO_ACCOUNT.count(app, &user.to_string()).await?;
+    let state = super::state(app, user).await?;
+    let hash: Option<String> = sqlx::query_scalar("select hash from passwords where user_id = $1")
+        .bind(user.0)
+        .fetch_optional(app.db())
+        .await?;
+    if hash.is_some() {
+        let before = before.unwrap_or_else(|| SecretString::from(""));
+        if !app.passwords.verify(before, hash).await.map_err(Problem::failed)? {
+            return Err(Problem::field("current_password", "is not the password of this account"));
+        }
+    }
+    set(app, visitor, user, &state, password, Some(keep)).await
+}
+
+/// Sets the password; all sessions but one end.
+pub async fn set(
+    app: &App,
+    visitor: &Visitor,
+    user: UserId,
+    state: &User,
+    password: SecretString,
+    keep: Option<SessionId>,
+) -> Result<i64> {
+    check_new(state, &password)?;
+    let hash = app.passwords.hash(password).await.map_err(Problem::failed)?;
+    let rows =
+        [SideRow::Password { user_id: user, hash }, SideRow::SessionsEnded { user_id: user, keep }];
+    Ok(super::tell(app, visitor, user, user::Ask::SetPassword { keep }, rows).await?)
+}
+
+/// Whether the person may have this password.
+pub fn check_new(state: &User, password: &SecretString) -> Result<()> {
+    let words = [state.email(), state.name()].map(|word| word.map_or("", String::as_str));
+    check_password(password, &words)
+}

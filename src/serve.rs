@@ -1,5 +1,6 @@
 //! Starting and stopping a node.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +12,14 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::app::{App, Parts};
 use crate::clients::llm::{LlmProvider, Local};
-use crate::config::Config;
+use crate::closings::Closings;
+use crate::config::{Config, ConfigError};
 use crate::embedded::{Cluster, EmbeddedError, Mode};
+use crate::jobs::{self, JobsError, Messages};
 use crate::keys::{Keys, KeysError};
 use crate::passwords::{PasswordError, Passwords};
 use crate::processes::Signer;
@@ -50,6 +54,12 @@ pub enum StartError {
     /// The schema could not be brought up to date.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] MigrateError),
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Jobs cannot be run.
+    #[error(transparent)]
+    Jobs(#[from] JobsError),
     /// The keys are missing or unreadable.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -58,7 +68,7 @@ pub enum StartError {
     Passwords(#[from] PasswordError),
     /// The port is taken, or not allowed.
     #[error("cannot listen on {address}: {source}; set SALDO_LISTEN to a free address")]
-    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    Listen { address: SocketAddr, source: std::io::Error },
     /// The server ended.
     #[error("the server ended: {0}")]
     Served(std::io::Error),
@@ -100,6 +110,7 @@ pub async fn database(config: &Config) -> Result<Database, StartError> {
         .connect_with(options.clone())
         .await?;
     sqlx::migrate!("./migrations").run(&pool).await?;
+    jobs::migrate(&pool).await?;
     Ok(Database { pool, options, url, _cluster: cluster })
 }
 
@@ -132,16 +143,24 @@ pub struct Node {
     pub app: App,
     signer: Signer,
     stop: watch::Sender<bool>,
+    working: JoinHandle<()>,
     _database: Database,
 }
 
 impl Node {
-    /// Starts everything but the HTTP listener.
-    pub async fn start(config: &Config, llm: Box<dyn LlmProvider>) -> Result<Self, StartError> {
+    /// Starts everything but the HTTP listener, which listens at `address`.
+    pub async fn start(
+        config: &Config,
+        address: SocketAddr,
+        llm: Box<dyn LlmProvider>,
+    ) -> Result<Self, StartError> {
+        let settings = config.settings(address)?;
+        let messages = Messages::new(config)?;
+        let providers = config.providers()?;
         let database = database(config).await?;
         let keys = Keys::in_folder(&config.data_dir)?;
         let (pool, options) = (database.pool.clone(), database.options.clone());
-        let store = Store::start(pool.clone(), options, keys.wrapping()).await?;
+        let store = Store::start(pool.clone(), options.clone(), keys.wrapping()).await?;
         let (stop, stopped) = watch::channel(false);
         let unseal: Arc<dyn Unseal> = Arc::new(store.codec().clone());
         let projections = Runner::start(&pool, &unseal, store.tail(), &stopped);
@@ -153,10 +172,17 @@ impl Node {
             written: std::sync::Mutex::default(),
             store,
             keys,
+            settings,
+            providers,
+            closings: Closings::default(),
         });
+        processes::look(&app).await?;
         let signer = Signer::new(&app, config.data_dir.join(heads::FILE));
-        processes::start(&app, &signer, &stopped);
-        Ok(Self { app, signer, stop, _database: database })
+        processes::start(&app, &signer, config.data_dir.clone(), &stopped);
+        let working = jobs::run(app.clone(), messages, options, stopped);
+        #[expect(clippy::disallowed_methods, reason = "ends when `stop` turns true")]
+        let working = tokio::spawn(working);
+        Ok(Self { app, signer, stop, working, _database: database })
     }
 
     /// Ends the background work, and signs the log's end. A projection finishes the step that it is
@@ -165,16 +191,14 @@ impl Node {
     pub async fn stop(self) {
         self.stop.send_replace(true);
         // Too late is as good as in time.
-        let _ = tokio::time::timeout(STOPPING, self.app.projections.ended()).await;
+        let ended = async { tokio::join!(self.app.projections.ended(), self.working) };
+        let _ = tokio::time::timeout(STOPPING, ended).await;
         self.signer.sign().await;
     }
 }
 
 /// Serves until told to stop (SIGINT or SIGTERM). `ready` is told the address.
-pub async fn serve(
-    config: &Config,
-    ready: impl FnOnce(std::net::SocketAddr),
-) -> Result<(), StartError> {
+pub async fn serve(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
     serve_until(config, told_to_stop(), ready).await
 }
 
@@ -182,13 +206,14 @@ pub async fn serve(
 pub async fn serve_until(
     config: &Config,
     stop: impl Future<Output = ()> + Send + 'static,
-    ready: impl FnOnce(std::net::SocketAddr),
+    ready: impl FnOnce(SocketAddr),
 ) -> Result<(), StartError> {
     let listen = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let node = Node::start(config, Box::new(Local)).await?;
+    let node = Node::start(config, address, Box::new(Local)).await?;
     let router = http::router(node.app.clone());
+    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     ready(address);
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
         // Answers are small: waiting to fill a packet would only delay them.
@@ -197,6 +222,15 @@ pub async fn serve_until(
         }
     });
     axum::serve(listener, router).with_graceful_shutdown(stop).await.map_err(StartError::Served)?;
+    node.stop().await;
+    Ok(())
+}
+
+/// Runs jobs and keeps the read models until told to stop, without serving.
+pub async fn work(config: &Config) -> Result<(), StartError> {
+    let node = Node::start(config, config.listen, Box::new(Local)).await?;
+    tracing::info!("working on jobs");
+    told_to_stop().await;
     node.stop().await;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod admin;
 mod audit;
 mod demo;
 
@@ -34,6 +35,14 @@ struct Cli {
 enum Command {
     /// Serve the API; what happens when nothing else is asked for.
     Serve,
+    /// Run jobs and keep the read models, without serving.
+    Work,
+    /// Say who may administer.
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    /// Look after the keys of the house.
+    #[command(subcommand)]
+    Keys(admin::KeyCommand),
     /// Walk the main job step by step, on a running server or on one of its own.
     Demo {
         /// The server; by default the one that listens here, or one of its own.
@@ -111,6 +120,9 @@ async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve => {
             serve::serve(config, greet).await?;
         }
+        Command::Work => serve::work(config).await?,
+        Command::Admin(admin) => admin::admin(config, admin).await?,
+        Command::Keys(keys) => admin::keys(&config.data_dir, &keys)?,
         Command::Demo { url } => demo::demo(config, url).await?,
         Command::Migrate => {
             serve::database(config).await?;

@@ -1,0 +1,71 @@
+//! Who may administer: the first administrator comes from here.
+
+use std::path::Path;
+
+use aggregates::id::UserId;
+use aggregates::user::{Ask, Role, User, UserCommand};
+use chrono::TimeDelta;
+use clap::Subcommand;
+use uuid::Uuid;
+
+use super::Failure;
+use crate::accounts::contact::Contact;
+use crate::clock;
+use crate::config::Config;
+use crate::keys::Keys;
+use crate::serve;
+use crate::store::{Envelope, Metadata, Store};
+use crate::tokens::ACCESS_LASTS;
+
+#[derive(Subcommand)]
+pub(super) enum Admin {
+    /// Let a person administer.
+    Grant {
+        /// The address of the account.
+        email: String,
+    },
+    /// Let a person administer no more.
+    Revoke {
+        /// The address of the account.
+        email: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(super) enum KeyCommand {
+    /// Add a key for access tokens. It signs in an hour, when every node has it; what was signed
+    /// before stays good.
+    Rotate,
+}
+
+/// How long after a key was added it signs: nodes read the file each minute.
+const SIGNS_IN: TimeDelta = TimeDelta::hours(1);
+
+pub(super) async fn admin(config: &Config, admin: Admin) -> Result<(), Failure> {
+    let (email, role) = match admin {
+        Admin::Grant { email } => (email, Role::Admin),
+        Admin::Revoke { email } => (email, Role::User),
+    };
+    let contact = Contact::email("email", &email).map_err(|_| "that is no e-mail address")?;
+    let database = serve::database(config).await?;
+    let keys = Keys::in_folder(&config.data_dir)?;
+    let user: Option<Uuid> = sqlx::query_scalar("select user_id from claims where claim_hash = $1")
+        .bind(contact.hash(&keys.lookup))
+        .fetch_optional(&database.pool)
+        .await?;
+    let user = UserId(user.ok_or("nobody has an account with that address: let them register")?);
+    let (pool, options) = (database.pool.clone(), database.options.clone());
+    let store = Store::start(pool, options, keys.wrapping()).await?;
+    let metadata = Metadata { actor: Some("saldo admin".to_owned()), ..Metadata::default() };
+    let command = UserCommand { now: clock::now(), ask: Ask::ChangeRole { role } };
+    store.execute::<User>(user, Envelope::once(metadata), command).await?;
+    println!("{} has the role {}", contact.value(), role.name());
+    Ok(())
+}
+
+pub(super) fn keys(folder: &Path, KeyCommand::Rotate: &KeyCommand) -> Result<(), Failure> {
+    let now = clock::now();
+    Keys::rotate_access_tokens(folder, now + SIGNS_IN, now - ACCESS_LASTS)?;
+    println!("a new key signs access tokens in an hour; the one before stays good for theirs");
+    Ok(())
+}

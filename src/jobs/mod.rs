@@ -1,0 +1,103 @@
+//! Work with retries, in the database's own queue: any number of nodes take it, and what a node that
+//! dies had taken is taken again.
+
+mod messages;
+mod sweep;
+
+use std::time::Duration;
+
+use graphile_worker::{Cron, Worker, WorkerOptions};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::app::App;
+
+pub use messages::Messages;
+
+/// Jobs that a node works on at once; most of them wait for others.
+const AT_ONCE: usize = 8;
+/// Connections of the worker: one listens, the others take jobs and say how they ended.
+const CONNECTIONS: u32 = 4;
+/// How long after a failure another worker follows.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long a job may go on when the node is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often a node says that it is alive, and after how long of silence its jobs are taken again.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_mins(1);
+/// How often the queue is looked at besides when it is told of: jobs whose time has come.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Why jobs cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum JobsError {
+    /// The queue could not be set up.
+    #[error("the queue of jobs could not be set up: {0}")]
+    Queue(String),
+}
+
+/// Brings the queue's own tables up to date.
+pub async fn migrate(pool: &PgPool) -> Result<(), JobsError> {
+    let options = WorkerOptions::default().pg_pool(pool.clone()).listen_os_shutdown_signals(false);
+    options.init().await.map(drop).map_err(|error| JobsError::Queue(error.to_string()))
+}
+
+/// Runs jobs on this node until `stop` turns true. A worker that fails, since it lost the database,
+/// is followed by another.
+pub async fn run(
+    app: App,
+    messages: Messages,
+    options: PgConnectOptions,
+    mut stop: watch::Receiver<bool>,
+) {
+    while !*stop.borrow() {
+        let worked = match worker(&app, &messages, options.clone(), stop.clone()).await {
+            Ok(worker) => worker.run().await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = worked {
+            warn!(error, "the worker of jobs failed; another one follows");
+            // An error is a node that is gone: so are we.
+            let _ = timeout(RETRY, stop.wait_for(|stop| *stop)).await;
+        }
+    }
+}
+
+async fn worker(
+    app: &App,
+    messages: &Messages,
+    options: PgConnectOptions,
+    mut stop: watch::Receiver<bool>,
+) -> Result<Worker, JobsError> {
+    // Of its own: what waits for a mail server must not keep requests waiting for a connection.
+    let options = options.application_name("saldo jobs");
+    let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options);
+    let daily = Cron::daily_at::<sweep::Sweep>(3, 17);
+    let daily = daily.map_err(|error| JobsError::Queue(error.to_string()))?;
+    let stopped = async move {
+        // An error is a node that is gone: so are we.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
+    WorkerOptions::default()
+        .pg_pool(pool)
+        .concurrency(AT_ONCE)
+        .poll_interval(POLL)
+        .listen_os_shutdown_signals(false)
+        .shutdown_signal(stopped)
+        .shutdown_grace_period(GRACE)
+        .heartbeat_interval(HEARTBEAT)
+        .sweep_interval(HEARTBEAT)
+        .sweep_threshold(SILENCE)
+        .add_extension(app.clone())
+        .add_extension(messages.clone())
+        .define_job::<messages::SendLetter>()
+        .define_job::<messages::SendText>()
+        .define_job::<sweep::Sweep>()
+        .with_cron(daily)
+        .init()
+        .await
+        .map_err(|error| JobsError::Queue(error.to_string()))
+}

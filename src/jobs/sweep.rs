@@ -1,0 +1,37 @@
+//! What nobody needs any more is removed, once a day.
+
+use chrono::TimeDelta;
+use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::clock;
+use crate::error::chain;
+
+/// How long sessions, codes and links are kept after their end: long enough to look into what
+/// somebody reports.
+const KEPT: TimeDelta = TimeDelta::days(30);
+
+/// Removes what nobody needs any more.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Sweep {}
+
+impl TaskHandler for Sweep {
+    const IDENTIFIER: &'static str = "sweep";
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let app = context.get_ext::<App>().cloned();
+        let app = app.ok_or_else(|| "the worker was started without its parts".to_owned())?;
+        let now = clock::now();
+        for (statement, before) in [
+            ("delete from limits where empty_at < $1", now),
+            ("delete from challenges where expires_at < $1", now - KEPT),
+            ("delete from sessions where least(ended_at, expires_at) < $1", now - KEPT),
+            ("delete from dev_inbox where sent_at < $1", now - KEPT),
+        ] {
+            let deleted = sqlx::query(statement).bind(before).execute(app.db()).await;
+            deleted.map_err(|error| chain(&error))?;
+        }
+        Ok::<(), String>(())
+    }
+}

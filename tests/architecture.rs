@@ -8,19 +8,23 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("clients", &[]),
     ("unseal", &["store"]),
+    ("queue", &["clients", "store"]),
     ("app", &["clients", "store"]),
+    ("accounts", &["app", "clients", "metering", "queue", "store"]),
     ("explain", &["app", "store"]),
     ("metering", &["app", "clients", "store"]),
     ("processes", &["app", "store"]),
-    ("http", &["app", "clients", "explain", "metering", "store"]),
-    ("serve", &["app", "clients", "http", "processes", "store"]),
+    ("jobs", &["app", "clients", "queue", "store"]),
+    ("http", &["accounts", "app", "clients", "explain", "metering", "store"]),
+    ("serve", &["app", "clients", "http", "jobs", "processes", "store"]),
     ("verify", &["store"]),
     ("bench", &["serve", "store", "verify"]),
-    ("cli", &["bench", "clients", "serve", "store", "verify"]),
+    ("cli", &["accounts", "bench", "clients", "serve", "store", "verify"]),
 ];
 
 /// What lies on the ground: it uses nothing of the crate but the ground and the store's words.
-const GROUND: &[&str] = &["clock", "config", "embedded", "error", "keys", "passwords", "tokens"];
+const GROUND: &[&str] =
+    &["clock", "closings", "config", "embedded", "error", "keys", "passwords", "tokens"];
 
 #[test]
 fn arrows_run_down_only() {
@@ -71,6 +75,23 @@ fn the_domain_and_the_read_side_know_nothing_of_the_world() {
     for forbidden in ["axum", "reqwest", "saldo ="] {
         assert!(!manifest("projections").contains(forbidden), "projections depends on {forbidden}");
     }
+}
+
+#[test]
+fn the_tests_that_the_page_on_security_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/security.md")).expect("the page");
+    let mut code = String::new();
+    for folder in ["src", "tests/sign_in"] {
+        visit(&root.join(folder), &mut |_, text| code.push_str(text));
+    }
+    let named = page.split('`').filter(|word| word.contains("::") && !word.ends_with('*'));
+    let named = named.filter_map(|path| path.rsplit("::").next());
+    let mut missing: Vec<_> =
+        named.filter(|name| name.contains('_') && !code.contains(&format!("fn {name}("))).collect();
+    missing.dedup();
+    assert_eq!(missing, Vec::<&str>::new());
+    assert!(page.contains("passwords::"), "names are found at all");
 }
 
 /// The first folder or file below `src`.

@@ -49,6 +49,7 @@ impl Folder {
             .env("SALDO_DATA_DIR", &self.0)
             .env("SALDO_LISTEN", "127.0.0.1:0")
             .env("RUST_LOG", "warn")
+            .env("SALDO_RATE_LIMITS", "off")
             // No `.env` of a developer counts.
             .current_dir(&self.0)
             .stdin(Stdio::null());

@@ -24,7 +24,7 @@ use crate::signing::Signing;
 
 pub const CLIENT_ID: &str = "saldo";
 /// With all that must not be sent as it is.
-pub const CLIENT_SECRET: &str = "s3cret: 100% +/=&ü";
+pub const CLIENT_SECRET: &str = "s3cret: 100% +/=&~";
 
 /// A running double; its task ends with the test's runtime.
 #[derive(Clone)]
@@ -50,6 +50,8 @@ pub struct World {
     /// The paths that were called, in order.
     pub calls: Vec<String>,
     pub signing: Signing,
+    /// Where people are sent back to, where not to `BACK`.
+    pub back: Option<String>,
 }
 
 type Asked = HashMap<String, String>;
@@ -176,10 +178,11 @@ fn client<Base>(secret: &str, base: Base) -> ProviderSettings<Base> {
 }
 
 async fn authorize(State(double): State<Double>, Query(asked): Query<Asked>) -> Response {
+    let registered = double.world().back.clone().unwrap_or_else(|| BACK.to_owned());
     let wanted = [
         ("client_id", CLIENT_ID),
         ("response_type", "code"),
-        ("redirect_uri", BACK),
+        ("redirect_uri", registered.as_str()),
         ("code_challenge_method", "S256"),
     ];
     for (name, value) in wanted {
@@ -190,7 +193,7 @@ async fn authorize(State(double): State<Double>, Query(asked): Query<Asked>) -> 
     let mut world = double.world();
     world.given += 1;
     let code = format!("code-{}", world.given);
-    let mut back = Url::parse(BACK).expect("a URL");
+    let mut back = Url::parse(&registered).expect("a URL");
     back.query_pairs_mut().append_pair("code", &code).append_pair("state", &asked["state"]);
     if let Some(issuer) = world.signing.callback_issuer(&double.url) {
         back.query_pairs_mut().append_pair("iss", &issuer);

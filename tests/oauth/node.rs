@@ -1,9 +1,9 @@
 //! npm's `oidc-provider` as a process: an OpenID Connect provider that is not ours.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use saldo::clients::oauth::{Issuer, ProviderSettings, Providers, Settings};
 use saldo::store::hex;
@@ -13,7 +13,7 @@ use crate::browser::BACK;
 
 const CLIENT_ID: &str = "saldo";
 /// With all that must not be sent as it is.
-const CLIENT_SECRET: &str = "s3cret: 100% +/=&ü";
+const CLIENT_SECRET: &str = "s3cret: 100% +/=&~";
 const LOCK: &str = include_str!("provider/package-lock.json");
 const FILES: [(&str, &str); 3] = [
     ("package.json", include_str!("provider/package.json")),
@@ -28,6 +28,8 @@ const OLDEST: u32 = 20;
 pub struct NodeProvider {
     pub issuer: String,
     process: Child,
+    /// Kept open: a program whose output nobody can read any more ends when it says something.
+    _said: Lines<BufReader<ChildStdout>>,
 }
 
 impl NodeProvider {
@@ -54,11 +56,12 @@ impl NodeProvider {
             .stderr(Stdio::null())
             .spawn()
             .expect("node can be started");
-        let lines = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
-        let issuer = lines
+        let mut said = BufReader::new(process.stdout.take().expect("stdout is piped")).lines();
+        let issuer = said
+            .by_ref()
             .map_while(Result::ok)
             .find_map(|line| line.strip_prefix("issuer ").map(str::to_owned));
-        Self { issuer: issuer.expect("the provider says where it listens"), process }
+        Self { issuer: issuer.expect("the provider says where it listens"), process, _said: said }
     }
 
     pub fn providers(&self) -> Providers {

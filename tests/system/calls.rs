@@ -44,9 +44,10 @@ impl LlmProvider for Moody {
 async fn node(database: &Database) -> (Node, Server, Arc<Semaphore>) {
     let leave = Arc::new(Semaphore::new(0));
     let provider = Box::new(Moody(Arc::clone(&leave)));
-    let node = Node::start(&database.config(), provider).await.expect("a node");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}", listener.local_addr().expect("a port"));
+    let address = listener.local_addr().expect("a port");
+    let node = Node::start(&database.config(), address, provider).await.expect("a node");
+    let url = format!("http://{address}");
     let router = http::router(node.app.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
     (node, Server::within(url), leave)

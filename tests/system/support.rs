@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, StatusCode};
-use saldo::config::{Config, Environment};
+use saldo::config::{Config, Environment, SignInConfig, Switch};
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -53,7 +53,13 @@ impl Database {
 
     /// A server that reaches this database by another way.
     pub fn server_at(&self, url: &str) -> Server {
+        self.server_with(url, &[("SALDO_RATE_LIMITS", "off")])
+    }
+
+    /// A server with settings of its own.
+    pub fn server_with(&self, url: &str, settings: &[(&str, &str)]) -> Server {
         let mut process = Command::new(env!("CARGO_BIN_EXE_saldo"))
+            .envs(settings.iter().copied())
             .env("DATABASE_URL", url)
             .env("SALDO_DATA_DIR", &self.data)
             .env("SALDO_LISTEN", "127.0.0.1:0")
@@ -103,6 +109,7 @@ impl Database {
             database_url: Some(self.url().into()),
             data_dir: self.data.clone(),
             database_connections: 8,
+            sign_in: SignInConfig { rate_limits: Some(Switch::Off), ..SignInConfig::default() },
         }
     }
 

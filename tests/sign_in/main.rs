@@ -1,0 +1,34 @@
+//! Coming in, staying in and getting out, as a client meets it.
+#![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
+
+mod account;
+mod api_keys;
+#[path = "../oauth/browser.rs"]
+#[expect(dead_code, reason = "shared with the tests of the providers' clients")]
+mod browser;
+mod codes;
+mod delivery;
+#[path = "../oauth/double.rs"]
+#[expect(dead_code, reason = "shared with the tests of the providers' clients")]
+mod double;
+#[path = "../oauth/keys.rs"]
+mod keys;
+mod links;
+mod passwords;
+#[path = "../messages/provider.rs"]
+#[expect(dead_code, reason = "shared with the tests of messages")]
+mod provider;
+mod providers;
+mod sessions;
+#[path = "../oauth/signing.rs"]
+#[expect(dead_code, reason = "shared with the tests of the providers' clients")]
+mod signing;
+#[path = "../shared/skip.rs"]
+mod skip;
+#[path = "../messages/smtp.rs"]
+#[expect(dead_code, reason = "shared with the tests of mail")]
+mod smtp;
+#[path = "../system/support.rs"]
+#[expect(dead_code, reason = "shared with the tests of the whole system")]
+mod support;
+mod world;

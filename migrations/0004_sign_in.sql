@@ -70,8 +70,9 @@ create table challenges (
     purpose      text        not null,
     -- Whom it is for, where there is an account.
     user_id      uuid,
-    -- Keyed hash of the address or telephone it was sent to, and that itself, encrypted.
-    sent_to      bytea       not null,
+    -- What it was sent to, as claims have it; and what passing it proves, encrypted with a key of
+    -- the house.
+    sent_to      bytea,
     sealed       text        not null,
     secret_hash  bytea       not null,
     attempts     int         not null default 0,
@@ -81,6 +82,7 @@ create table challenges (
     used_at      timestamptz
 );
 create index challenges_user on challenges (user_id) where used_at is null;
+create index challenges_sent_to on challenges (sent_to);
 create index challenges_expired on challenges (expires_at);
 
 -- How often something was tried, by the generic cell rate algorithm: one time for each bucket, at

@@ -156,8 +156,11 @@ begin
     perform shut_out(person);
     update person_keys set wrapped_key = null, destroyed_at = clock_timestamp()
     where user_id = person and destroyed_at is null;
+    -- Codes that were sent before anybody knew whose they are, too.
+    delete from challenges
+    where user_id = person
+       or sent_to in (select claim_hash from claims where user_id = person);
     delete from claims where user_id = person;
-    delete from challenges where user_id = person;
     delete from analyses where user_id = person;
     delete from snapshots where aggregate_type = 'user' and aggregate_id = person::text;
     update sessions set sealed = null where user_id = person;

@@ -8,6 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -74,39 +76,39 @@ impl Purpose {
 }
 
 /// A proof that was given.
-pub struct Passed {
-    /// Where its owner is reached.
-    pub contact: Contact,
+pub struct Passed<T = Contact> {
+    /// What is proved: most often, where its owner is reached.
+    pub proved: T,
     /// Whose account it was asked for, where it was for one.
     pub user: Option<UserId>,
 }
 
 /// A challenge that is not in the database yet.
-struct Draft {
+struct Draft<T> {
     id: ChallengeId,
     purpose: Purpose,
-    contact: Contact,
+    /// What passing it proves.
+    proves: T,
     user: Option<UserId>,
     secret: SecretString,
 }
 
-impl Draft {
+impl<T: Serialize> Draft<T> {
     /// A code of six digits.
-    fn code(purpose: Purpose, contact: &Contact, user: Option<UserId>) -> Result<Self> {
+    fn code(purpose: Purpose, proves: T, user: Option<UserId>) -> Result<Self> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(Problem::failed)?;
         // 2^64 is so much more than a million that no code is likelier than another.
         let secret = format!("{:06}", u64::from_be_bytes(bytes) % 1_000_000).into();
-        let (id, contact) = (ChallengeId(Uuid::now_v7()), contact.clone());
-        Ok(Self { id, purpose, contact, user, secret })
+        Ok(Self { id: ChallengeId(Uuid::now_v7()), purpose, proves, user, secret })
     }
 
     /// 32 random bytes, for a link.
-    fn link(purpose: Purpose, contact: &Contact, user: Option<UserId>) -> Result<Self> {
+    fn link(purpose: Purpose, proves: T, user: Option<UserId>) -> Result<Self> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(Problem::failed)?;
-        let (id, contact) = (ChallengeId(Uuid::now_v7()), contact.clone());
-        Ok(Self { id, purpose, contact, user, secret: BASE64.encode(bytes).into() })
+        let (id, secret) = (ChallengeId(Uuid::now_v7()), BASE64.encode(bytes).into());
+        Ok(Self { id, purpose, proves, user, secret })
     }
 
     /// Where the link leads.
@@ -115,10 +117,16 @@ impl Draft {
         format!("{}/{page}#token={token}", app.settings.public_url)
     }
 
-    /// Keeps the challenge, and enqueues what tells of it.
-    async fn keep(self, app: &App, job: Option<Job>) -> Result<ChallengeId> {
+    /// Keeps the challenge, and enqueues what tells of it. `sent_to` is the contact that it goes to,
+    /// as claims have it, so that an erasure finds it.
+    async fn keep(
+        self,
+        app: &App,
+        sent_to: Option<&Contact>,
+        job: Option<Job>,
+    ) -> Result<ChallengeId> {
         let now = clock::now();
-        let sealed = app.keys.sealing.seal(&place(self.id), &self.contact);
+        let sealed = app.keys.sealing.seal(&place(self.id), &self.proves);
         let mut tx = app.db().begin().await?;
         sqlx::query(
             "insert into challenges (challenge_id, purpose, user_id, sent_to, sealed, secret_hash,
@@ -128,7 +136,7 @@ impl Draft {
         .bind(self.id.0)
         .bind(self.purpose.name())
         .bind(self.user.map(|user| user.0))
-        .bind(self.contact.hash(&app.keys.lookup))
+        .bind(sent_to.map(|contact| contact.hash(&app.keys.lookup)))
         .bind(sealed.map_err(Problem::failed)?)
         .bind(hash(app, self.id, self.secret.expose_secret()))
         .bind(MOST)
@@ -180,7 +188,7 @@ pub async fn send_code(
     user: Option<UserId>,
 ) -> Result<ChallengeId> {
     count(app, visitor, contact).await?;
-    let draft = Draft::code(purpose, contact, user)?;
+    let draft = Draft::code(purpose, contact.clone(), user)?;
     let code = draft.secret.expose_secret().to_owned();
     let minutes = u32::try_from(CODE_LASTS.num_minutes()).unwrap_or(u32::MAX);
     let job = match contact {
@@ -193,7 +201,7 @@ pub async fn send_code(
             TextTo { to: to.clone(), text }.job(&app.keys, draft.id.0)
         }
     };
-    draft.keep(app, Some(job.map_err(Problem::failed)?)).await
+    draft.keep(app, Some(contact), Some(job.map_err(Problem::failed)?)).await
 }
 
 /// Sends a link. Where there is nobody to send it to, all but the sending is done, so that the
@@ -206,10 +214,10 @@ async fn send_link(
     letter: impl FnOnce(String) -> Letter,
     page: &str,
 ) -> Result<()> {
-    let draft = Draft::link(purpose, contact, user)?;
+    let draft = Draft::link(purpose, contact.clone(), user)?;
     let letter = LetterTo { to: contact.value().to_owned(), letter: letter(draft.href(app, page)) };
     let job = letter.job(&app.keys, draft.id.0).map_err(Problem::failed)?;
-    draft.keep(app, user.map(|_| job)).await.map(drop)
+    draft.keep(app, Some(contact), user.map(|_| job)).await.map(drop)
 }
 
 /// Sends a link to verify an address, if it is that of an account that has not done so. The answer
@@ -253,8 +261,8 @@ pub async fn ask_to_reactivate(app: &App, visitor: &Visitor, contact: &Contact) 
 
 /// Uses an account again, by a link; the position of the event.
 pub async fn reactivate(app: &App, visitor: &Visitor, token: &str) -> Result<i64> {
-    let Passed { user, .. } = check_link(app, Purpose::Reactivate, token).await?;
-    let user = user.ok_or_else(Problem::not_found)?;
+    let passed = check_link(app, Purpose::Reactivate, token).await?;
+    let (user, _) = still_theirs(app, passed).await?;
     Ok(super::tell(app, visitor, user, user::Ask::Reactivate, []).await?)
 }
 
@@ -271,12 +279,13 @@ pub async fn add(
     if passed.user != Some(user) {
         return Err(Problem::not_found());
     }
-    let (what, claim_hash) = (passed.contact.claimed(), passed.contact.hex_hash(&app.keys.lookup));
+    let contact = passed.proved;
+    let (what, claim_hash) = (contact.claimed(), contact.hex_hash(&app.keys.lookup));
     let rows = [
         SideRow::ClaimsReleased { user_id: user, what },
         SideRow::Claim { claim_hash, what, user_id: user },
     ];
-    Ok(super::tell(app, visitor, user, super::proven(&passed.contact), rows).await?)
+    Ok(super::tell(app, visitor, user, super::proven(&contact), rows).await?)
 }
 
 /// A code that was typed.
@@ -292,7 +301,11 @@ pub async fn check_code(
 }
 
 /// A link that was followed.
-pub async fn check_link(app: &App, purpose: Purpose, token: &str) -> Result<Passed> {
+pub async fn check_link<T: DeserializeOwned>(
+    app: &App,
+    purpose: Purpose,
+    token: &str,
+) -> Result<Passed<T>> {
     let passed = match of_token(token) {
         Some((challenge, secret)) => check(app, purpose, challenge, secret).await?,
         None => None,
@@ -302,12 +315,12 @@ pub async fn check_link(app: &App, purpose: Purpose, token: &str) -> Result<Pass
     })
 }
 
-async fn check(
+async fn check<T: DeserializeOwned>(
     app: &App,
     purpose: Purpose,
     challenge: ChallengeId,
     secret: &str,
-) -> Result<Option<Passed>> {
+) -> Result<Option<Passed<T>>> {
     let row = sqlx::query(
         "update challenges
          set attempts = attempts + 1, used_at = case when secret_hash = $3 then $4 end
@@ -325,9 +338,9 @@ async fn check(
     if !row.try_get::<bool, _>("passed")? {
         return Ok(None);
     }
-    let contact = app.keys.sealing.open(&place(challenge), row.try_get("sealed")?);
+    let proved = app.keys.sealing.open(&place(challenge), row.try_get("sealed")?);
     let user: Option<Uuid> = row.try_get("user_id")?;
-    Ok(Some(Passed { contact: contact.map_err(Problem::failed)?, user: user.map(UserId) }))
+    Ok(Some(Passed { proved: proved.map_err(Problem::failed)?, user: user.map(UserId) }))
 }
 
 /// Takes in whoever typed the code that was sent to them.
@@ -339,7 +352,7 @@ pub async fn enter(
     name: Option<String>,
 ) -> Result<Entered> {
     limits::FROM_ADDRESS.count(app, &visitor.counted()).await?;
-    let Passed { contact, .. } = check_code(app, Purpose::SignIn, challenge, code).await?;
+    let Passed { proved: contact, .. } = check_code(app, Purpose::SignIn, challenge, code).await?;
     let by = match contact {
         Contact::Email(_) => SignIn::EmailCode,
         Contact::Phone(_) => SignIn::SmsCode,
@@ -347,10 +360,20 @@ pub async fn enter(
     super::enter_by_contact(app, visitor, &contact, name, by).await
 }
 
+/// Whose account a link was asked for, while the address it was sent to is still that account's.
+async fn still_theirs(app: &App, passed: Passed) -> Result<(UserId, Contact)> {
+    let Passed { proved, user } = passed;
+    let user = user.ok_or_else(Problem::not_found)?;
+    if super::owner(app, &proved).await? == Some(user) {
+        return Ok((user, proved));
+    }
+    Err(Problem::field("token", "was sent to an address that the account had before"))
+}
+
 /// Verifies the address that a link was sent to; the position of the event.
 pub async fn verify(app: &App, visitor: &Visitor, token: &str) -> Result<i64> {
-    let Passed { contact, user } = check_link(app, Purpose::Verify, token).await?;
-    let user = user.ok_or_else(Problem::not_found)?;
+    let passed = check_link(app, Purpose::Verify, token).await?;
+    let (user, contact) = still_theirs(app, passed).await?;
     Ok(super::tell(app, visitor, user, super::proven(&contact), []).await?)
 }
 
@@ -372,8 +395,8 @@ pub async fn reset(
     // A password that is refused must not use up the link.
     let state = app.store.load(UserId(user.flatten().unwrap_or_default())).await?;
     super::password::check_new(&state, &password)?;
-    let Passed { contact, user } = check_link(app, Purpose::Reset, token).await?;
-    let user = user.ok_or_else(Problem::not_found)?;
+    let passed = check_link(app, Purpose::Reset, token).await?;
+    let (user, contact) = still_theirs(app, passed).await?;
     super::prove(app, visitor, user, &contact, SignIn::EmailCode).await?;
     let state = super::state(app, user).await?;
     super::password::set(app, visitor, user, &state, password, None).await
@@ -381,16 +404,13 @@ pub async fn reset(
 
 /// A word that is good once, soon, for a session of whoever came back from a provider.
 pub async fn exchangeable(app: &App, user: UserId, provider: Provider) -> Result<String> {
-    // Nothing is sent: what is kept in the place of the address is who vouches for the person.
-    let contact = Contact::Email(serde_json::to_string(&provider).map_err(Problem::failed)?);
-    let draft = Draft::link(Purpose::Exchange, &contact, Some(user))?;
+    let draft = Draft::link(Purpose::Exchange, provider, Some(user))?;
     let word = token(draft.id, draft.secret.expose_secret());
-    draft.keep(app, None).await.map(|_| word)
+    draft.keep(app, None, None).await.map(|_| word)
 }
 
 /// Who came back, and from where.
 pub async fn exchange(app: &App, word: &str) -> Result<(UserId, Provider)> {
-    let Passed { contact, user } = check_link(app, Purpose::Exchange, word).await?;
-    let user = user.ok_or_else(Problem::not_found)?;
-    Ok((user, serde_json::from_str(contact.value()).map_err(Problem::failed)?))
+    let Passed { proved, user } = check_link(app, Purpose::Exchange, word).await?;
+    Ok((user.ok_or_else(Problem::not_found)?, proved))
 }

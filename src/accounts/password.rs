@@ -21,7 +21,7 @@ pub enum Registered {
 }
 
 /// Creates an account that is entered by address and password. Where addresses must be proven, an
-/// address that has an account answers as one that has none: its owner is told by mail.
+/// address that has an account answers as one that has none.
 pub async fn register(
     app: &App,
     visitor: &Visitor,

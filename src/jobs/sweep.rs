@@ -28,6 +28,11 @@ impl TaskHandler for Sweep {
             ("delete from challenges where expires_at < $1", now - KEPT),
             ("delete from sessions where least(ended_at, expires_at) < $1", now - KEPT),
             ("delete from dev_inbox where sent_at < $1", now - KEPT),
+            (
+                "delete from graphile_worker._private_jobs
+                 where attempts >= max_attempts and updated_at < $1",
+                now - KEPT,
+            ),
         ] {
             let deleted = sqlx::query(statement).bind(before).execute(app.db()).await;
             deleted.map_err(|error| chain(&error))?;

@@ -76,6 +76,34 @@ async fn another_address_is_proved_before_it_counts_and_the_old_one_is_told() {
 }
 
 #[tokio::test]
+async fn a_link_to_an_address_that_the_account_had_before_does_nothing() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let ada = register(&server, ADA).await;
+    post(&server, "/auth/email/verification", &json!({ "email": ADA })).await;
+    let verify_link = link(&server, ADA, 1).await;
+    cool_down(&database).await;
+    post(&server, "/auth/password/forgot", &json!({ "email": ADA })).await;
+    let reset_link = link(&server, ADA, 2).await;
+    let to = "lovelace@example.com";
+    let body = json!({ "channel": "email", "to": to });
+    let sent = send(&server, Method::POST, "/me/contacts", &ada.access, &body).await;
+    let code = code(&server, to, 1).await;
+    let body = json!({ "challenge_id": sent.body["challenge_id"], "code": code });
+    let added = send(&server, Method::POST, "/me/contacts/verify", &ada.access, &body).await;
+    assert_eq!(added.status, StatusCode::NO_CONTENT, "{:?}", added.body);
+
+    let verified = post(&server, "/auth/email/verify", &json!({ "token": verify_link })).await;
+    assert_eq!(verified.status, StatusCode::UNPROCESSABLE_ENTITY, "{:?}", verified.body);
+    let body = json!({ "token": reset_link, "password": "four quiet violet engines" });
+    let reset = post(&server, "/auth/password/reset", &body).await;
+    assert_eq!(reset.status, StatusCode::UNPROCESSABLE_ENTITY, "{:?}", reset.body);
+    let entered = Tokens::of(&login(&server, to, PASSWORD).await);
+    assert_eq!(entered.user["email"], to);
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn a_person_is_told_of_what_changes_how_one_comes_in() {
     let database = Database::in_memory().await;
     let server = database.server();
@@ -140,9 +168,14 @@ async fn an_erased_person_is_nowhere_readable_and_the_log_still_verifies() {
     let renamed = json!({ "name": "Countess of Lovelace" });
     let renamed = send(&one, Method::PATCH, "/me", &ada.access, &renamed).await;
     assert_eq!(renamed.status, StatusCode::OK);
+    // A code that nobody typed, asked for by nobody who had signed in.
+    cool_down(&database).await;
+    post(&one, "/auth/otp", &json!({ "channel": "email", "to": ADA })).await;
+    let waiting = message(&one, ADA, 2).await;
+    assert!(waiting["subject"].as_str().expect("a subject").contains("code"), "{waiting}");
     let gone = confirmed(&one, Method::DELETE, "/me", &ada).await;
     assert_eq!(gone.status, StatusCode::NO_CONTENT, "{:?}", gone.body);
-    assert_eq!(message(&one, ADA, 2).await["subject"], "Your account was erased");
+    assert_eq!(message(&one, ADA, 3).await["subject"], "Your account was erased");
     tokio::time::sleep(Duration::from_secs(1)).await;
     for server in [&one, &other] {
         assert!(!ada.are_good(server).await && grace.are_good(server).await);
@@ -169,6 +202,11 @@ async fn an_erased_person_is_nowhere_readable_and_the_log_still_verifies() {
             .expect("a count");
         assert_eq!(found, 0, "{table}");
     }
+    let challenges: i64 = sqlx::query_scalar("select count(*) from challenges")
+        .fetch_one(&pool)
+        .await
+        .expect("a count");
+    assert_eq!(challenges, 0, "their address waits nowhere");
     let id = ada.user["id"].as_str().expect("an id").parse::<uuid::Uuid>().expect("an id");
     let key: (Option<Vec<u8>>, bool) = sqlx::query_as(
         "select wrapped_key, destroyed_at is not null from person_keys where user_id = $1",

@@ -141,11 +141,13 @@ impl Change {
                 (self.email_verified, self.role) = (Some(false), Some(Role::User));
                 self.status = Some("erased");
             }
+            UserEvent::TakenOver { .. } => {
+                (self.phone, self.role) = (Text::Now(None), Some(Role::User));
+            }
             UserEvent::PasswordSet { .. }
             | UserEvent::IdentityLinked { .. }
             | UserEvent::IdentityUnlinked { .. }
             | UserEvent::SessionsEnded { .. }
-            | UserEvent::TakenOver { .. }
             | UserEvent::ApiKeyCreated { .. }
             | UserEvent::ApiKeyRevoked { .. } => {}
         }

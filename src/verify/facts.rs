@@ -282,6 +282,7 @@ pub(super) enum UserFact {
     Registered {
         email: Sealed,
         name: Sealed,
+        by: Box<serde_json::Value>,
         #[serde(deserialize_with = "time")]
         at: At,
     },

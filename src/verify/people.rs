@@ -68,11 +68,11 @@ impl UserTrail {
             report.find(Kind::Domain, place, rule, "the end", fact.name());
         }
         match fact {
-            UserFact::Registered { .. } => {
+            UserFact::Registered { by, .. } => {
                 "user".clone_into(&mut self.role);
                 self.status = "active";
                 (self.email, self.name) = (told.email.clone(), told.name.clone());
-                self.has_password = self.replayed.has_password();
+                self.has_password = **by == "password";
             }
             UserFact::ProfileChanged { .. } => self.name.clone_from(&told.name),
             UserFact::EmailVerified { .. } => {
@@ -106,6 +106,8 @@ impl UserTrail {
 
     fn shut(&mut self) {
         self.has_password = false;
+        self.phone = None;
+        "user".clone_into(&mut self.role);
         self.identities.clear();
         self.sessions.clear();
         self.keys.clear();
@@ -173,6 +175,10 @@ pub(super) fn follow(
         UserFact::PhoneVerified { .. } => person.phone = phone,
         UserFact::SessionStarted { at, .. } => person.last_seen_at = at.timestamp_micros(),
         UserFact::RoleChanged { role } => person.role = role,
+        UserFact::TakenOver {} => {
+            person.phone = None;
+            "user".clone_into(&mut person.role);
+        }
         UserFact::Deactivated {} => "deactivated".clone_into(&mut person.status),
         UserFact::Reactivated {} => "active".clone_into(&mut person.status),
         UserFact::Erased {} => {
@@ -186,7 +192,6 @@ pub(super) fn follow(
         | UserFact::IdentityLinked { .. }
         | UserFact::IdentityUnlinked { .. }
         | UserFact::SessionsEnded { .. }
-        | UserFact::TakenOver {}
         | UserFact::ApiKeyCreated { .. }
         | UserFact::ApiKeyRevoked { .. } => {}
     }

@@ -271,8 +271,9 @@ impl Oracle {
                 "email": null, "email_verified": false, "phone": null, "name": null,
                 "role": "user", "status": "erased",
             }))),
+            "TakenOver" => user.extend(row(json!({ "phone": null, "role": "user" }))),
             "PasswordSet" | "IdentityLinked" | "IdentityUnlinked" | "SessionsEnded"
-            | "TakenOver" | "ApiKeyCreated" | "ApiKeyRevoked" => {}
+            | "ApiKeyCreated" | "ApiKeyRevoked" => {}
             other => panic!("{other}"),
         }
     }

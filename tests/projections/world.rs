@@ -183,7 +183,9 @@ impl Person {
                 name: random.chance(2).then(|| now.to_string()),
                 instead_of: None,
             },
-            8..16 => A::StartSession { session, by: SignIn::Password, expires_at: now },
+            8..16 => {
+                A::StartSession { session, by: SignIn::Password, expires_at: now, as_of: None }
+            }
             16 => A::VerifyEmail { email: format!("{}@example.org", self.id) },
             17 => A::VerifyPhone { phone: format!("+1555{}", random.below(9_999_999)) },
             18 => A::SetPassword { keep: random.chance(2).then_some(session) },

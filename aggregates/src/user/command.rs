@@ -32,8 +32,8 @@ pub enum Ask {
     LinkIdentity { identity: IdentityId, provider: Provider },
     /// Note that it does so no more.
     UnlinkIdentity { identity: IdentityId },
-    /// Note that the person signed in.
-    StartSession { session: SessionId, by: SignIn, expires_at: DateTime<Utc> },
+    /// Note that the person signed in; where what they proved was read before, as of that epoch.
+    StartSession { session: SessionId, by: SignIn, expires_at: DateTime<Utc>, as_of: Option<u32> },
     /// End one session.
     EndSession { session: SessionId, why: EndReason },
     /// End all sessions but one.

@@ -15,6 +15,10 @@ pub enum UserError {
     AlreadyVerified,
     #[error("there is no such identity")]
     UnknownIdentity,
+    #[error("a way into the account has changed since: sign in again")]
+    WayInChanged,
+    #[error("the account has no verified address to come back by: add one first")]
+    NoWayBack,
     #[error("this is the last way into the account: add another one first")]
     LastWayIn,
     #[error("the account has as many API keys as it may: revoke one first")]

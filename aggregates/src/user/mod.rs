@@ -51,6 +51,8 @@ pub struct User {
     phone: Pii<Option<String>>,
     phone_verified: bool,
     has_password: bool,
+    /// How often a way in was changed or shut: what was proved before proves nothing after.
+    epoch: u32,
     identities: BTreeMap<IdentityId, Provider>,
     /// Open ones, and until when at the latest.
     sessions: BTreeMap<SessionId, DateTime<Utc>>,
@@ -100,6 +102,12 @@ impl User {
         self.has_password
     }
 
+    /// How often a way in was changed or shut.
+    #[must_use]
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
     /// Whether the session is open.
     #[must_use]
     pub fn has_session(&self, session: SessionId) -> bool {
@@ -121,7 +129,8 @@ impl User {
     /// How many ways there are into the account: the password, codes to the address and to the
     /// telephone, providers.
     fn ways_in(&self) -> usize {
-        usize::from(self.has_password)
+        // A password is asked for with an address.
+        usize::from(self.has_password && self.email().is_some())
             + usize::from(self.email_verified)
             + usize::from(self.phone_verified)
             + self.identities.len()
@@ -162,6 +171,8 @@ impl User {
         match ask {
             Ask::Register { .. } => Err(UserError::AlreadyRegistered),
             Ask::Reactivate => Ok(vec![]),
+            // The way back is a link to the address.
+            Ask::Deactivate if !self.email_verified => Err(UserError::NoWayBack),
             Ask::Deactivate => Ok(vec![E::Deactivated { at }]),
             Ask::Erase => Ok(vec![E::Erased { at }]),
 
@@ -200,7 +211,10 @@ impl User {
             Ask::UnlinkIdentity { .. } if self.ways_in() == 1 => Err(UserError::LastWayIn),
             Ask::UnlinkIdentity { identity } => Ok(vec![E::IdentityUnlinked { identity, at }]),
 
-            Ask::StartSession { session, by, expires_at } => {
+            Ask::StartSession { as_of: Some(as_of), .. } if as_of != self.epoch => {
+                Err(UserError::WayInChanged)
+            }
+            Ask::StartSession { session, by, expires_at, .. } => {
                 Ok(vec![E::SessionStarted { session, by, expires_at, at }])
             }
             Ask::EndSession { session, .. } if !self.has_session(session) => Ok(vec![]),
@@ -236,9 +250,12 @@ impl User {
         (!sessions.is_empty()).then_some(UserEvent::SessionsEnded { sessions, why, at })
     }
 
-    /// All ways in are gone, and all that came in by them.
+    /// All ways in are gone but for the address, and all that came in by them.
     fn shut(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
         self.has_password = false;
+        (self.phone, self.phone_verified) = (Pii::Clear(None), false);
+        self.role = Role::User;
         self.identities.clear();
         self.sessions.clear();
         self.api_keys.clear();
@@ -278,12 +295,16 @@ impl Aggregate for User {
             UserEvent::PhoneVerified { phone, .. } => {
                 (self.phone, self.phone_verified) = (phone.map(Some), true);
             }
-            UserEvent::PasswordSet { .. } => self.has_password = true,
+            UserEvent::PasswordSet { .. } => {
+                self.has_password = true;
+                self.epoch = self.epoch.wrapping_add(1);
+            }
             UserEvent::IdentityLinked { identity, provider, .. } => {
                 self.identities.insert(identity, provider);
             }
             UserEvent::IdentityUnlinked { identity, .. } => {
                 self.identities.remove(&identity);
+                self.epoch = self.epoch.wrapping_add(1);
             }
             UserEvent::SessionStarted { session, expires_at, at, .. } => {
                 self.sessions.retain(|_, until| *until > at);
@@ -302,6 +323,7 @@ impl Aggregate for User {
             UserEvent::RoleChanged { role, .. } => self.role = role,
             UserEvent::Deactivated { .. } => {
                 self.status = Status::Deactivated;
+                self.epoch = self.epoch.wrapping_add(1);
                 self.sessions.clear();
             }
             UserEvent::Reactivated { .. } => self.status = Status::Active,

@@ -60,7 +60,12 @@ fn signed_in(number: u128) -> UserEvent {
 }
 
 fn start(number: u128) -> UserCommand {
-    ask(Ask::StartSession { session: session(number), by: SignIn::Password, expires_at: LATER })
+    ask(Ask::StartSession {
+        session: session(number),
+        by: SignIn::Password,
+        expires_at: LATER,
+        as_of: None,
+    })
 }
 
 fn ended(numbers: &[u128], why: EndReason) -> UserEvent {
@@ -149,9 +154,13 @@ fn an_account_is_taken_over_only_before_its_address_is_verified() {
 fn nothing_of_whoever_was_there_before_outlives_a_takeover() {
     let mut user = User::default();
     let taken = UserEvent::TakenOver { by: SignIn::EmailCode, at: AT };
-    for event in [registered(), signed_in(1), linked(), key_created(KEY), taken, verified()] {
+    let phone = UserEvent::PhoneVerified { phone: Pii::Clear("+15551234567".into()), at: AT };
+    let admin = UserEvent::RoleChanged { role: Role::Admin, at: AT };
+    let before = [registered(), signed_in(1), linked(), key_created(KEY), phone, admin];
+    for event in before.into_iter().chain([taken, verified()]) {
         user.apply(event);
     }
+    assert!(user.phone().is_none() && user.role() == Role::User);
     assert!(!user.has_password() && !user.has_session(session(1)) && !user.has_identity(GOOGLE));
     assert!(user.api_keys.is_empty() && user.ways_in() == 1);
 }
@@ -196,6 +205,35 @@ fn a_session_whose_time_is_over_is_forgotten() {
 }
 
 #[test]
+fn what_was_proved_before_a_way_in_changed_lets_nobody_in_after() {
+    let start = |as_of| {
+        let (session, by) = (session(1), SignIn::Password);
+        ask(Ask::StartSession { session, by, expires_at: LATER, as_of: Some(as_of) })
+    };
+    let set = || UserEvent::PasswordSet { at: AT };
+    user().given(vec![registered()]).when(start(0)).then_expect_events(vec![signed_in(1)]);
+    user().given(vec![registered(), set()]).when(start(1)).then_expect_events(vec![signed_in(1)]);
+    user()
+        .given(vec![registered(), set()])
+        .when(start(0))
+        .then_expect_error(UserError::WayInChanged);
+}
+
+#[test]
+fn a_password_without_an_address_is_no_way_in() {
+    let by_github = UserEvent::Registered {
+        email: Pii::Clear(None),
+        name: Pii::Clear(None),
+        by: SignIn::Provider(Provider::Github),
+        at: AT,
+    };
+    user()
+        .given(vec![by_github, linked(), UserEvent::PasswordSet { at: AT }])
+        .when(ask(Ask::UnlinkIdentity { identity: GOOGLE }))
+        .then_expect_error(UserError::LastWayIn);
+}
+
+#[test]
 fn the_last_way_in_stays() {
     let unlink = || ask(Ask::UnlinkIdentity { identity: GOOGLE });
     let by_google = || vec![registered_by(SignIn::Provider(Provider::Google)), linked()];
@@ -228,7 +266,12 @@ fn a_key_is_created_and_revoked_once_and_there_are_only_so_many() {
 
 #[test]
 fn an_account_that_rests_takes_nobody_in_until_it_is_used_again() {
-    let resting = || vec![registered(), signed_in(1), UserEvent::Deactivated { at: AT }];
+    let resting =
+        || vec![registered(), verified(), signed_in(1), UserEvent::Deactivated { at: AT }];
+    user()
+        .given(vec![registered()])
+        .when(ask(Ask::Deactivate))
+        .then_expect_error(UserError::NoWayBack);
     user().given(resting()).when(start(2)).then_expect_error(UserError::NotActive);
     user().given(resting()).when(ask(Ask::Deactivate)).then_expect_events(vec![]);
     user()

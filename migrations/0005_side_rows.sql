@@ -42,6 +42,11 @@ begin
         from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, hash text)
         where r.kind = 'password' and r.unit <> all (refused)
         on conflict (user_id) do update set hash = excluded.hash;
+        -- Other links to a password, and sign-ins that were under way.
+        update challenges c set used_at = clock_timestamp()
+        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid)
+        where r.kind = 'password' and r.unit <> all (refused)
+          and c.user_id = r.user_id and c.used_at is null;
     end if;
 
     if 'shut_out' = any (kinds) then
@@ -131,8 +136,7 @@ begin
     end if;
 end $$;
 
--- All ways into an account are shut but for its address and its telephone, and everybody inside is
--- out.
+-- All ways into an account are shut but for its address, and everybody inside is out.
 create function shut_out(person uuid) returns void
 language plpgsql
 set search_path = public
@@ -140,7 +144,7 @@ as $$
 begin
     delete from passwords where user_id = person;
     delete from identities where user_id = person;
-    delete from claims where user_id = person and kind = 'identity';
+    delete from claims where user_id = person and kind in ('identity', 'phone');
     update sessions set ended_at = clock_timestamp() where user_id = person and ended_at is null;
     update api_keys set revoked_at = clock_timestamp() where user_id = person and revoked_at is null;
     -- A link or code that was asked for before.

@@ -9,8 +9,6 @@ use uuid::Uuid;
 use super::loading::Loaded;
 use super::{Envelope, ExecuteError, Outcome, Stored};
 
-/// Commands of one aggregate in one unit: enough to amortise the round trip of a hot wallet.
-const COMMANDS_PER_UNIT: usize = 256;
 /// States kept in memory; past it, those of aggregates at rest are dropped.
 const CACHED_STATES: usize = 100_000 / SHARDS;
 const SHARDS: usize = 16;
@@ -81,7 +79,7 @@ impl<A: Stored> Lane<A> {
         let count = slot
             .waiting
             .iter()
-            .take(COMMANDS_PER_UNIT)
+            .take(A::COMMANDS_PER_UNIT)
             .take_while(|waiting| seen.insert(waiting.envelope.command_id))
             .count();
         Some((slot.waiting.drain(..count).collect(), slot.cached.take()))

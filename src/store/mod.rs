@@ -56,6 +56,10 @@ pub trait Stored:
     /// After how many events a new snapshot is written.
     const SNAPSHOT_EVERY: i64 = 200;
 
+    /// Commands that are decided back to back and appended as one unit: enough to amortise the round
+    /// trip of a hot wallet.
+    const COMMANDS_PER_UNIT: usize = 256;
+
     /// Where this process keeps its aggregates of this kind.
     fn lane(store: &Store) -> &Lane<Self>;
 }
@@ -70,6 +74,9 @@ impl Stored for Wallet {
 
 impl Stored for User {
     const SHAPE: i32 = 2;
+    /// The rows beside the log of a unit are written by kind; those of one command undo what those
+    /// of another do, and want the commands' order.
+    const COMMANDS_PER_UNIT: usize = 1;
 
     fn lane(store: &Store) -> &Lane<Self> {
         &store.0.users

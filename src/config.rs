@@ -154,6 +154,8 @@ pub struct Settings {
     pub must_verify: bool,
     /// Whether requests are limited.
     pub rate_limits: bool,
+    /// Whether text messages go anywhere: to whoever was configured, or in `local` to the inbox.
+    pub sends_texts: bool,
 }
 
 impl Config {
@@ -174,6 +176,7 @@ impl Config {
                 .verify_addresses
                 .map_or(!local, |switch| switch == Switch::On),
             rate_limits,
+            sends_texts: local || self.sms()?.is_some(),
         })
     }
 

@@ -194,6 +194,10 @@ impl From<UserError> for Problem {
             UserError::AlreadyVerified => {
                 Self::new(StatusCode::CONFLICT, "already_verified", error.to_string())
             }
+            UserError::WayInChanged => Self::unauthorized(error.to_string()),
+            UserError::NoWayBack => {
+                Self::new(StatusCode::CONFLICT, "no_way_back", error.to_string())
+            }
             UserError::LastWayIn => {
                 Self::new(StatusCode::CONFLICT, "last_way_in", error.to_string())
             }

@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ const LINK_LASTS: TimeDelta = TimeDelta::hours(24);
 /// How long a link to another password is good.
 const RESET_LASTS: TimeDelta = TimeDelta::hours(1);
 /// How long a browser has, from its return from a provider, to ask for its session.
-const EXCHANGE_LASTS: TimeDelta = TimeDelta::minutes(2);
+pub const EXCHANGE_LASTS: TimeDelta = TimeDelta::minutes(2);
 /// Guesses of one code: of a million codes that gives one in 200,000.
 const MOST: i32 = 5;
 /// How long before another code may be asked for, in seconds.
@@ -172,11 +172,18 @@ fn of_token(token: &str) -> Option<(ChallengeId, &str)> {
     Some((ChallengeId(Uuid::from_bytes(bytes)), secret))
 }
 
-/// Counts what is sent to a contact, and how soon after the one before.
-async fn count(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
+/// Counts what is sent to a contact for one purpose, and how soon after the one before.
+pub async fn count(
+    app: &App,
+    visitor: &Visitor,
+    purpose: Purpose,
+    contact: &Contact,
+) -> Result<()> {
+    // For each purpose: whoever asks for codes in another's name must not keep them from a link.
+    let what = format!("{} {}", purpose.name(), contact.value());
     limits::ASKED_FROM.count(app, &visitor.counted()).await?;
-    limits::RESENT.count(app, contact.value()).await?;
-    limits::SENT_TO.count(app, contact.value()).await
+    limits::RESENT.count(app, &what).await?;
+    limits::SENT_TO.count(app, &what).await
 }
 
 /// Sends a code. `user` is whom it is for, where it is for an account that is known.
@@ -187,7 +194,10 @@ pub async fn send_code(
     contact: &Contact,
     user: Option<UserId>,
 ) -> Result<ChallengeId> {
-    count(app, visitor, contact).await?;
+    if matches!(contact, Contact::Phone(_)) && !app.settings.sends_texts {
+        return Err(Problem::field("channel", "text messages are not set up here: use email"));
+    }
+    count(app, visitor, purpose, contact).await?;
     let draft = Draft::code(purpose, contact.clone(), user)?;
     let code = draft.secret.expose_secret().to_owned();
     let minutes = u32::try_from(CODE_LASTS.num_minutes()).unwrap_or(u32::MAX);
@@ -223,7 +233,12 @@ async fn send_link(
 /// Sends a link to verify an address, if it is that of an account that has not done so. The answer
 /// never tells.
 pub async fn ask_to_verify(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
-    count(app, visitor, contact).await?;
+    count(app, visitor, Purpose::Verify, contact).await?;
+    send_verification(app, contact).await
+}
+
+/// The same, where it was counted already.
+pub async fn send_verification(app: &App, contact: &Contact) -> Result<()> {
     let owner = super::owner(app, contact).await?;
     let state = app.store.load(owner.unwrap_or_default()).await?;
     let user = owner.filter(|_| user_may_verify(&state));
@@ -238,7 +253,12 @@ fn user_may_verify(state: &User) -> bool {
 
 /// Sends a link to another password, if the address is that of an account. The answer never tells.
 pub async fn ask_to_reset(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
-    count(app, visitor, contact).await?;
+    count(app, visitor, Purpose::Reset, contact).await?;
+    send_reset(app, contact).await
+}
+
+/// The same, where it was counted already.
+pub async fn send_reset(app: &App, contact: &Contact) -> Result<()> {
     let owner = super::owner(app, contact).await?;
     let state = app.store.load::<User>(owner.unwrap_or_default()).await?;
     let user = owner.filter(|_| state.status() == Status::Active);
@@ -250,7 +270,7 @@ pub async fn ask_to_reset(app: &App, visitor: &Visitor, contact: &Contact) -> Re
 /// Sends a link to use an account again, if the address is that of one that rests. The answer never
 /// tells.
 pub async fn ask_to_reactivate(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
-    count(app, visitor, contact).await?;
+    count(app, visitor, Purpose::Reactivate, contact).await?;
     let owner = super::owner(app, contact).await?;
     let state = app.store.load::<User>(owner.unwrap_or_default()).await?;
     let user = owner.filter(|_| state.status() == Status::Deactivated);
@@ -370,11 +390,22 @@ async fn still_theirs(app: &App, passed: Passed) -> Result<(UserId, Contact)> {
     Err(Problem::field("token", "was sent to an address that the account had before"))
 }
 
-/// Verifies the address that a link was sent to; the position of the event.
-pub async fn verify(app: &App, visitor: &Visitor, token: &str) -> Result<i64> {
+/// Verifies the address that a link was sent to; the position of the event. Where people come in
+/// without having verified anything, whoever follows the link outside of the account's own session
+/// may not be who wrote the address down: they take the account over (T26).
+pub async fn verify(
+    app: &App,
+    visitor: &Visitor,
+    in_session: Option<UserId>,
+    token: &str,
+) -> Result<()> {
     let passed = check_link(app, Purpose::Verify, token).await?;
     let (user, contact) = still_theirs(app, passed).await?;
-    Ok(super::tell(app, visitor, user, super::proven(&contact), []).await?)
+    if app.settings.must_verify || in_session == Some(user) {
+        super::tell(app, visitor, user, super::proven(&contact), []).await?;
+        return Ok(());
+    }
+    super::prove(app, visitor, user, &contact, SignIn::EmailCode).await
 }
 
 /// Sets another password by a link, which proves the address, too; all sessions end. The position
@@ -402,15 +433,35 @@ pub async fn reset(
     super::password::set(app, visitor, user, &state, password, None).await
 }
 
-/// A word that is good once, soon, for a session of whoever came back from a provider.
-pub async fn exchangeable(app: &App, user: UserId, provider: Provider) -> Result<String> {
-    let draft = Draft::link(Purpose::Exchange, provider, Some(user))?;
+/// Whoever came back from a provider.
+#[derive(Serialize, Deserialize)]
+pub struct Returned {
+    /// Who vouches for them.
+    pub provider: Provider,
+    /// The account's epoch then.
+    pub epoch: u32,
+    /// What only the browser that came back has, hashed.
+    browser: Vec<u8>,
+}
+
+/// A word that is good once, soon, for a session of whoever came back from a provider; and what the
+/// browser keeps beside it, so that nobody else's browser is signed in by the word.
+pub async fn exchangeable(app: &App, user: UserId, provider: Provider) -> Result<(String, String)> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(Problem::failed)?;
+    let browser = BASE64.encode(bytes);
+    let epoch = super::state(app, user).await?.epoch();
+    let returned = Returned { provider, epoch, browser: app.keys.lookup.hash(&browser).to_vec() };
+    let draft = Draft::link(Purpose::Exchange, returned, Some(user))?;
     let word = token(draft.id, draft.secret.expose_secret());
-    draft.keep(app, None, None).await.map(|_| word)
+    draft.keep(app, None, None).await.map(|_| (word, browser))
 }
 
 /// Who came back, and from where.
-pub async fn exchange(app: &App, word: &str) -> Result<(UserId, Provider)> {
-    let Passed { proved, user } = check_link(app, Purpose::Exchange, word).await?;
+pub async fn exchange(app: &App, word: &str, browser: &str) -> Result<(UserId, Returned)> {
+    let Passed::<Returned> { proved, user } = check_link(app, Purpose::Exchange, word).await?;
+    if !app.keys.lookup.is_hash(browser, &proved.browser) {
+        return Err(Problem::field("code", "belongs to a sign-in of another browser"));
+    }
     Ok((user.ok_or_else(Problem::not_found)?, proved))
 }

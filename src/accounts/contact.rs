@@ -23,7 +23,7 @@ pub enum Contact {
 impl Contact {
     /// The address as it is looked up; `field` is where it came from.
     pub fn email(field: &str, email: &str) -> Result<Self> {
-        let email = email.trim().to_lowercase();
+        let email = email.trim().to_ascii_lowercase();
         let plausible = email.len() <= LONGEST_EMAIL
             && !email.chars().any(|c| c.is_whitespace() || c.is_control() || "<>,;\"".contains(c))
             && email.split_once('@').is_some_and(|(local, domain)| {

@@ -1,6 +1,6 @@
 //! People as providers know them: coming in with an account elsewhere, linking and unlinking.
 
-use aggregates::id::{IdentityId, UserId};
+use aggregates::id::{IdentityId, SessionId, UserId};
 use aggregates::user::{self, Provider, SignIn, Status, User};
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::contact::{Contact, checked_name};
-use super::{Entered, Entering, Newcomer, Visitor, challenges};
+use super::{Entered, Entering, Newcomer, Visitor, challenges, sessions};
 use crate::app::App;
 use crate::clients::oauth::{self, Attempt, Callback, OauthError, Profile, ProviderTokens, Url};
 use crate::clock;
@@ -22,8 +22,8 @@ use crate::store::{Claimed, ExecuteError, SideRow, hex};
 #[derive(Serialize, Deserialize)]
 pub struct Begun {
     attempt: Attempt,
-    /// Whose account the identity is to be linked to, where it is to one.
-    link: Option<UserId>,
+    /// Whose account the identity is to be linked to, where it is to one, and from which session.
+    link: Option<(UserId, SessionId)>,
 }
 
 /// What a `Begun` is bound to.
@@ -145,7 +145,7 @@ impl From<OauthError> for Problem {
 pub async fn begin(
     app: &App,
     provider: oauth::Provider,
-    link: Option<UserId>,
+    link: Option<(UserId, SessionId)>,
 ) -> Result<(String, String)> {
     let back = format!("{}/api/v1/auth/oauth/{provider}/callback", app.settings.public_url);
     let back = Url::parse(&back).map_err(Problem::failed)?;
@@ -154,14 +154,15 @@ pub async fn begin(
     Ok((url, kept.map_err(Problem::failed)?))
 }
 
-/// Takes in whoever comes back from a provider: a word to be exchanged for tokens, once, soon.
+/// Takes in whoever comes back from a provider: a word to be exchanged for tokens, once, soon, and
+/// what the browser keeps beside it.
 pub async fn finish(
     app: &App,
     visitor: &Visitor,
     provider: oauth::Provider,
     kept: &str,
     callback: &Callback,
-) -> Result<String> {
+) -> Result<(String, String)> {
     let foreign = || Problem::from(OauthError::Foreign);
     let Begun { attempt, link } = app.keys.sealing.open(COOKIE, kept).map_err(|_| foreign())?;
     if attempt.provider != provider {
@@ -169,16 +170,22 @@ pub async fn finish(
     }
     let profile = app.providers.finish(&attempt, callback).await?;
     let user = match link {
-        Some(user) => link_to(app, visitor, user, &profile).await?,
+        Some((user, session)) => {
+            if sessions::owner(app, session).await? != Some(user) {
+                return Err(Problem::unauthorized("the session that began this is over"));
+            }
+            link_to(app, visitor, user, &profile).await?
+        }
         None => user_of(app, visitor, &profile).await?,
     };
     challenges::exchangeable(app, user, named(provider)).await
 }
 
 /// Exchanges the word for a session.
-pub async fn exchange(app: &App, visitor: &Visitor, word: &str) -> Result<Entered> {
-    let (user, provider) = challenges::exchange(app, word).await?;
-    super::enter(app, visitor, user, SignIn::Provider(provider)).await
+pub async fn exchange(app: &App, visitor: &Visitor, word: &str, browser: &str) -> Result<Entered> {
+    let (user, returned) = challenges::exchange(app, word, browser).await?;
+    let by = SignIn::Provider(returned.provider);
+    super::enter(app, visitor, user, by, Some(returned.epoch)).await
 }
 
 /// Whom the identity belongs to.

@@ -11,7 +11,8 @@ use sqlx::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Visitor, api_keys, identities, limits, sessions};
+use super::password::confirm;
+use super::{Visitor, api_keys, identities, sessions};
 use crate::app::App;
 use crate::clients::mail::Letter;
 use crate::clock;
@@ -20,24 +21,6 @@ use crate::metering;
 use crate::queue::LetterTo;
 use crate::store::{SideRow, place};
 
-/// Whoever does what cannot be undone by a click knows the password, where there is one (ASVS 5.0,
-/// 7.5.1).
-async fn confirm(app: &App, user: UserId, password: Option<SecretString>) -> Result<()> {
-    limits::TO_ACCOUNT.count(app, &user.to_string()).await?;
-    let hash: Option<String> = sqlx::query_scalar("select hash from passwords where user_id = $1")
-        .bind(user.0)
-        .fetch_optional(app.db())
-        .await?;
-    if hash.is_none() {
-        return Ok(());
-    }
-    let password = password.unwrap_or_else(|| SecretString::from(""));
-    if app.passwords.verify(password, hash).await.map_err(Problem::failed)? {
-        return Ok(());
-    }
-    Err(Problem::field("password", "must be the password of this account"))
-}
-
 /// Lets the account rest: all sessions end, and nobody signs in until it is used again.
 pub async fn deactivate(
     app: &App,
@@ -45,7 +28,7 @@ pub async fn deactivate(
     user: UserId,
     password: Option<SecretString>,
 ) -> Result<i64> {
-    confirm(app, user, password).await?;
+    confirm(app, user, password, "password").await?;
     let ended = SideRow::SessionsEnded { user_id: user, keep: None };
     Ok(super::tell(app, visitor, user, user::Ask::Deactivate, [ended]).await?)
 }
@@ -58,7 +41,7 @@ pub async fn erase(
     user: UserId,
     password: Option<SecretString>,
 ) -> Result<i64> {
-    confirm(app, user, password).await?;
+    confirm(app, user, password, "password").await?;
     let state = super::state(app, user).await?;
     let mut rows = vec![SideRow::PersonErased { user_id: user }];
     if let Some(to) = state.email().filter(|_| state.email_verified()) {

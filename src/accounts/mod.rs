@@ -150,7 +150,7 @@ pub async fn register(
             ExecuteError::Failed(Arc::new(std::io::Error::other(problem.detail)))
         })?;
         envelope.side.push(row);
-        commands.push(session.start(newcomer.by));
+        commands.push(session.start(newcomer.by, None));
     }
     envelope.person_key = Some(key);
     let created = app
@@ -204,13 +204,20 @@ fn signup(user: UserId, now: DateTime<Utc>) -> [WalletCommand; 2] {
     ]
 }
 
-/// Begins a session for somebody who has proved to be this person.
-pub async fn enter(app: &App, visitor: &Visitor, user: UserId, by: SignIn) -> Result<Entered> {
+/// Begins a session for somebody who has proved to be this person; where that was some time ago, as
+/// of that epoch of the account.
+pub async fn enter(
+    app: &App,
+    visitor: &Visitor,
+    user: UserId,
+    by: SignIn,
+    as_of: Option<u32>,
+) -> Result<Entered> {
     let now = clock::now();
     let session = Session::new(user, now);
     let key = app.store.codec().key(user).await.map_err(Problem::failed)?;
     let envelope = Envelope::once(visitor.metadata(user)).with(session.row(key.as_ref(), visitor)?);
-    let outcome = app.store.execute::<User>(user, envelope, session.start(by)).await?;
+    let outcome = app.store.execute::<User>(user, envelope, session.start(by, as_of)).await?;
     app.wrote(user, outcome.position);
     let state = app.store.load::<User>(user).await?;
     let token = RefreshToken { session: session.id, generation: 0 };
@@ -259,7 +266,7 @@ pub async fn enter_by_contact(
     for _ in 0..2 {
         if let Some(user) = owner(app, contact).await? {
             prove(app, visitor, user, contact, by).await?;
-            return enter(app, visitor, user, by).await;
+            return enter(app, visitor, user, by, None).await;
         }
         let newcomer = Newcomer {
             contact: Some(contact.clone()),
@@ -271,7 +278,7 @@ pub async fn enter_by_contact(
         };
         match register(app, visitor, newcomer, Entering::AtOnce).await {
             Ok((_, Some(entered))) => return Ok(entered),
-            Ok((user, None)) => return enter(app, visitor, user, by).await,
+            Ok((user, None)) => return enter(app, visitor, user, by, None).await,
             Err(ExecuteError::Claimed) => {}
             Err(error) => return Err(error.into()),
         }

@@ -3,9 +3,9 @@
 use aggregates::id::{SessionId, UserId};
 use aggregates::user::{self, SignIn, Status, User};
 use secrecy::SecretString;
-use sqlx::Row;
 use uuid::Uuid;
 
+use super::challenges::{self, Purpose};
 use super::contact::{Contact, check_password};
 use super::{Entered, Entering, Newcomer, Visitor, limits};
 use crate::app::App;
@@ -35,6 +35,9 @@ pub async fn register(
     check_password(&password, &known)?;
     let hash = app.passwords.hash(password).await.map_err(Problem::failed)?;
     let entering = if app.settings.must_verify { Entering::Later } else { Entering::AtOnce };
+    if entering == Entering::Later {
+        challenges::count(app, visitor, Purpose::Verify, &contact).await?;
+    }
     let newcomer = Newcomer {
         contact: Some(contact.clone()),
         proven: false,
@@ -45,11 +48,16 @@ pub async fn register(
     };
     match super::register(app, visitor, newcomer, entering).await {
         Ok((_, Some(entered))) => Ok(Registered::Entered(Box::new(entered))),
-        Ok((_, None)) | Err(ExecuteError::Claimed) if entering == Entering::Later => {
-            super::challenges::ask_to_verify(app, visitor, &contact).await?;
+        Ok((_, None)) => {
+            challenges::send_verification(app, &contact).await?;
             Ok(Registered::MustVerify)
         }
-        Ok((_, None)) => Ok(Registered::MustVerify),
+        // Whoever reads what is sent there sets the password, not whoever was first to write the
+        // address down.
+        Err(ExecuteError::Claimed) if entering == Entering::Later => {
+            challenges::send_reset(app, &contact).await?;
+            Ok(Registered::MustVerify)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -67,20 +75,14 @@ pub async fn enter(
     limits::TO_ACCOUNT.count(app, account).await?;
     // Counted before the guess is looked at: a hundred at once are a hundred.
     let has_room = limits::WRONG_PASSWORDS.has_room(app, account).await?;
-    let row = sqlx::query(
-        "select c.user_id, p.hash from claims c join passwords p on p.user_id = c.user_id
-         where c.claim_hash = $1",
-    )
-    .bind(contact.hash(&app.keys.lookup))
-    .fetch_optional(app.db())
-    .await?;
-    let user: Option<Uuid> = row.as_ref().map(|row| row.try_get("user_id")).transpose()?;
-    let hash: Option<String> = row.map(|row| row.try_get("hash")).transpose()?;
-    // Somebody who is not there takes as long to load.
-    let state = app.store.load::<User>(UserId(user.unwrap_or_else(Uuid::now_v7))).await?;
+    // The account first: what changes after that is seen when the session begins. Somebody who is
+    // not there takes as long to load.
+    let user = super::owner(app, contact).await?;
+    let state = app.store.load::<User>(user.unwrap_or(UserId(Uuid::now_v7()))).await?;
+    let hash = hash_of(app, user.unwrap_or_default()).await?;
     let usable = has_room && state.status() == Status::Active;
     let right = app.passwords.verify(password, hash.filter(|_| usable)).await;
-    let (Some(user), true) = (user.map(UserId), right.map_err(Problem::failed)?) else {
+    let (Some(user), true) = (user, right.map_err(Problem::failed)?) else {
         return Err(Problem::unauthorized("the e-mail address or the password is wrong"));
     };
     if app.settings.must_verify && !state.email_verified() {
@@ -91,7 +93,7 @@ pub async fn enter(
         ));
     }
     limits::WRONG_PASSWORDS.forget(app, account).await?;
-    super::enter(app, visitor, user, SignIn::Password).await
+    super::enter(app, visitor, user, SignIn::Password, Some(state.epoch())).await
 }
 
 /// Sets another password, for whoever knows the one before, where there is one; all other sessions
@@ -104,19 +106,33 @@ pub async fn change(
     before: Option<SecretString>,
     password: SecretString,
 ) -> Result<i64> {
-    limits::TO_ACCOUNT.count(app, &user.to_string()).await?;
+    confirm(app, user, before, "current_password").await?;
     let state = super::state(app, user).await?;
-    let hash: Option<String> = sqlx::query_scalar("select hash from passwords where user_id = $1")
-        .bind(user.0)
-        .fetch_optional(app.db())
-        .await?;
-    if hash.is_some() {
-        let before = before.unwrap_or_else(|| SecretString::from(""));
-        if !app.passwords.verify(before, hash).await.map_err(Problem::failed)? {
-            return Err(Problem::field("current_password", "is not the password of this account"));
-        }
-    }
     set(app, visitor, user, &state, password, Some(keep)).await
+}
+
+async fn hash_of(app: &App, user: UserId) -> Result<Option<String>> {
+    let hash = sqlx::query_scalar("select hash from passwords where user_id = $1").bind(user.0);
+    Ok(hash.fetch_optional(app.db()).await?)
+}
+
+/// Whoever does what a stolen session must not do knows the password, where there is one (ASVS 5.0,
+/// 7.5.1); `field` is where it was sent.
+pub async fn confirm(
+    app: &App,
+    user: UserId,
+    password: Option<SecretString>,
+    field: &str,
+) -> Result<()> {
+    let Some(hash) = hash_of(app, user).await? else { return Ok(()) };
+    let account = user.to_string();
+    limits::TO_ACCOUNT.count(app, &account).await?;
+    limits::WRONG_PASSWORDS.count(app, &account).await?;
+    let password = password.unwrap_or_else(|| SecretString::from(""));
+    if app.passwords.verify(password, Some(hash)).await.map_err(Problem::failed)? {
+        return limits::WRONG_PASSWORDS.forget(app, &account).await;
+    }
+    Err(Problem::field(field, "must be the password of this account"))
 }
 
 /// Sets the password; all sessions but one end.

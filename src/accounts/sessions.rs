@@ -64,14 +64,12 @@ impl Session {
         Self { id: SessionId(Uuid::now_v7()), user, now }
     }
 
-    /// What the aggregate is told.
+    /// What the aggregate is told; where what was proved was read before, as of that epoch.
     #[must_use]
-    pub fn start(&self, by: SignIn) -> UserCommand {
-        let expires_at = self.now + SESSION_LASTS;
-        UserCommand {
-            now: self.now,
-            ask: user::Ask::StartSession { session: self.id, by, expires_at },
-        }
+    pub fn start(&self, by: SignIn, as_of: Option<u32>) -> UserCommand {
+        let (session, expires_at) = (self.id, self.now + SESSION_LASTS);
+        let ask = user::Ask::StartSession { session, by, expires_at, as_of };
+        UserCommand { now: self.now, ask }
     }
 
     /// What is kept beside the log.

@@ -13,11 +13,11 @@ use super::auth::Sent;
 use super::caller::{Caller, InPerson};
 use super::json::{Json, Query};
 use super::position::At;
-use super::proofs::{Address, CodeSent, CodeTo, Followed, SENT};
+use super::proofs::{Address, Channel, CodeSent, Followed, SENT};
 use crate::accounts::challenges::{self, Purpose};
 use crate::accounts::contact::Contact;
 use crate::accounts::lifecycle::{self, Happened};
-use crate::accounts::{Visitor, limits};
+use crate::accounts::{Visitor, limits, password};
 use crate::app::App;
 use crate::error::{Problem, Result};
 
@@ -51,17 +51,31 @@ struct Confirmed {
     password: Option<SecretString>,
 }
 
+/// Where the account is to be reached.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewContact {
+    channel: Channel,
+    /// An e-mail address, or a telephone with its country.
+    #[schema(example = "+15551234567")]
+    to: String,
+    /// The password of the account, where it has one.
+    #[schema(value_type = Option<String>)]
+    password: Option<SecretString>,
+}
+
 /// Sends a code to an address or a telephone that the account is to have.
-#[utoipa::path(post, path = "/me/contacts", tag = "me", request_body = CodeTo,
+#[utoipa::path(post, path = "/me/contacts", tag = "me", request_body = NewContact,
     responses((status = 202, body = CodeSent), (status = 401, body = Problem),
         (status = 422, body = Problem), (status = 429, body = Problem)),
     security(("bearer" = [])))]
 async fn add(
     State(app): State<App>,
     caller: Caller,
-    Json(body): Json<CodeTo>,
+    Json(body): Json<NewContact>,
 ) -> Result<(StatusCode, axum::Json<CodeSent>)> {
-    let (contact, user) = (body.contact()?, Some(caller.user));
+    let (contact, user) = (body.channel.contact(&body.to)?, Some(caller.user));
+    password::confirm(&app, caller.user, body.password, "password").await?;
     let sent = challenges::send_code(&app, &caller.visitor, Purpose::Add, &contact, user).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(CodeSent::new(sent))))
 }

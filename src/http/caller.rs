@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use aggregates::id::{SessionId, UserId, WalletId};
 use aggregates::user::Scope;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -115,13 +115,29 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
+/// Nobody, where nobody says who they are.
+impl OptionalFromRequestParts<App> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Option<Self>, Problem> {
+        let says =
+            parts.headers.contains_key(AUTHORIZATION) || cookies::access(&parts.headers).is_some();
+        if !says {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<App>>::from_request_parts(parts, app).await.map(Some)
+    }
+}
+
 impl<S: Purpose> FromRequestParts<App> for Allowed<S> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let key = bearer(parts).ok().filter(|token| api_keys::is_key(token));
         let Some(secret) = key else {
-            return Caller::from_request_parts(parts, app).await.map(|by| Self(by, PhantomData));
+            return <Caller as FromRequestParts<App>>::from_request_parts(parts, app)
+                .await
+                .map(|by| Self(by, PhantomData));
         };
         let known = api_keys::check(app, secret).await?;
         let known = known.ok_or_else(|| Problem::unauthorized("the API key is not valid"))?;

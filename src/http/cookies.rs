@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use cookie::{Cookie, SameSite};
 
+use crate::accounts::challenges::EXCHANGE_LASTS;
 use crate::clients::oauth::ATTEMPT_LASTS;
 use crate::error::{Problem, Result};
 use crate::keys::Keys;
@@ -106,6 +107,20 @@ pub(super) fn set_attempt(headers: &mut HeaderMap, kept: String) {
     let lasts = cookie::time::Duration::minutes(ATTEMPT_LASTS.num_minutes());
     let cookie = base(ATTEMPT, kept).http_only(true).same_site(SameSite::Lax).max_age(lasts);
     append(headers, [cookie.build()]);
+}
+
+/// What a browser has that came back from a provider, beside the word in its address.
+const RETURNED: &str = "__Host-saldo_returned";
+
+/// What was kept of a return from a provider.
+pub(super) fn returned(headers: &HeaderMap) -> Option<String> {
+    cookie(headers, RETURNED)
+}
+
+/// Keeps what belongs to a return.
+pub(super) fn set_returned(headers: &mut HeaderMap, kept: String) {
+    let lasts = cookie::time::Duration::minutes(EXCHANGE_LASTS.num_minutes());
+    append(headers, [base(RETURNED, kept).http_only(true).max_age(lasts).build()]);
 }
 
 /// Forgets it.

@@ -13,11 +13,12 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::auth::{In, Keep, SignedIn};
-use super::caller::Caller;
+use super::caller::{Caller, InPerson};
 use super::cookies;
 use super::json::{Json, Path, Query};
 use super::position::At;
 use crate::accounts::identities::{self, IdentityRow};
+use crate::accounts::password;
 use crate::accounts::{Visitor, limits};
 use crate::app::App;
 use crate::clients::oauth::{Callback, Provider};
@@ -50,6 +51,9 @@ struct Exchange {
 struct Link {
     #[schema(value_type = String, example = "github")]
     provider: Provider,
+    /// The password of the account, where it has one.
+    #[schema(value_type = Option<String>)]
+    password: Option<SecretString>,
 }
 
 /// Where the browser goes to link an identity.
@@ -111,7 +115,11 @@ async fn back(
     let finished = identities::finish(&app, &visitor, named(&provider)?, &kept, &callback).await;
     let page = &app.settings.public_url;
     let mut response = match finished {
-        Ok(word) => redirect(&format!("{page}/signed-in#code={word}"))?,
+        Ok((word, browser)) => {
+            let mut response = redirect(&format!("{page}/signed-in#code={word}"))?;
+            cookies::set_returned(response.headers_mut(), browser);
+            response
+        }
         Err(problem) => {
             if let Some(cause) = &problem.cause {
                 tracing::warn!(cause, "a sign-in with a provider failed");
@@ -130,10 +138,12 @@ async fn back(
 async fn exchange(
     State(app): State<App>,
     visitor: Visitor,
+    headers: HeaderMap,
     Json(body): Json<Exchange>,
 ) -> Result<Response> {
     limits::FROM_ADDRESS.count(&app, &visitor.counted()).await?;
-    let entered = identities::exchange(&app, &visitor, body.code.expose_secret()).await?;
+    let browser = cookies::returned(&headers).unwrap_or_default();
+    let entered = identities::exchange(&app, &visitor, body.code.expose_secret(), &browser).await?;
     In::new(StatusCode::OK, entered, body.tokens).answer(&app)
 }
 
@@ -154,10 +164,12 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<axum::Json<Ident
     security(("bearer" = [])))]
 async fn link(
     State(app): State<App>,
-    caller: Caller,
-    Json(Link { provider }): Json<Link>,
+    InPerson { caller, session }: InPerson,
+    Json(Link { provider, password }): Json<Link>,
 ) -> Result<Response> {
-    let (url, kept) = identities::begin(&app, provider, Some(caller.user)).await?;
+    password::confirm(&app, caller.user, password, "password").await?;
+    let from = Some((caller.user, session));
+    let (url, kept) = identities::begin(&app, provider, from).await?;
     let mut response = axum::Json(Away { url }).into_response();
     cookies::set_attempt(response.headers_mut(), kept);
     Ok(response)

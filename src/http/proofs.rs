@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::{In, Keep, Sent};
+use super::caller::Caller;
 use super::json::Json;
 use super::position::At;
 use crate::accounts::challenges::{self, CODE_LASTS, Purpose, RESEND_AFTER};
@@ -72,18 +73,18 @@ pub(super) enum Channel {
 /// Where a code is sent.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct CodeTo {
+struct CodeTo {
     channel: Channel,
     /// An e-mail address, or a telephone with its country.
     #[schema(example = "+15551234567")]
     to: String,
 }
 
-impl CodeTo {
-    pub(super) fn contact(&self) -> Result<Contact> {
-        match self.channel {
-            Channel::Sms => Contact::phone("to", &self.to),
-            Channel::Email => Contact::email("to", &self.to),
+impl Channel {
+    pub(super) fn contact(self, to: &str) -> Result<Contact> {
+        match self {
+            Self::Sms => Contact::phone("to", to),
+            Self::Email => Contact::email("to", to),
         }
     }
 }
@@ -140,17 +141,21 @@ async fn send_verification(
     Ok((StatusCode::ACCEPTED, axum::Json(SENT)))
 }
 
-/// Verifies the address that a link was sent to.
+/// Verifies the address that a link was sent to. Followed outside of the account's own session, where
+/// people come in without having verified anything, it takes the account over: its password,
+/// sessions, links and keys are gone.
 #[utoipa::path(post, path = "/auth/email/verify", tag = "auth", request_body = Followed,
     responses((status = 204), (status = 422, body = Problem), (status = 429, body = Problem)))]
 async fn verify(
     State(app): State<App>,
     visitor: Visitor,
+    person: Option<Caller>,
     Json(body): Json<Followed>,
-) -> Result<At<StatusCode>> {
+) -> Result<StatusCode> {
     limits::FROM_ADDRESS.count(&app, &visitor.counted()).await?;
-    let position = challenges::verify(&app, &visitor, body.token.expose_secret()).await?;
-    Ok(At(position, StatusCode::NO_CONTENT))
+    let in_session = person.map(|person| person.user);
+    challenges::verify(&app, &visitor, in_session, body.token.expose_secret()).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Sends a link to another password. The answer is the same for every address.
@@ -188,7 +193,7 @@ async fn send_code(
     visitor: Visitor,
     Json(body): Json<CodeTo>,
 ) -> Result<(StatusCode, axum::Json<CodeSent>)> {
-    let contact = body.contact()?;
+    let contact = body.channel.contact(&body.to)?;
     let sent = challenges::send_code(&app, &visitor, Purpose::SignIn, &contact, None).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(CodeSent::new(sent))))
 }

@@ -7,21 +7,11 @@ use serde_json::{Value, json};
 
 use crate::support::{Answer, Database, Server};
 use crate::world::{
-    ADA, PASSWORD, Tokens, ask, code, cool_down, link, login, message, post, register, send,
+    ADA, PASSWORD, Tokens, ask, code, cool_down, link, login, message, post, register, send, verify,
 };
 
 async fn confirmed(server: &Server, method: Method, path: &str, tokens: &Tokens) -> Answer {
     send(server, method, path, &tokens.access, &json!({ "password": PASSWORD })).await
-}
-
-/// Proves that the account's address is its owner's.
-async fn verify(server: &Server, email: &str, count: usize) {
-    let body = json!({ "email": email });
-    let sent = post(server, "/auth/email/verification", &body).await;
-    assert_eq!(sent.status, StatusCode::ACCEPTED);
-    let token = link(server, email, count).await;
-    let verified = post(server, "/auth/email/verify", &json!({ "token": token })).await;
-    assert_eq!(verified.status, StatusCode::NO_CONTENT, "{:?}", verified.body);
 }
 
 #[tokio::test]
@@ -29,7 +19,7 @@ async fn an_account_rests_and_is_used_again_by_a_link() {
     let database = Database::in_memory().await;
     let server = database.server();
     let ada = register(&server, ADA).await;
-    verify(&server, ADA, 1).await;
+    verify(&server, &ada, ADA).await;
     let wrong = json!({ "password": "wrong horse battery" });
     let refused = send(&server, Method::POST, "/me/deactivate", &ada.access, &wrong).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
@@ -54,10 +44,10 @@ async fn another_address_is_proved_before_it_counts_and_the_old_one_is_told() {
     let database = Database::in_memory().await;
     let server = database.server();
     let ada = register(&server, ADA).await;
-    verify(&server, ADA, 1).await;
+    verify(&server, &ada, ADA).await;
     register(&server, "taken@example.com").await;
     let change = async |to: &str| {
-        let body = json!({ "channel": "email", "to": to });
+        let body = json!({ "channel": "email", "to": to, "password": PASSWORD });
         let sent = send(&server, Method::POST, "/me/contacts", &ada.access, &body).await;
         let code = code(&server, to, 1).await;
         let body = json!({ "challenge_id": sent.body["challenge_id"], "code": code });
@@ -87,6 +77,9 @@ async fn a_link_to_an_address_that_the_account_had_before_does_nothing() {
     let reset_link = link(&server, ADA, 2).await;
     let to = "lovelace@example.com";
     let body = json!({ "channel": "email", "to": to });
+    let unconfirmed = send(&server, Method::POST, "/me/contacts", &ada.access, &body).await;
+    assert!(unconfirmed.body["errors"]["password"].is_string(), "{:?}", unconfirmed.body);
+    let body = json!({ "channel": "email", "to": to, "password": PASSWORD });
     let sent = send(&server, Method::POST, "/me/contacts", &ada.access, &body).await;
     let code = code(&server, to, 1).await;
     let body = json!({ "challenge_id": sent.body["challenge_id"], "code": code });
@@ -108,7 +101,7 @@ async fn a_person_is_told_of_what_changes_how_one_comes_in() {
     let database = Database::in_memory().await;
     let server = database.server();
     let ada = register(&server, ADA).await;
-    verify(&server, ADA, 1).await;
+    verify(&server, &ada, ADA).await;
     let key = json!({ "name": "laptop", "scopes": ["ai"] });
     send(&server, Method::POST, "/me/api-keys", &ada.access, &key).await;
     message(&server, ADA, 2).await;
@@ -162,7 +155,7 @@ async fn an_erased_person_is_nowhere_readable_and_the_log_still_verifies() {
     let database = Database::in_memory().await;
     let (one, other) = (database.server(), database.server());
     let ada = register(&one, ADA).await;
-    verify(&one, ADA, 1).await;
+    verify(&one, &ada, ADA).await;
     let grace = register(&one, "grace@example.com").await;
     assert!(ada.are_good(&other).await);
     let renamed = json!({ "name": "Countess of Lovelace" });

@@ -132,6 +132,14 @@ async fn who_registered_another_s_address_is_out_when_its_owner_comes() {
     let database = Database::in_memory().await;
     let server = database.server();
     let attacker = register(&server, ADA).await;
+    // A telephone of the attacker's own is no way back.
+    let phone = json!({ "channel": "sms", "to": PHONE, "password": PASSWORD });
+    let added = crate::world::send(&server, Method::POST, "/me/contacts", &attacker.access, &phone);
+    let added = challenge(&added.await);
+    let body = json!({ "challenge_id": added, "code": code(&server, PHONE, 1).await });
+    let added =
+        crate::world::send(&server, Method::POST, "/me/contacts/verify", &attacker.access, &body);
+    assert_eq!(added.await.status, StatusCode::NO_CONTENT);
     let sent = challenge(&send(&server, "email", ADA).await);
     let owner = Tokens::of(&typed(&server, &sent, &code(&server, ADA, 1).await).await);
     assert_eq!(owner.user["id"], attacker.user["id"], "the address has one account");
@@ -142,6 +150,12 @@ async fn who_registered_another_s_address_is_out_when_its_owner_comes() {
     assert!(!attacker.are_good(&server).await && owner.are_good(&server).await);
     let refreshed = crate::world::refresh(&server, &attacker.refresh).await;
     assert_eq!(refreshed.status, StatusCode::UNAUTHORIZED);
+    cool_down(&database).await;
+    let sent = challenge(&send(&server, "sms", PHONE).await);
+    let back = Tokens::of(&typed(&server, &sent, &code(&server, PHONE, 2).await).await);
+    assert_ne!(back.user["id"], owner.user["id"]);
+    let (clean, said) = database.run(&["verify"]);
+    assert!(clean, "{said}");
     database.remove().await;
 }
 

@@ -107,3 +107,49 @@ async fn where_addresses_are_verified_nobody_comes_in_before() {
     assert_eq!(login(&server, ADA, OTHER).await.status, StatusCode::UNAUTHORIZED);
     database.remove().await;
 }
+
+#[tokio::test]
+async fn who_wrote_another_s_address_down_first_does_not_get_in_when_its_owner_registers() {
+    let database = Database::in_memory().await;
+    let settings = [("SALDO_RATE_LIMITS", "off"), ("SALDO_VERIFY_ADDRESSES", "on")];
+    let server = database.server_with(&database.url(), &settings);
+    post(&server, "/auth/register", &json!({ "email": ADA, "password": OTHER })).await;
+    cool_down(&database).await;
+    post(&server, "/auth/register", &json!({ "email": ADA, "password": PASSWORD })).await;
+    // The owner follows what came of her own registration.
+    let token = link(&server, ADA, 2).await;
+    assert_eq!(reset(&server, &token, PASSWORD).await, StatusCode::NO_CONTENT);
+    assert_eq!(login(&server, ADA, OTHER).await.status, StatusCode::UNAUTHORIZED);
+    Tokens::of(&login(&server, ADA, PASSWORD).await);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_link_that_is_followed_outside_of_the_account_s_session_takes_the_account_over() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let attacker = register(&server, ADA).await;
+    post(&server, "/auth/email/verification", &json!({ "email": ADA })).await;
+    let token = link(&server, ADA, 1).await;
+    let verified = post(&server, "/auth/email/verify", &json!({ "token": token })).await;
+    assert_eq!(verified.status, StatusCode::NO_CONTENT);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!attacker.are_good(&server).await);
+    assert_eq!(login(&server, ADA, PASSWORD).await.status, StatusCode::UNAUTHORIZED);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn where_nobody_sends_text_messages_nobody_is_promised_one() {
+    let database = Database::in_memory().await;
+    let settings = [("SALDO_ENV", "staging"), ("SALDO_SMTP_URL", "smtp://127.0.0.1:1")];
+    let server = database.server_with(&database.url(), &settings);
+    let asked = json!({ "channel": "sms", "to": "+15551234567" });
+    let refused = post(&server, "/auth/otp", &asked).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.body["errors"]["channel"].is_string());
+    let inbox =
+        server.send(reqwest::Method::GET, "/dev/inbox", &[], None).await.expect("an answer");
+    assert_eq!(inbox.status, StatusCode::NOT_FOUND, "only in the local environment");
+    database.remove().await;
+}

@@ -67,6 +67,7 @@ async fn unknown_locked_deactivated_and_wrong_answer_alike_and_in_the_same_time(
         login(&server, "locked@example.com", "wrong horse battery").await;
     }
     let resting = Tokens::of(&login(&server, "deactivated@example.com", PASSWORD).await);
+    crate::world::verify(&server, &resting, "deactivated@example.com").await;
     let bearer = format!("Bearer {}", resting.access);
     let rest = server
         .send(
@@ -183,5 +184,40 @@ async fn limits_of_sign_in_are_shared_by_all_nodes() {
     assert_eq!(answers, [wrong, wrong, wrong, wrong, wrong, StatusCode::TOO_MANY_REQUESTS]);
     change(&database, "update limits set empty_at = empty_at - interval '12 seconds'").await;
     assert_eq!(login(&one, "nobody@example.com", PASSWORD).await.status, wrong);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn parallel_changes_of_one_account_follow_one_another_and_stall_nobody() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let ada = register(&server, ADA).await;
+    let grace = register(&server, "grace@example.com").await;
+    let body = json!({ "current_password": PASSWORD, "password": "four quiet violet engines" });
+    let key = json!({ "name": "laptop", "scopes": ["ai"] });
+    let changes = (0..4).flat_map(|_| {
+        let change =
+            |path, body| crate::world::send(&server, Method::POST, path, &ada.access, body);
+        [change("/me/password", &body), change("/me/api-keys", &key)]
+    });
+    let others = async {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20 {
+            let began = Instant::now();
+            let debit = json!({ "amount": 1, "reason": "test" });
+            let spent =
+                crate::world::send(&server, Method::POST, "/wallet/debits", &grace.access, &debit);
+            assert_eq!(spent.await.status, StatusCode::CREATED);
+            slowest = slowest.max(began.elapsed());
+        }
+        slowest
+    };
+    let (answers, slowest) = tokio::join!(futures_util::future::join_all(changes), others);
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    for answer in answers {
+        assert!(answer.status.as_u16() < 500, "{:?}", answer.body);
+    }
+    let (clean, said) = database.run(&["verify"]);
+    assert!(clean, "{said}");
     database.remove().await;
 }

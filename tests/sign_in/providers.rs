@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use crate::double::{CLIENT_ID, CLIENT_SECRET, Double};
 use crate::support::{Answer, Database, Server};
-use crate::world::{ADA, PASSWORD, Tokens, ask, cool_down, link, login, post, register, send};
+use crate::world::{
+    ADA, PASSWORD, Tokens, ask, cool_down, login, post, post_with, register, send, verify,
+};
 
 /// Somebody at GitHub.
 async fn github(subject: i64, email: &str, verified: bool) -> Double {
@@ -51,12 +53,21 @@ impl Browser {
         (text(LOCATION).unwrap_or_default().to_owned(), cookie.to_owned())
     }
 
-    /// From a provider back to our page; what stands behind its `#`.
-    async fn return_from(&self, provider: &str, cookie: &str) -> String {
+    /// From a provider back to our page: what stands behind its `#`, and the cookie beside it.
+    async fn return_from(&self, provider: &str, cookie: &str) -> (String, String) {
         let (back, _) = Self::led(&self.get(provider, "").await);
-        let (page, cleared) = Self::led(&self.get(&back, cookie).await);
-        assert!(cleared.ends_with('='), "the attempt is forgotten: {cleared}");
-        page.split_once("/signed-in#").map(|(_, word)| word.to_owned()).expect("our page")
+        let answer = self.get(&back, cookie).await;
+        let set = answer.headers().get_all(SET_COOKIE).iter();
+        let set = set.filter_map(|value| value.to_str().ok()?.split(';').next());
+        let set: Vec<String> = set.map(str::to_owned).collect();
+        assert!(
+            set.contains(&"__Host-saldo_attempt=".to_owned()),
+            "the attempt is forgotten: {set:?}"
+        );
+        let kept = set.into_iter().find(|cookie| cookie.starts_with("__Host-saldo_returned="));
+        let (page, _) = Self::led(&answer);
+        let word = page.split_once("/signed-in#").map(|(_, word)| word.to_owned());
+        (word.expect("our page"), kept.unwrap_or_default())
     }
 
     /// A sign-in by a browser that begins here.
@@ -65,13 +76,15 @@ impl Browser {
         assert_eq!(begun.status(), StatusCode::SEE_OTHER);
         let (there, cookie) = Self::led(&begun);
         assert!(cookie.starts_with("__Host-saldo_attempt="));
-        exchange(server, &self.return_from(&there, &cookie).await).await
+        let (word, kept) = self.return_from(&there, &cookie).await;
+        exchange(server, &word, &kept).await
     }
 }
 
-async fn exchange(server: &Server, word: &str) -> Answer {
+async fn exchange(server: &Server, word: &str, kept: &str) -> Answer {
     let code = word.strip_prefix("code=").unwrap_or_else(|| panic!("{word}"));
-    post(server, "/auth/oauth/exchange", &json!({ "code": code })).await
+    let body = json!({ "code": code });
+    post_with(server, "/auth/oauth/exchange", &[("cookie", kept)], &body).await
 }
 
 #[tokio::test]
@@ -99,7 +112,7 @@ async fn an_answer_belongs_to_the_browser_that_asked() {
     let (there, _) = Browser::led(&browser.get(&begin, "").await);
     let (_, other) = Browser::led(&browser.get(&begin, "").await);
     for cookie in ["", "__Host-saldo_attempt=forged", other.as_str()] {
-        assert_eq!(browser.return_from(&there, cookie).await, "error=sign_in_failed");
+        assert_eq!(browser.return_from(&there, cookie).await.0, "error=sign_in_failed");
     }
     let pool = database.pool().await;
     let people: i64 =
@@ -117,9 +130,14 @@ async fn a_word_is_exchanged_once() {
     let browser = Browser::new();
     let begin = format!("{}/api/v1/auth/oauth/github", server.url);
     let (there, cookie) = Browser::led(&browser.get(&begin, "").await);
-    let word = browser.return_from(&there, &cookie).await;
-    assert_eq!(exchange(&server, &word).await.status, StatusCode::OK);
-    assert_eq!(exchange(&server, &word).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let (word, kept) = browser.return_from(&there, &cookie).await;
+    assert_eq!(exchange(&server, &word, &kept).await.status, StatusCode::OK);
+    assert_eq!(exchange(&server, &word, &kept).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    // Another's browser, which was sent the word, is not signed in by it.
+    let (there, cookie) = Browser::led(&browser.get(&begin, "").await);
+    let (word, _) = browser.return_from(&there, &cookie).await;
+    let forced = exchange(&server, &word, "__Host-saldo_returned=forged").await;
+    assert_eq!(forced.status, StatusCode::UNPROCESSABLE_ENTITY);
     database.remove().await;
 }
 
@@ -145,9 +163,7 @@ async fn both_verified_are_one_account_and_the_password_stays() {
     let github = github(7, ADA, true).await;
     let server = server(&database, &github);
     let ada = register(&server, ADA).await;
-    post(&server, "/auth/email/verification", &json!({ "email": ADA })).await;
-    let token = link(&server, ADA, 1).await;
-    post(&server, "/auth/email/verify", &json!({ "token": token })).await;
+    verify(&server, &ada, ADA).await;
     let by_github = Tokens::of(&Browser::new().sign_in(&server).await);
     assert_eq!(by_github.user["id"], ada.user["id"]);
     assert_eq!(login(&server, ADA, PASSWORD).await.status, StatusCode::OK);
@@ -175,11 +191,11 @@ async fn identities_are_linked_and_unlinked_but_never_the_last_way_in() {
     let server = server(&database, &github);
     let ada = register(&server, ADA).await;
     let browser = Browser::new();
-    let body = json!({ "provider": "github" });
+    let body = json!({ "provider": "github", "password": PASSWORD });
     let away = send(&server, Method::POST, "/me/identities", &ada.access, &body).await;
     let there = away.body["url"].as_str().expect("an address").to_owned();
     let cookie = away.header("set-cookie").split(';').next().expect("a cookie").to_owned();
-    let word = browser.return_from(&there, &cookie).await;
+    let (word, _) = browser.return_from(&there, &cookie).await;
     assert!(word.starts_with("code="), "{word}");
     let list = ask(&server, Method::GET, "/me/identities", &ada.access).await;
     let items = list.body["items"].as_array().expect("a list").clone();
@@ -193,7 +209,14 @@ async fn identities_are_linked_and_unlinked_but_never_the_last_way_in() {
     let away = send(&server, Method::POST, "/me/identities", &grace.access, &body).await;
     let there = away.body["url"].as_str().expect("an address").to_owned();
     let cookie = away.header("set-cookie").split(';').next().expect("a cookie").to_owned();
-    assert_eq!(browser.return_from(&there, &cookie).await, "error=taken");
+    assert_eq!(browser.return_from(&there, &cookie).await.0, "error=taken");
+    // Nor does a link end well whose session was ended meanwhile.
+    let gone = Tokens::of(&login(&server, "grace@example.com", PASSWORD).await);
+    let away = send(&server, Method::POST, "/me/identities", &gone.access, &body).await;
+    let there = away.body["url"].as_str().expect("an address").to_owned();
+    let cookie = away.header("set-cookie").split(';').next().expect("a cookie").to_owned();
+    post(&server, "/auth/logout", &json!({ "refresh_token": gone.refresh })).await;
+    assert_eq!(browser.return_from(&there, &cookie).await.0, "error=unauthorized");
 
     let path = format!("/me/identities/{}", items[0]["id"].as_str().expect("an id"));
     let theirs = ask(&server, Method::DELETE, &path, &grace.access).await;

@@ -57,6 +57,14 @@ pub async fn register(server: &Server, email: &str) -> Tokens {
     Tokens::of(&post(server, "/auth/register", &body).await)
 }
 
+/// Proves that the account's address is its owner's, in a session of the account.
+pub async fn verify(server: &Server, tokens: &Tokens, email: &str) {
+    post(server, "/auth/email/verification", &json!({ "email": email })).await;
+    let body = json!({ "token": link(server, email, 1).await });
+    let verified = send(server, Method::POST, "/auth/email/verify", &tokens.access, &body).await;
+    assert_eq!(verified.status, StatusCode::NO_CONTENT, "{:?}", verified.body);
+}
+
 pub async fn login(server: &Server, email: &str, password: &str) -> Answer {
     post(server, "/auth/login", &json!({ "email": email, "password": password })).await
 }

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::contact::{Contact, checked_name};
-use super::{Entered, Entering, Newcomer, Visitor, challenges, sessions};
+use super::{Entered, Entering, Newcomer, Visitor, returns, sessions};
 use crate::app::App;
 use crate::clients::oauth::{self, Attempt, Callback, OauthError, Profile, ProviderTokens, Url};
 use crate::clock;
@@ -178,12 +178,12 @@ pub async fn finish(
         }
         None => user_of(app, visitor, &profile).await?,
     };
-    challenges::exchangeable(app, user, named(provider)).await
+    returns::exchangeable(app, user, named(provider)).await
 }
 
 /// Exchanges the word for a session.
 pub async fn exchange(app: &App, visitor: &Visitor, word: &str, browser: &str) -> Result<Entered> {
-    let (user, returned) = challenges::exchange(app, word, browser).await?;
+    let (user, returned) = returns::exchange(app, word, browser).await?;
     let by = SignIn::Provider(returned.provider);
     super::enter(app, visitor, user, by, Some(returned.epoch)).await
 }

@@ -2,12 +2,15 @@
 
 pub mod api_keys;
 pub mod challenges;
+pub mod codes;
 pub mod contact;
 pub mod identities;
 pub mod lifecycle;
 pub mod limits;
+pub mod links;
 mod notices;
 pub mod password;
+mod returns;
 pub mod sessions;
 
 use std::convert::Infallible;

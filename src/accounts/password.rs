@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::challenges::{self, Purpose};
 use super::contact::{Contact, check_password};
-use super::{Entered, Entering, Newcomer, Visitor, limits};
+use super::{Entered, Entering, Newcomer, Visitor, limits, links};
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::store::{ExecuteError, SideRow};
@@ -49,13 +49,13 @@ pub async fn register(
     match super::register(app, visitor, newcomer, entering).await {
         Ok((_, Some(entered))) => Ok(Registered::Entered(Box::new(entered))),
         Ok((_, None)) => {
-            challenges::send_verification(app, &contact).await?;
+            links::send_verification(app, &contact).await?;
             Ok(Registered::MustVerify)
         }
         // Whoever reads what is sent there sets the password, not whoever was first to write the
         // address down.
         Err(ExecuteError::Claimed) if entering == Entering::Later => {
-            challenges::send_reset(app, &contact).await?;
+            links::send_reset(app, &contact).await?;
             Ok(Registered::MustVerify)
         }
         Err(error) => Err(error.into()),

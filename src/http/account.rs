@@ -14,10 +14,10 @@ use super::caller::{Caller, InPerson};
 use super::json::{Json, Query};
 use super::position::At;
 use super::proofs::{Address, Channel, CodeSent, Followed, SENT};
-use crate::accounts::challenges::{self, Purpose};
+use crate::accounts::challenges::Purpose;
 use crate::accounts::contact::Contact;
 use crate::accounts::lifecycle::{self, Happened};
-use crate::accounts::{Visitor, limits, password};
+use crate::accounts::{Visitor, codes, limits, links, password};
 use crate::app::App;
 use crate::error::{Problem, Result};
 
@@ -76,7 +76,7 @@ async fn add(
 ) -> Result<(StatusCode, axum::Json<CodeSent>)> {
     let (contact, user) = (body.channel.contact(&body.to)?, Some(caller.user));
     password::confirm(&app, caller.user, body.password, "password").await?;
-    let sent = challenges::send_code(&app, &caller.visitor, Purpose::Add, &contact, user).await?;
+    let sent = codes::send_code(&app, &caller.visitor, Purpose::Add, &contact, user).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(CodeSent::new(sent))))
 }
 
@@ -94,7 +94,7 @@ async fn confirm(
 ) -> Result<At<StatusCode>> {
     let code = body.code.expose_secret().trim();
     let Caller { user, visitor, .. } = caller;
-    let position = challenges::add(&app, &visitor, user, body.challenge_id, code).await?;
+    let position = codes::add(&app, &visitor, user, body.challenge_id, code).await?;
     Ok(At(position, StatusCode::NO_CONTENT))
 }
 
@@ -190,7 +190,7 @@ async fn send_reactivation(
     Json(body): Json<Address>,
 ) -> Result<(StatusCode, axum::Json<Sent>)> {
     let contact = Contact::email("email", &body.email)?;
-    challenges::ask_to_reactivate(&app, &visitor, &contact).await?;
+    links::ask_to_reactivate(&app, &visitor, &contact).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(SENT)))
 }
 
@@ -203,6 +203,6 @@ async fn reactivate(
     Json(body): Json<Followed>,
 ) -> Result<At<StatusCode>> {
     limits::FROM_ADDRESS.count(&app, &visitor.counted()).await?;
-    let position = challenges::reactivate(&app, &visitor, body.token.expose_secret()).await?;
+    let position = links::reactivate(&app, &visitor, body.token.expose_secret()).await?;
     Ok(At(position, StatusCode::NO_CONTENT))
 }

@@ -15,9 +15,9 @@ use super::auth::{In, Keep, Sent};
 use super::caller::Caller;
 use super::json::Json;
 use super::position::At;
-use crate::accounts::challenges::{self, CODE_LASTS, Purpose, RESEND_AFTER};
+use crate::accounts::challenges::{CODE_LASTS, Purpose, RESEND_AFTER};
 use crate::accounts::contact::{Contact, checked_name};
-use crate::accounts::{Visitor, limits};
+use crate::accounts::{Visitor, codes, limits, links};
 use crate::app::App;
 use crate::error::{Problem, Result};
 
@@ -137,7 +137,7 @@ async fn send_verification(
     Json(body): Json<Address>,
 ) -> Result<(StatusCode, axum::Json<Sent>)> {
     let contact = Contact::email("email", &body.email)?;
-    challenges::ask_to_verify(&app, &visitor, &contact).await?;
+    links::ask_to_verify(&app, &visitor, &contact).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(SENT)))
 }
 
@@ -154,7 +154,7 @@ async fn verify(
 ) -> Result<StatusCode> {
     limits::FROM_ADDRESS.count(&app, &visitor.counted()).await?;
     let in_session = person.map(|person| person.user);
-    challenges::verify(&app, &visitor, in_session, body.token.expose_secret()).await?;
+    links::verify(&app, &visitor, in_session, body.token.expose_secret()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -167,7 +167,7 @@ async fn forgot(
     Json(body): Json<Address>,
 ) -> Result<(StatusCode, axum::Json<Sent>)> {
     let contact = Contact::email("email", &body.email)?;
-    challenges::ask_to_reset(&app, &visitor, &contact).await?;
+    links::ask_to_reset(&app, &visitor, &contact).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(SENT)))
 }
 
@@ -181,7 +181,7 @@ async fn reset(
 ) -> Result<At<StatusCode>> {
     limits::FROM_ADDRESS.count(&app, &visitor.counted()).await?;
     let token = body.token.expose_secret();
-    let position = challenges::reset(&app, &visitor, token, body.password).await?;
+    let position = links::reset(&app, &visitor, token, body.password).await?;
     Ok(At(position, StatusCode::NO_CONTENT))
 }
 
@@ -194,7 +194,7 @@ async fn send_code(
     Json(body): Json<CodeTo>,
 ) -> Result<(StatusCode, axum::Json<CodeSent>)> {
     let contact = body.channel.contact(&body.to)?;
-    let sent = challenges::send_code(&app, &visitor, Purpose::SignIn, &contact, None).await?;
+    let sent = codes::send_code(&app, &visitor, Purpose::SignIn, &contact, None).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(CodeSent::new(sent))))
 }
 
@@ -210,6 +210,6 @@ async fn enter_by_code(
 ) -> Result<Response> {
     let name = checked_name(body.name)?;
     let code = body.code.expose_secret().trim();
-    let entered = challenges::enter(&app, &visitor, body.challenge_id, code, name).await?;
+    let entered = codes::enter(&app, &visitor, body.challenge_id, code, name).await?;
     In::new(StatusCode::OK, entered, body.tokens).answer(&app)
 }

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use aggregates::id::{SessionId, UserId, WalletId};
+use aggregates::id::{ApiKeyId, SessionId, UserId, WalletId};
 use aggregates::user::Scope;
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::StatusCode;
@@ -20,8 +20,8 @@ use crate::store::Metadata;
 pub(super) struct Caller {
     pub(super) user: UserId,
     pub(super) visitor: Visitor,
-    /// By whom the commands are: the person, or a key of theirs.
-    actor: String,
+    /// By which of the person's keys, where not in person.
+    key: Option<ApiKeyId>,
 }
 
 /// The same, and the session that asks.
@@ -65,7 +65,11 @@ impl Caller {
 
     /// What stands beside the events of the caller's commands.
     pub(super) fn metadata(&self) -> Metadata {
-        Metadata { actor: Some(self.actor.clone()), ..self.visitor.metadata(self.user) }
+        let mut metadata = self.visitor.metadata(self.user);
+        if let Some(key) = self.key {
+            metadata.actor = Some(format!("api_key/{key}"));
+        }
+        metadata
     }
 }
 
@@ -102,8 +106,8 @@ impl FromRequestParts<App> for InPerson {
             cookies::check_csrf(parts, &app.keys, identity.session)?;
         }
         let Ok(visitor) = Visitor::from_request_parts(parts, app).await;
-        let (user, actor) = (identity.user, identity.user.to_string());
-        Ok(Self { caller: Caller { user, visitor, actor }, session: identity.session })
+        let caller = Caller { user: identity.user, visitor, key: None };
+        Ok(Self { caller, session: identity.session })
     }
 }
 
@@ -145,8 +149,7 @@ impl<S: Purpose> FromRequestParts<App> for Allowed<S> {
             return Err(not_by_key("this API key may not be used for this: see its scopes"));
         }
         let Ok(visitor) = Visitor::from_request_parts(parts, app).await;
-        let actor = format!("api_key/{}", known.key);
-        Ok(Self(Caller { user: known.user, visitor, actor }, PhantomData))
+        Ok(Self(Caller { user: known.user, visitor, key: Some(known.key) }, PhantomData))
     }
 }
 

@@ -14,46 +14,62 @@ use crate::clients::mail::Letter;
 use crate::error::{Problem, Result};
 use crate::queue::LetterTo;
 
-/// Sends a link. Where there is nobody to send it to, all but the sending is done, so that the
-/// answer takes as long.
-async fn send_link(
-    app: &App,
+/// A kind of link: what it is for, which of our pages it leads to, whose account it is sent for, and
+/// the letter around it.
+#[derive(Clone, Copy)]
+pub struct Kind {
     purpose: Purpose,
-    contact: &Contact,
-    user: Option<UserId>,
-    letter: impl FnOnce(String) -> Letter,
-    page: &str,
-) -> Result<()> {
-    let draft = Draft::link(purpose, contact.clone(), user)?;
-    let letter = LetterTo { to: contact.value().to_owned(), letter: letter(draft.href(app, page)) };
+    page: &'static str,
+    is_for: fn(&User) -> bool,
+    letter: fn(Option<String>, String) -> Letter,
+}
+
+/// Verifies the address of an account that has not done so.
+pub const VERIFY: Kind = Kind {
+    purpose: Purpose::Verify,
+    page: "verify",
+    is_for: |user| user.status() == Status::Active && !user.email_verified(),
+    letter: |name, link| Letter::VerifyAddress { name, link },
+};
+
+/// Leads to another password.
+pub const RESET: Kind = Kind {
+    purpose: Purpose::Reset,
+    page: "reset",
+    is_for: |user| user.status() == Status::Active,
+    letter: |name, link| Letter::ResetPassword { name, link },
+};
+
+/// Leads back to an account that rests.
+pub const REACTIVATE: Kind = Kind {
+    purpose: Purpose::Reactivate,
+    page: "reactivate",
+    is_for: |user| user.status() == Status::Deactivated,
+    letter: |name, link| Letter::Reactivate { name, link },
+};
+
+/// Sends a link, if the address is that of an account that it is for. The answer never tells.
+pub async fn ask(app: &App, visitor: &Visitor, kind: Kind, contact: &Contact) -> Result<()> {
+    count(app, visitor, kind.purpose, contact).await?;
+    send(app, kind, contact).await
+}
+
+/// The same, where it was counted already. Where there is nobody to send it to, all but the sending
+/// is done, so that the answer takes as long.
+pub async fn send(app: &App, kind: Kind, contact: &Contact) -> Result<()> {
+    let owner = super::owner(app, contact).await?;
+    let state = app.store.load::<User>(owner.unwrap_or_default()).await?;
+    let user = owner.filter(|_| (kind.is_for)(&state));
+    let draft = Draft::link(kind.purpose, contact.clone(), user)?;
+    let letter = (kind.letter)(state.name().cloned(), draft.href(app, kind.page));
+    let letter = LetterTo { to: contact.value().to_owned(), letter };
     let job = letter.job(&app.keys, draft.id.0).map_err(Problem::failed)?;
     draft.keep(app, Some(contact), user.map(|_| job)).await.map(drop)
 }
 
-/// Sends a link to verify an address, if it is that of an account that has not done so. The answer
-/// never tells.
-pub async fn ask_to_verify(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
-    count(app, visitor, Purpose::Verify, contact).await?;
-    send_verification(app, contact).await
-}
-
-/// The same, where it was counted already.
-pub async fn send_verification(app: &App, contact: &Contact) -> Result<()> {
-    let owner = super::owner(app, contact).await?;
-    let state = app.store.load(owner.unwrap_or_default()).await?;
-    let user = owner.filter(|_| user_may_verify(&state));
-    let name = state.name().cloned();
-    let letter = |link| Letter::VerifyAddress { name, link };
-    send_link(app, Purpose::Verify, contact, user, letter, "verify").await
-}
-
-fn user_may_verify(state: &User) -> bool {
-    state.status() == Status::Active && !state.email_verified()
-}
-
-/// Verifies the address that a link was sent to; the position of the event. Where people come in
-/// without having verified anything, whoever follows the link outside of the account's own session
-/// may not be who wrote the address down: they take the account over (T26).
+/// Verifies the address that a link was sent to. Where people come in without having verified
+/// anything, whoever follows the link outside of the account's own session may not be who wrote the
+/// address down: they take the account over (T26).
 pub async fn verify(
     app: &App,
     visitor: &Visitor,
@@ -67,22 +83,6 @@ pub async fn verify(
         return Ok(());
     }
     super::prove(app, visitor, user, &contact, SignIn::EmailCode).await
-}
-
-/// Sends a link to another password, if the address is that of an account. The answer never tells.
-pub async fn ask_to_reset(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
-    count(app, visitor, Purpose::Reset, contact).await?;
-    send_reset(app, contact).await
-}
-
-/// The same, where it was counted already.
-pub async fn send_reset(app: &App, contact: &Contact) -> Result<()> {
-    let owner = super::owner(app, contact).await?;
-    let state = app.store.load::<User>(owner.unwrap_or_default()).await?;
-    let user = owner.filter(|_| state.status() == Status::Active);
-    let name = state.name().cloned();
-    let letter = |link| Letter::ResetPassword { name, link };
-    send_link(app, Purpose::Reset, contact, user, letter, "reset").await
 }
 
 /// Sets another password by a link, which proves the address, too; all sessions end. The position
@@ -108,18 +108,6 @@ pub async fn reset(
     super::prove(app, visitor, user, &contact, SignIn::EmailCode).await?;
     let state = super::state(app, user).await?;
     super::password::set(app, visitor, user, &state, password, None).await
-}
-
-/// Sends a link to use an account again, if the address is that of one that rests. The answer never
-/// tells.
-pub async fn ask_to_reactivate(app: &App, visitor: &Visitor, contact: &Contact) -> Result<()> {
-    count(app, visitor, Purpose::Reactivate, contact).await?;
-    let owner = super::owner(app, contact).await?;
-    let state = app.store.load::<User>(owner.unwrap_or_default()).await?;
-    let user = owner.filter(|_| state.status() == Status::Deactivated);
-    let name = state.name().cloned();
-    let letter = |link| Letter::Reactivate { name, link };
-    send_link(app, Purpose::Reactivate, contact, user, letter, "reactivate").await
 }
 
 /// Uses an account again, by a link; the position of the event.

@@ -149,10 +149,7 @@ pub async fn register(
     commands.extend(newcomer.asks.into_iter().map(ask));
     envelope.side.extend(newcomer.rows.into_iter().map(|row| row.of(user)));
     if entering == Entering::AtOnce {
-        let row = session.row(Some(&key), visitor).map_err(|problem| {
-            ExecuteError::Failed(Arc::new(std::io::Error::other(problem.detail)))
-        })?;
-        envelope.side.push(row);
+        envelope.side.push(session.row(Some(&key), visitor)?);
         commands.push(session.start(newcomer.by, None));
     }
     envelope.person_key = Some(key);
@@ -219,7 +216,8 @@ pub async fn enter(
     let now = clock::now();
     let session = Session::new(user, now);
     let key = app.store.codec().key(user).await.map_err(Problem::failed)?;
-    let envelope = Envelope::once(visitor.metadata(user)).with(session.row(key.as_ref(), visitor)?);
+    let row = session.row(key.as_ref(), visitor).map_err(Problem::failed)?;
+    let envelope = Envelope::once(visitor.metadata(user)).with(row);
     let outcome = app.store.execute::<User>(user, envelope, session.start(by, as_of)).await?;
     app.wrote(user, outcome.position);
     let state = app.store.load::<User>(user).await?;

@@ -49,13 +49,13 @@ pub async fn register(
     match super::register(app, visitor, newcomer, entering).await {
         Ok((_, Some(entered))) => Ok(Registered::Entered(Box::new(entered))),
         Ok((_, None)) => {
-            links::send_verification(app, &contact).await?;
+            links::send(app, links::VERIFY, &contact).await?;
             Ok(Registered::MustVerify)
         }
         // Whoever reads what is sent there sets the password, not whoever was first to write the
         // address down.
         Err(ExecuteError::Claimed) if entering == Entering::Later => {
-            links::send_reset(app, &contact).await?;
+            links::send(app, links::RESET, &contact).await?;
             Ok(Registered::MustVerify)
         }
         Err(error) => Err(error.into()),

@@ -12,7 +12,7 @@ use super::Visitor;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::{PersonKey, SideRow, seal_value_with};
+use crate::store::{CodecError, PersonKey, SideRow, seal_value_with};
 use crate::tokens::{REFRESH_LASTS, RefreshToken};
 
 /// How long a session lasts, however often it is refreshed (ASVS 5.0, 7.3.2).
@@ -73,7 +73,7 @@ impl Session {
     }
 
     /// What is kept beside the log.
-    pub fn row(&self, key: Option<&PersonKey>, visitor: &Visitor) -> Result<SideRow> {
+    pub fn row(&self, key: Option<&PersonKey>, visitor: &Visitor) -> Result<SideRow, CodecError> {
         let seal = |key| seal_value_with(key, &place(self.id), &visitor.origin());
         Ok(SideRow::Session {
             session_id: self.id,
@@ -81,7 +81,7 @@ impl Session {
             started_at: self.now,
             expires_at: self.now + REFRESH_LASTS,
             ends_at: self.now + SESSION_LASTS,
-            sealed: key.map(seal).transpose().map_err(Problem::failed)?,
+            sealed: key.map(seal).transpose()?,
         })
     }
 }

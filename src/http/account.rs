@@ -190,7 +190,7 @@ async fn send_reactivation(
     Json(body): Json<Address>,
 ) -> Result<(StatusCode, axum::Json<Sent>)> {
     let contact = Contact::email("email", &body.email)?;
-    links::ask_to_reactivate(&app, &visitor, &contact).await?;
+    links::ask(&app, &visitor, links::REACTIVATE, &contact).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(SENT)))
 }
 

@@ -137,7 +137,7 @@ async fn send_verification(
     Json(body): Json<Address>,
 ) -> Result<(StatusCode, axum::Json<Sent>)> {
     let contact = Contact::email("email", &body.email)?;
-    links::ask_to_verify(&app, &visitor, &contact).await?;
+    links::ask(&app, &visitor, links::VERIFY, &contact).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(SENT)))
 }
 
@@ -167,7 +167,7 @@ async fn forgot(
     Json(body): Json<Address>,
 ) -> Result<(StatusCode, axum::Json<Sent>)> {
     let contact = Contact::email("email", &body.email)?;
-    links::ask_to_reset(&app, &visitor, &contact).await?;
+    links::ask(&app, &visitor, links::RESET, &contact).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(SENT)))
 }
 

@@ -62,7 +62,9 @@ async fn after_kill_9_of_the_server_the_next_start_has_every_committed_row() {
     assert_eq!((rows, sum), (999, 999 * 1000 / 2));
 }
 
-#[tokio::test]
+// On threads of its own: a start that meets the server as it dies waits for an answer, and the one
+// thread of a test would not look for it while it waits itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_start_waits_for_what_a_killed_server_has_left_running() {
     let folder = Folder::new();
     let cluster = Cluster::start(Mode::Durable, &folder.postgres()).await.expect("a start");

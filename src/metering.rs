@@ -6,9 +6,9 @@
 use std::panic::AssertUnwindSafe;
 
 use aggregates::credits::Credits;
-use aggregates::id::{CommandId, HoldId, UserId, WalletId};
+use aggregates::id::{ApiKeyId, CommandId, HoldId, UserId, WalletId};
 use aggregates::wallet::{
-    Ask, Origin, Price, Usage, Wallet, WalletCommand, WalletError, WalletEvent,
+    Ask, Origin, Price, Spend, Usage, Wallet, WalletCommand, WalletError, WalletEvent,
 };
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -43,6 +43,8 @@ fn price(task: Task) -> Credits {
 pub struct Order {
     /// Who pays.
     pub user: UserId,
+    /// By which of their keys, where not in person.
+    pub key: Option<ApiKeyId>,
     /// What is to be done.
     pub task: Task,
     /// With which text.
@@ -132,14 +134,14 @@ async fn hold(app: &App, order: Order) -> Result<Held> {
         }
         let now = clock::now();
         let amount = price(order.task);
-        let ask = Ask::Authorize {
-            hold,
+        let spend = Spend {
             origin: Origin::Gateway,
+            key: order.key,
             amount,
-            expires_at: now + HOLD,
             price: Price::Fixed { credits: amount, version: PRICES.to_owned() },
             reason: order.task.name().to_owned(),
         };
+        let ask = Ask::Authorize { hold, spend, expires_at: now + HOLD };
         match send(app, &order, command_id(hold, "authorize"), vec![], WalletCommand { now, ask })
             .await
         {

@@ -107,15 +107,18 @@ pub async fn create(
     Ok((row, secret, position))
 }
 
-/// Revokes a key of the person's, at once and everywhere; the position of the event.
-pub async fn revoke(app: &App, visitor: &Visitor, user: UserId, key: ApiKeyId) -> Result<i64> {
+/// The key, where it is one of the person's; there is none for anybody else.
+pub async fn owned(app: &App, user: UserId, key: ApiKeyId) -> Result<ApiKeyId> {
     let owner: Option<Uuid> = sqlx::query_scalar("select user_id from api_keys where key_id = $1")
         .bind(key.0)
         .fetch_optional(app.db())
         .await?;
-    if owner != Some(user.0) {
-        return Err(Problem::not_found());
-    }
+    if owner == Some(user.0) { Ok(key) } else { Err(Problem::not_found()) }
+}
+
+/// Revokes a key of the person's, at once and everywhere; the position of the event.
+pub async fn revoke(app: &App, visitor: &Visitor, user: UserId, key: ApiKeyId) -> Result<i64> {
+    let key = owned(app, user, key).await?;
     let row = SideRow::ApiKeyRevoked { key_id: key };
     Ok(super::tell(app, visitor, user, user::Ask::RevokeApiKey { key }, [row]).await?)
 }

@@ -9,7 +9,7 @@ use aggregates::credits::Credits;
 use aggregates::id::{CommandId, DebitId, GrantId, SessionId, UserId, WalletId};
 use aggregates::user::{self, SignIn, User, UserCommand};
 use aggregates::wallet::{
-    self, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Wallet, WalletCommand,
+    self, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Wallet, WalletCommand,
 };
 use projections::runner;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -156,13 +156,14 @@ impl Arena {
 
 async fn spend(store: &Store, wallet: WalletId) -> Result<(), BenchError> {
     let envelope = Envelope::new(CommandId(Uuid::now_v7()), Metadata::default());
-    let ask = wallet::Ask::Debit {
-        debit: DebitId(envelope.command_id.0),
+    let spend = Spend {
         origin: Origin::Api,
+        key: None,
         amount: Credits::new(10),
         price: Price::Stated,
         reason: "summarize".to_owned(),
     };
+    let ask = wallet::Ask::Debit { debit: DebitId(envelope.command_id.0), spend };
     let command = WalletCommand { now: clock::now(), ask };
     store.execute::<Wallet>(wallet, envelope, command).await.map_err(BenchError::store)?;
     Ok(())

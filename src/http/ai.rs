@@ -177,6 +177,7 @@ async fn call(
     let intent = Intent::new(&caller, task.name(), key.as_ref(), &body)?;
     let order = Order {
         user: caller.user,
+        key: caller.key,
         task,
         text: body.text,
         intent: intent.id,

@@ -2,6 +2,7 @@
 
 use aggregates::id::ApiKeyId;
 use aggregates::user::Scope;
+use aggregates::wallet::Wallet;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -13,13 +14,18 @@ use uuid::Uuid;
 use super::caller::Caller;
 use super::json::{Json, Path};
 use super::position::At;
+use super::spend_limits::{self, SpendLimits, Spending};
 use crate::accounts::api_keys::{self, KeyRow};
 use crate::accounts::contact::checked_name;
 use crate::app::App;
+use crate::clock;
 use crate::error::{Problem, Result};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(revoke))
+        .routes(routes!(limit))
 }
 
 /// A key that is to be.
@@ -32,13 +38,24 @@ struct NewKey {
     /// What it may be used for.
     #[schema(value_type = Vec<String>, example = json!(["ai"]))]
     scopes: Vec<Scope>,
+    /// What it may spend; no limit but the wallet's by default.
+    #[serde(default)]
+    spend_limits: SpendLimits,
+}
+
+/// A key, and what it may spend.
+#[derive(Serialize, ToSchema)]
+struct Key {
+    #[serde(flatten)]
+    row: KeyRow,
+    spending: Spending,
 }
 
 /// A key, with its secret, which is never told again.
 #[derive(Serialize, ToSchema)]
 struct Created {
     #[serde(flatten)]
-    key: KeyRow,
+    key: Key,
     /// What programs send as `Authorization: Bearer`.
     secret: String,
 }
@@ -46,7 +63,7 @@ struct Created {
 /// Keys, the newest first.
 #[derive(Serialize, ToSchema)]
 struct Keys {
-    items: Vec<KeyRow>,
+    items: Vec<Key>,
     next_cursor: Option<String>,
 }
 
@@ -55,7 +72,11 @@ struct Keys {
     responses((status = 200, body = Keys), (status = 401, body = Problem)),
     security(("bearer" = [])))]
 async fn list(State(app): State<App>, caller: Caller) -> Result<axum::Json<Keys>> {
-    let items = api_keys::list(&app, caller.user).await?;
+    let wallet = app.store.load::<Wallet>(caller.wallet()).await?;
+    let now = clock::now();
+    let with_spending =
+        |row: KeyRow| Key { spending: Spending::of(&wallet, Some(row.id), now), row };
+    let items = api_keys::list(&app, caller.user).await?.into_iter().map(with_spending).collect();
     Ok(axum::Json(Keys { items, next_cursor: None }))
 }
 
@@ -73,8 +94,30 @@ async fn create(
     let name = checked_name(Some(body.name))?
         .ok_or_else(|| Problem::field("name", "must not be empty"))?;
     let created = api_keys::create(&app, &caller.visitor, caller.user, name, body.scopes).await?;
-    let (key, secret, position) = created;
-    Ok(At(position, (StatusCode::CREATED, axum::Json(Created { key, secret }))))
+    let (row, secret, created) = created;
+    // The secret is told when its limits stand: nobody can spend by it before.
+    let At(limited, spending) =
+        spend_limits::set(&app, &caller, Some(row.id), body.spend_limits).await?;
+    let key = Key { row, spending };
+    Ok(At(created.max(limited), (StatusCode::CREATED, axum::Json(Created { key, secret }))))
+}
+
+/// Limits what may be spent by a key, beside what the wallet's own limits allow. Both limits are
+/// replaced; what it has spent since the day and the month began counts.
+#[utoipa::path(put, path = "/me/api-keys/{id}/limits", tag = "me", request_body = SpendLimits,
+    params(("id" = Uuid, Path)),
+    responses((status = 200, body = Spending), (status = 401, body = Problem),
+        (status = 404, body = Problem), (status = 422, body = Problem)),
+    security(("bearer" = [])))]
+async fn limit(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Json(limits): Json<SpendLimits>,
+) -> Result<At<axum::Json<Spending>>> {
+    let key = api_keys::owned(&app, caller.user, ApiKeyId(id)).await?;
+    let At(position, spending) = spend_limits::set(&app, &caller, Some(key), limits).await?;
+    Ok(At(position, axum::Json(spending)))
 }
 
 /// Revokes a key: it is refused at once, everywhere.

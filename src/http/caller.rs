@@ -21,7 +21,7 @@ pub(super) struct Caller {
     pub(super) user: UserId,
     pub(super) visitor: Visitor,
     /// By which of the person's keys, where not in person.
-    key: Option<ApiKeyId>,
+    pub(super) key: Option<ApiKeyId>,
 }
 
 /// The same, and the session that asks.

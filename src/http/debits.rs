@@ -2,7 +2,7 @@
 
 use aggregates::credits::Credits;
 use aggregates::id::{CommandId, DebitId, GrantId};
-use aggregates::wallet::{Ask, Origin, Price, Wallet, WalletCommand, WalletEvent};
+use aggregates::wallet::{Ask, Origin, Price, Spend, Wallet, WalletCommand, WalletEvent};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -78,14 +78,14 @@ async fn debit(
     let intent = Intent::new(&caller, "debits", key.as_ref(), &body)?;
     let envelope = intent.envelope(&caller, "debit");
     let debit = DebitId(envelope.command_id.0);
-    let ask = Ask::Debit {
-        debit,
+    let spend = Spend {
         origin: Origin::Api,
+        key: caller.key,
         amount: body.amount,
         price: Price::Stated,
         reason: checked_reason(body.reason)?,
     };
-    let outcome = execute(&app, &caller, envelope, ask).await?;
+    let outcome = execute(&app, &caller, envelope, Ask::Debit { debit, spend }).await?;
     let debited = axum::Json(Debited::after(debit, &outcome)?);
     let answer = At(outcome.position, (StatusCode::CREATED, debited));
     Ok(Replayable { answer, replayed: outcome.replayed })

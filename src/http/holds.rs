@@ -2,7 +2,9 @@
 
 use aggregates::credits::Credits;
 use aggregates::id::HoldId;
-use aggregates::wallet::{Ask, HoldFigures, Origin, Price, Wallet, WalletCommand, WalletEvent};
+use aggregates::wallet::{
+    Ask, HoldFigures, Origin, Price, Spend, Wallet, WalletCommand, WalletEvent,
+};
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -115,14 +117,15 @@ async fn authorize(
 ) -> Answer<(StatusCode, axum::Json<Hold>)> {
     let intent = Intent::new(&caller, "holds", key.as_ref(), &body)?;
     let (hold, now) = (HoldId::derive(intent.id, "hold"), clock::now());
-    let ask = Ask::Authorize {
-        hold,
+    let spend = Spend {
         origin: Origin::Api,
+        key: caller.key,
         amount: body.amount,
-        expires_at: lasting(now, body.expires_in_s.unwrap_or(LASTS_S))?,
         price: Price::Stated,
         reason: checked_reason(body.reason.unwrap_or_else(|| "hold".to_owned()))?,
     };
+    let expires_at = lasting(now, body.expires_in_s.unwrap_or(LASTS_S))?;
+    let ask = Ask::Authorize { hold, spend, expires_at };
     let envelope = intent.envelope(&caller, "authorize");
     let Replayable { answer: At(position, hold), replayed } =
         execute(&app, &caller, hold, envelope, WalletCommand { now, ask }).await?;
@@ -142,7 +145,8 @@ async fn increment(
     Json(body): Json<Increment>,
 ) -> Answer {
     let intent = Intent::new(&caller, &format!("holds/{hold}/increment"), key.as_ref(), &body)?;
-    let ask = Ask::Increment { hold, origin: Origin::Api, amount: body.amount };
+    let (origin, amount) = (Origin::Api, body.amount);
+    let ask = Ask::Increment { hold, origin, key: caller.key, amount };
     let envelope = intent.envelope(&caller, "increment");
     execute(&app, &caller, hold, envelope, WalletCommand { now: clock::now(), ask }).await
 }

@@ -18,6 +18,7 @@ mod position;
 mod problems;
 mod proofs;
 mod sessions;
+mod spend_limits;
 mod statement;
 mod system;
 mod visitor;
@@ -55,6 +56,7 @@ pub fn router(app: App) -> Router {
                 .merge(oauth::routes())
                 .merge(api_keys::routes())
                 .merge(wallet::routes())
+                .merge(spend_limits::routes())
                 .merge(statement::routes())
                 .merge(holds::routes())
                 .merge(debits::routes())

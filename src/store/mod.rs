@@ -65,7 +65,7 @@ pub trait Stored:
 }
 
 impl Stored for Wallet {
-    const SHAPE: i32 = 1;
+    const SHAPE: i32 = 2;
 
     fn lane(store: &Store) -> &Lane<Self> {
         &store.0.wallets

@@ -93,6 +93,7 @@ pub(super) enum WalletFact<'a> {
         hold: Uuid,
         #[serde(borrow)]
         origin: Cow<'a, str>,
+        key: Option<Uuid>,
         amount: i64,
         figures: Figures,
         movements: Vec<Movement>,
@@ -150,6 +151,7 @@ pub(super) enum WalletFact<'a> {
     },
     HoldLateCaptured {
         hold: Uuid,
+        key: Option<Uuid>,
         amount: i64,
         uncovered: i64,
         movements: Vec<Movement>,
@@ -159,6 +161,7 @@ pub(super) enum WalletFact<'a> {
     },
     Debited {
         debit: Uuid,
+        key: Option<Uuid>,
         amount: i64,
         movements: Vec<Movement>,
         #[serde(borrow)]
@@ -219,6 +222,7 @@ pub(super) enum WalletFact<'a> {
     },
     Unfrozen {},
     SpendLimitSet {
+        key: Option<Uuid>,
         window: Window,
         limit: Option<i64>,
     },

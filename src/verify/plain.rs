@@ -30,22 +30,27 @@ pub(super) fn wallet_fact(payload: &str) -> Option<WalletFact<'_>> {
 /// What is left to read.
 struct Plain<'a>(&'a str);
 
+/// The key by which something was spent.
+struct Key(Option<Uuid>);
+
 impl<'a> Plain<'a> {
     fn debited(&mut self) -> Option<WalletFact<'a>> {
         let debit = self.field("\"debit\":", Self::uuid)?;
         self.field(",\"origin\":", Self::text)?;
+        let Key(key) = self.key()?;
         let amount = self.field(",\"amount\":", Self::number)?;
         let movements = self.field(",\"movements\":", Self::movements)?;
         self.field(",\"price\":", Self::pass)?;
         let reason = Cow::Borrowed(self.field(",\"reason\":", Self::text)?);
         let balance = self.field(",\"balance\":", Self::claim)?;
         let at = self.field(",\"at\":", Self::time)?;
-        Some(WalletFact::Debited { debit, amount, movements, reason, balance, at })
+        Some(WalletFact::Debited { debit, key, amount, movements, reason, balance, at })
     }
 
     fn hold_authorized(&mut self) -> Option<WalletFact<'a>> {
         let hold = self.field("\"hold\":", Self::uuid)?;
         let origin = Cow::Borrowed(self.field(",\"origin\":", Self::text)?);
+        let Key(key) = self.key()?;
         let amount = self.field(",\"amount\":", Self::number)?;
         let figures = self.field(",\"figures\":", Self::figures)?;
         let movements = self.field(",\"movements\":", Self::movements)?;
@@ -56,6 +61,7 @@ impl<'a> Plain<'a> {
         let fact = WalletFact::HoldAuthorized {
             hold,
             origin,
+            key,
             amount,
             figures,
             movements,
@@ -108,6 +114,12 @@ impl<'a> Plain<'a> {
         let held = self.field(",\"held\":", Self::number)?;
         self.skip("}")?;
         Some(Movement { grant, amount, released, expired, from_expired, remaining, held })
+    }
+
+    /// Written only where it was by one.
+    fn key(&mut self) -> Option<Key> {
+        let named = self.skip(",\"key\":").is_some();
+        if named { self.uuid().map(|key| Key(Some(key))) } else { Some(Key(None)) }
     }
 
     /// A number that is written only where it is not zero.

@@ -11,8 +11,8 @@ use aggregates::user::{
     self, EndReason, Provider, Role, Scope, SignIn, User, UserCommand, UserEvent,
 };
 use aggregates::wallet::{
-    Ask, Funding, GrantKind, GrantTerms, Origin, Price, Priority, SpendWindow, Wallet,
-    WalletCommand, WalletEvent,
+    Ask, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Wallet, WalletCommand,
+    WalletEvent,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::event_sink::EventSink;
@@ -251,15 +251,15 @@ impl Person {
         // Ids of holds come back, also after their hold has ended.
         match random.below(44) {
             0..=6 => Ask::Grant { grant: terms(random, now), reason },
-            7..=13 => Ask::Authorize {
-                hold: random.id(6),
-                origin: if random.chance(5) { Origin::Gateway } else { Origin::Api },
-                amount: random.credits(200),
-                expires_at: soon,
-                price: Price::Stated,
-                reason,
-            },
-            14..=15 => Ask::Increment { hold: random.id(6), origin, amount: random.credits(50) },
+            7..=13 => {
+                let origin = if random.chance(5) { Origin::Gateway } else { Origin::Api };
+                let spend = spend(random, origin, reason);
+                Ask::Authorize { hold: random.id(6), spend, expires_at: soon }
+            }
+            14..=15 => {
+                let (hold, amount) = (random.id(6), random.credits(50));
+                Ask::Increment { hold, origin, key: None, amount }
+            }
             16 => Ask::Extend { hold: random.id(6), origin, expires_at: soon },
             17..=20 => {
                 let (hold, last) = (random.id(6), random.chance(2));
@@ -269,17 +269,14 @@ impl Person {
             23..=24 => Ask::ExpireHold { hold: random.id(6) },
             25 => match self.expired.pop() {
                 Some((hold, expired)) => {
-                    Ask::CaptureLate { hold, amount: expired, expired, usage: None }
+                    Ask::CaptureLate { hold, key: None, amount: expired, expired, usage: None }
                 }
                 None => Ask::ExpireHold { hold: random.id(6) },
             },
-            26..=30 => Ask::Debit {
-                debit: DebitId(Uuid::now_v7()),
-                origin,
-                amount: random.credits(200),
-                price: Price::Stated,
-                reason,
-            },
+            26..=30 => {
+                let spend = spend(random, origin, reason);
+                Ask::Debit { debit: DebitId(Uuid::now_v7()), spend }
+            }
             31 => match self.spent.pop_last() {
                 Some((debit, spent)) => {
                     Ask::ReverseDebit { debit, amount: random.credits(20), spent, reason }
@@ -291,8 +288,8 @@ impl Person {
             35 => Ask::Freeze { reason },
             36..=38 => Ask::Unfreeze { reason },
             _ => {
-                let limit = random.chance(2).then_some(Credits::new(1_000_000));
-                Ask::SetSpendLimit { window: SpendWindow::Day, limit }
+                let per_day = random.chance(2).then_some(Credits::new(1_000_000));
+                Ask::SetSpendLimits { key: None, per_day, per_month: None }
             }
         }
     }
@@ -308,6 +305,11 @@ impl Person {
         let grant = grants.get(usize::try_from(any).unwrap()).copied().unwrap_or_default();
         Ask::VoidGrant { grant, amount: None, reason }
     }
+}
+
+fn spend(random: &mut Random, origin: Origin, reason: String) -> Spend {
+    let key = random.chance(3).then(|| random.id(3));
+    Spend { origin, key, amount: random.credits(200), price: Price::Stated, reason }
 }
 
 fn terms(random: &mut Random, now: DateTime<Utc>) -> GrantTerms {

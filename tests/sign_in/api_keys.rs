@@ -48,6 +48,7 @@ async fn a_key_works_on_every_route_of_its_scopes_and_on_no_other() {
     let routes = [
         ("wallet_read", Method::GET, "/wallet", None),
         ("wallet_read", Method::GET, "/wallet/transactions", None),
+        ("wallet_read", Method::GET, "/wallet/limits", None),
         (
             "wallet_read",
             Method::GET,
@@ -68,6 +69,7 @@ async fn a_key_works_on_every_route_of_its_scopes_and_on_no_other() {
         ("", Method::GET, "/me/api-keys", None),
         ("", Method::GET, "/me/export", None),
         ("", Method::POST, "/me/api-keys", Some(json!({ "name": "x", "scopes": ["ai"] }))),
+        ("", Method::PUT, "/wallet/limits", Some(json!({ "per_day": 1 }))),
         (
             "",
             Method::POST,
@@ -114,5 +116,109 @@ async fn a_revoked_key_is_refused_at_once_on_every_node() {
     }
     let wrong = ask(&one, Method::GET, "/wallet", "sk_saldo_AAAA").await;
     assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+    database.remove().await;
+}
+
+async fn debit(server: &Server, token: &str, amount: i64) -> Answer {
+    let body = json!({ "amount": amount, "reason": "render" });
+    send(server, Method::POST, "/wallet/debits", token, &body).await
+}
+
+fn is_over_the_limit(answer: &Answer) -> bool {
+    answer.status == StatusCode::PAYMENT_REQUIRED && answer.body["reason"] == "limit"
+}
+
+#[tokio::test]
+async fn a_key_spends_no_more_than_its_own_limit_whatever_it_spends_on() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let ada = register(&server, ADA).await;
+    let grace = register(&server, "grace@example.com").await;
+    let body = json!({
+        "name": "ci", "scopes": ["wallet_spend", "ai"], "spend_limits": { "per_month": 15 },
+    });
+    let created = send(&server, Method::POST, "/me/api-keys", &ada.access, &body).await;
+    let (key, path) = (secret(&created), "/me/api-keys");
+    assert_eq!(created.body["spending"]["per_month"], json!({ "limit": 15, "spent": 0 }));
+    let text = json!({ "text": "Credits are counted in whole numbers, each of them an event." });
+    let first = send(&server, Method::POST, "/ai/summarize", &key, &text).await;
+    assert_eq!(first.status, StatusCode::OK, "{:?}", first.body);
+    let refused = send(&server, Method::POST, "/ai/summarize", &key, &text).await;
+    assert!(is_over_the_limit(&refused), "{:?}", refused.body);
+    let detail = refused.body["detail"].as_str().expect("a detail");
+    assert!(detail.starts_with("the API key's spend limit per month is 15"), "{detail}");
+    assert!(is_over_the_limit(&debit(&server, &key, 6).await));
+    let hold = send(&server, Method::POST, "/wallet/holds", &key, &json!({ "amount": 5 })).await;
+    assert_eq!(hold.status, StatusCode::CREATED);
+    assert!(is_over_the_limit(&debit(&server, &key, 1).await), "what is held counts");
+    assert!(debit(&server, &ada.access, 20).await.status.is_success(), "their owner has no limit");
+
+    let list = ask(&server, Method::GET, path, &ada.access).await;
+    assert_eq!(list.body["items"][0]["spending"]["per_month"], json!({ "limit": 15, "spent": 15 }));
+    let path = format!("{path}/{}/limits", created.body["id"].as_str().expect("an id"));
+    let more = json!({ "per_month": 20, "per_day": 16 });
+    let by_another = send(&server, Method::PUT, &path, &grace.access, &more).await;
+    assert_eq!(by_another.status, StatusCode::NOT_FOUND);
+    let raised = send(&server, Method::PUT, &path, &ada.access, &more).await;
+    assert_eq!(raised.body["per_day"], json!({ "limit": 16, "spent": 15 }));
+    assert!(debit(&server, &key, 1).await.status.is_success());
+    assert!(is_over_the_limit(&debit(&server, &key, 1).await), "the day's is the lower");
+    drop(server);
+    let (clean, said) = database.run(&["verify"]);
+    assert!(clean, "{said}");
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_key_s_limit_holds_when_it_spends_on_two_nodes_at_once() {
+    let database = Database::in_memory().await;
+    let (one, other) = (database.server(), database.server());
+    let ada = register(&one, ADA).await;
+    let body = json!({
+        "name": "ci", "scopes": ["wallet_spend"], "spend_limits": { "per_day": 50 },
+    });
+    let key = secret(&send(&one, Method::POST, "/me/api-keys", &ada.access, &body).await);
+    let all = (0..20).map(|n| debit(if n % 2 == 0 { &one } else { &other }, &key, 10));
+    let answers = futures_util::future::join_all(all).await;
+    let spent = answers.iter().filter(|answer| answer.status.is_success()).count();
+    assert_eq!(spent, 5);
+    assert!(answers.iter().all(|answer| answer.status.is_success() || is_over_the_limit(answer)));
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_key_adds_to_no_hold_of_another() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let ada = register(&server, ADA).await;
+    let key = secret(&create(&server, &ada, &json!(["wallet_spend"])).await);
+    let amount = json!({ "amount": 5 });
+    let hold = send(&server, Method::POST, "/wallet/holds", &ada.access, &amount).await;
+    let path = format!("/wallet/holds/{}/increment", hold.body["id"].as_str().expect("an id"));
+    let refused = send(&server, Method::POST, &path, &key, &amount).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{:?}", refused.body);
+    assert!(send(&server, Method::POST, &path, &ada.access, &amount).await.status.is_success());
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn the_wallet_s_limits_are_for_all_who_spend_from_it() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let ada = register(&server, ADA).await;
+    let key = secret(&create(&server, &ada, &json!(["wallet_spend"])).await);
+    let limits = json!({ "per_day": 30 });
+    let set = send(&server, Method::PUT, "/wallet/limits", &ada.access, &limits).await;
+    assert_eq!(set.body["per_day"], json!({ "limit": 30, "spent": 0 }), "{:?}", set.body);
+    assert!(debit(&server, &key, 20).await.status.is_success());
+    assert!(is_over_the_limit(&debit(&server, &key, 11).await));
+    assert!(is_over_the_limit(&debit(&server, &ada.access, 11).await));
+    send(&server, Method::PUT, "/wallet/limits", &ada.access, &json!({})).await;
+    let shown = ask(&server, Method::GET, "/wallet/limits", &ada.access).await;
+    assert_eq!(shown.body["per_day"], json!({ "limit": null, "spent": 20 }));
+    assert!(debit(&server, &ada.access, 40).await.status.is_success());
+    let wrong =
+        send(&server, Method::PUT, "/wallet/limits", &ada.access, &json!({ "per_day": -1 })).await;
+    assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     database.remove().await;
 }

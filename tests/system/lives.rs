@@ -1,10 +1,10 @@
 //! Two wallets to which everything has happened that can happen to a wallet.
 
 use aggregates::credits::Credits;
-use aggregates::id::{CommandId, DebitId, GrantId, HoldId, ReversalGroup, WalletId};
+use aggregates::id::{ApiKeyId, CommandId, DebitId, GrantId, HoldId, ReversalGroup, WalletId};
 use aggregates::wallet::{
-    Ask, Funding, GrantKind, GrantTerms, Origin, Price, Priority, SpendWindow, Wallet,
-    WalletCommand, WalletEvent,
+    Ask, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Wallet, WalletCommand,
+    WalletEvent,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use saldo::keys::Keys;
@@ -126,16 +126,25 @@ impl Life {
 
     async fn hold(&mut self, amount: u32) -> HoldId {
         let hold = HoldId(self.id());
-        let ask = Ask::Authorize {
-            hold,
+        let spend = self.by_key(amount);
+        let expires_at = self.now + TimeDelta::minutes(10);
+        self.ask(Ask::Authorize { hold, spend, expires_at }).await;
+        hold
+    }
+
+    /// The API key that spends.
+    fn key(&self) -> ApiKeyId {
+        ApiKeyId::derive(self.wallet.0, "key")
+    }
+
+    fn by_key(&self, amount: u32) -> Spend {
+        Spend {
             origin: Origin::Api,
+            key: Some(self.key()),
             amount: Credits::new(amount),
-            expires_at: self.now + TimeDelta::minutes(10),
             price: Price::Stated,
             reason: "a test".to_owned(),
-        };
-        self.ask(ask).await;
-        hold
+        }
     }
 
     async fn capture(&mut self, hold: HoldId, amount: u32, last: bool) {
@@ -145,9 +154,8 @@ impl Life {
 
     async fn debit(&mut self, amount: u32) -> (DebitId, Vec<(GrantId, Credits)>) {
         let debit = DebitId(self.id());
-        let (origin, amount, price) = (Origin::Api, Credits::new(amount), Price::Stated);
-        let reason = "a test".to_owned();
-        let events = self.ask(Ask::Debit { debit, origin, amount, price, reason }).await;
+        let spend = self.by_key(amount);
+        let events = self.ask(Ask::Debit { debit, spend }).await;
         let moved = events.last().expect("an event").movements();
         (debit, moved.iter().map(|movement| (movement.grant, movement.amount)).collect())
     }
@@ -155,8 +163,10 @@ impl Life {
     async fn spend(&mut self) {
         let bought = self.grant(GrantKind::Purchased, 1000, None).await;
         let quota = self.grant(GrantKind::Quota, 50, Some(TimeDelta::hours(1))).await;
-        let limit = Some(Credits::new(5000));
-        self.ask(Ask::SetSpendLimit { window: SpendWindow::Day, limit }).await;
+        let (per_day, per_month) = (Some(Credits::new(5000)), Some(Credits::new(9000)));
+        for key in [None, Some(self.key())] {
+            self.ask(Ask::SetSpendLimits { key, per_day, per_month }).await;
+        }
         let hold = self.hold_that_grows().await;
         self.capture(hold, 5, true).await;
         let hold = self.hold(20).await;
@@ -166,7 +176,8 @@ impl Life {
         self.now += TimeDelta::minutes(11);
         self.ask(Ask::ExpireHold { hold }).await;
         let (amount, expired) = (Credits::new(5), Credits::new(20));
-        self.ask(Ask::CaptureLate { hold, amount, expired, usage: None }).await;
+        let key = Some(self.key());
+        self.ask(Ask::CaptureLate { hold, key, amount, expired, usage: None }).await;
         self.ask(Ask::VoidGrant {
             grant: bought,
             amount: Some(Credits::new(10)),
@@ -186,7 +197,7 @@ impl Life {
     async fn hold_that_grows(&mut self) -> HoldId {
         let hold = self.hold(30).await;
         let (origin, amount) = (Origin::Api, Credits::new(5));
-        self.ask(Ask::Increment { hold, origin, amount }).await;
+        self.ask(Ask::Increment { hold, origin, key: Some(self.key()), amount }).await;
         self.capture(hold, 10, false).await;
         let expires_at = self.now + TimeDelta::days(1);
         self.ask(Ask::Extend { hold, origin, expires_at }).await;

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::terms::{GrantTerms, Origin, Price, SpendWindow, Usage};
+use super::terms::{GrantTerms, Origin, Price, Usage};
 use crate::credits::Credits;
-use crate::id::{DebitId, GrantId, HoldId, ReversalGroup, UserId};
+use crate::id::{ApiKeyId, DebitId, GrantId, HoldId, ReversalGroup, UserId};
 
 /// What may be asked of a wallet, at the time `now`.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,16 +29,9 @@ pub enum Ask {
     ExpireGrant { grant: GrantId },
 
     /// Set credits aside.
-    Authorize {
-        hold: HoldId,
-        origin: Origin,
-        amount: Credits,
-        expires_at: DateTime<Utc>,
-        price: Price,
-        reason: String,
-    },
-    /// Set more aside.
-    Increment { hold: HoldId, origin: Origin, amount: Credits },
+    Authorize { hold: HoldId, spend: Spend, expires_at: DateTime<Utc> },
+    /// Set more aside. A key adds to its own holds only; who asks in person, to all.
+    Increment { hold: HoldId, origin: Origin, key: Option<ApiKeyId>, amount: Credits },
     /// Keep it longer.
     Extend { hold: HoldId, origin: Origin, expires_at: DateTime<Utc> },
     /// Spend what was set aside; the last capture releases the rest.
@@ -48,11 +41,17 @@ pub enum Ask {
     /// Book that a hold's time is over.
     ExpireHold { hold: HoldId },
     /// Charge what an expired hold had delivered. `expired` is what the hold's `HoldExpired`
-    /// event says it gave back: the most that can be charged.
-    CaptureLate { hold: HoldId, amount: Credits, expired: Credits, usage: Option<Usage> },
+    /// event says it gave back: the most that can be charged; `key` is the hold's.
+    CaptureLate {
+        hold: HoldId,
+        key: Option<ApiKeyId>,
+        amount: Credits,
+        expired: Credits,
+        usage: Option<Usage>,
+    },
 
     /// Spend in one step.
-    Debit { debit: DebitId, origin: Origin, amount: Credits, price: Price, reason: String },
+    Debit { debit: DebitId, spend: Spend },
     /// Give spent credits back. `spent` is what the debit's (or the final capture's) event says
     /// it took, by grant, in burn order.
     ReverseDebit { debit: DebitId, amount: Credits, spent: Vec<(GrantId, Credits)>, reason: String },
@@ -66,6 +65,21 @@ pub enum Ask {
     Freeze { reason: String },
     /// Allow spending.
     Unfreeze { reason: String },
-    /// Limit what may be spent in a window; none lifts the limit.
-    SetSpendLimit { window: SpendWindow, limit: Option<Credits> },
+    /// Limit what may be spent, by one key where one is named; no limit where none is told.
+    SetSpendLimits { key: Option<ApiKeyId>, per_day: Option<Credits>, per_month: Option<Credits> },
+}
+
+/// What is to be spent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spend {
+    /// Who may end the hold, or reverse the debit.
+    pub origin: Origin,
+    /// Whose limits it counts against, beside the wallet's.
+    pub key: Option<ApiKeyId>,
+    /// How much; more than zero.
+    pub amount: Credits,
+    /// What it was priced by.
+    pub price: Price,
+    /// What for, as the history says.
+    pub reason: String,
 }

@@ -3,12 +3,14 @@
 use chrono::{DateTime, Utc};
 
 use super::burn::{Into, total};
+use super::command::Spend;
 use super::error::WalletError;
 use super::event::WalletEvent;
+use super::spending::Over;
 use super::state::Wallet;
-use super::terms::{Balance, GrantTerms, Movement, Origin, Price, SpendWindow};
+use super::terms::{Balance, GrantTerms, Movement, Price, SpendWindow};
 use crate::credits::{Credits, NotCredits};
-use crate::id::{DebitId, GrantId, ReversalGroup};
+use crate::id::{ApiKeyId, DebitId, GrantId, ReversalGroup};
 
 /// A decision in the making.
 pub(super) struct Draft {
@@ -64,8 +66,12 @@ impl Draft {
         self.wallet.balance
     }
 
-    /// Refuses what the wallet may not spend.
-    pub(super) fn check_spendable(&self, required: Credits) -> Result<(), WalletError> {
+    /// Refuses what the wallet, or the key, may not spend.
+    pub(super) fn check_spendable(
+        &self,
+        required: Credits,
+        key: Option<ApiKeyId>,
+    ) -> Result<(), WalletError> {
         let Balance { available, held, debt } = self.balance();
         if required.is_zero() {
             return Err(WalletError::NothingAsked);
@@ -76,10 +82,12 @@ impl Draft {
         if !debt.is_zero() {
             return Err(WalletError::InDebt { debt, required, available, held });
         }
-        for (&window, &limit) in &self.wallet.limits {
-            let spent = self.wallet.spent_in(window, self.now);
-            if spent.checked_add(required)? > limit {
+        for spender in [None].into_iter().chain(key.map(Some)) {
+            if let Some(spending) = self.wallet.spending(spender)
+                && let Some(Over { window, limit, spent }) = spending.over(required, self.now)?
+            {
                 return Err(WalletError::OverSpendLimit {
+                    key: spender,
                     window,
                     limit,
                     spent,
@@ -142,22 +150,17 @@ impl Draft {
         Ok(())
     }
 
-    pub(super) fn debit(
-        &mut self,
-        debit: DebitId,
-        origin: Origin,
-        amount: Credits,
-        price: Price,
-        reason: String,
-    ) -> Result<(), WalletError> {
+    pub(super) fn debit(&mut self, debit: DebitId, spend: Spend) -> Result<(), WalletError> {
+        let Spend { origin, key, amount, price, reason } = spend;
         check_price(&price)?;
-        self.check_spendable(amount)?;
+        self.check_spendable(amount, key)?;
         let movements = self.wallet.burn(amount, Into::Spent, |_| true)?;
         let balance = self.balance().less_available(amount)?;
         let at = self.now;
         self.emit(WalletEvent::Debited {
             debit,
             origin,
+            key,
             amount,
             movements,
             price,
@@ -265,9 +268,15 @@ impl Draft {
         }
     }
 
-    pub(super) fn set_limit(&mut self, window: SpendWindow, limit: Option<Credits>) {
-        if self.wallet.limits.get(&window).copied() != limit {
-            self.emit(WalletEvent::SpendLimitSet { window, limit, at: self.now });
+    pub(super) fn set_limit(
+        &mut self,
+        key: Option<ApiKeyId>,
+        window: SpendWindow,
+        limit: Option<Credits>,
+    ) {
+        let known = self.wallet.spending(key).and_then(|spending| spending.limit(window));
+        if known != limit {
+            self.emit(WalletEvent::SpendLimitSet { key, window, limit, at: self.now });
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::terms::SpendWindow;
 use crate::credits::{Credits, NotCredits};
+use crate::id::ApiKeyId;
 
 /// Why a wallet refuses. Told to the client word for word.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +19,13 @@ pub enum WalletError {
     InDebt { debt: Credits, required: Credits, available: Credits, held: Credits },
     #[error("the wallet is frozen: {reason}")]
     Frozen { reason: String, required: Credits, available: Credits, held: Credits },
-    #[error("the spend limit per {} is {limit} credits, and {spent} are spent or held", window.name())]
+    #[error(
+        "the {}'s spend limit per {} is {limit} credits, and {spent} are spent or held",
+        if key.is_some() { "API key" } else { "wallet" },
+        window.name()
+    )]
     OverSpendLimit {
+        key: Option<ApiKeyId>,
         window: SpendWindow,
         limit: Credits,
         spent: Credits,
@@ -35,6 +41,8 @@ pub enum WalletError {
     GrantNotDue,
     #[error("the hold does not exist or is closed")]
     HoldNotOpen,
+    #[error("the hold was opened by somebody else: a key adds to its own holds only")]
+    HoldOfAnother,
     #[error("the hold's id is used by another hold")]
     HoldIdTaken,
     #[error("the hold has not expired yet")]

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::terms::{Balance, GrantTerms, HoldFigures, Movement, Origin, Price, SpendWindow, Usage};
 use crate::credits::Credits;
-use crate::id::{DebitId, HoldId, ReversalGroup, UserId};
+use crate::id::{ApiKeyId, DebitId, HoldId, ReversalGroup, UserId};
 
 /// What happened in a wallet. `at` is the time the command carried; `balance` is the wallet
-/// afterwards; a [`Movement`] is one grant afterwards.
+/// afterwards; a [`Movement`] is one grant afterwards; `key` is the API key by which it was spent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum WalletEvent {
     /// The wallet exists, for this person.
@@ -26,6 +26,8 @@ pub enum WalletEvent {
     HoldAuthorized {
         hold: HoldId,
         origin: Origin,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<ApiKeyId>,
         amount: Credits,
         figures: HoldFigures,
         movements: Vec<Movement>,
@@ -80,6 +82,8 @@ pub enum WalletEvent {
     /// What an expired hold had delivered was charged after all; `uncovered` found no credits.
     HoldLateCaptured {
         hold: HoldId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<ApiKeyId>,
         amount: Credits,
         uncovered: Credits,
         usage: Option<Usage>,
@@ -92,6 +96,8 @@ pub enum WalletEvent {
     Debited {
         debit: DebitId,
         origin: Origin,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<ApiKeyId>,
         amount: Credits,
         movements: Vec<Movement>,
         price: Price,
@@ -144,8 +150,15 @@ pub enum WalletEvent {
     Frozen { reason: String, at: DateTime<Utc> },
     /// Spending is allowed again.
     Unfrozen { reason: String, at: DateTime<Utc> },
-    /// How much may be spent in a window (UTC); none lifts the limit.
-    SpendLimitSet { window: SpendWindow, limit: Option<Credits>, at: DateTime<Utc> },
+    /// How much may be spent in a window (UTC), by one key where one is named; none lifts the
+    /// limit.
+    SpendLimitSet {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<ApiKeyId>,
+        window: SpendWindow,
+        limit: Option<Credits>,
+        at: DateTime<Utc>,
+    },
 }
 
 impl WalletEvent {

@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::burn::{Into, burn_key, total};
+use super::command::Spend;
 use super::draft::{Draft, check_price};
 use super::error::WalletError;
 use super::event::WalletEvent;
 use super::state::Hold;
-use super::terms::{Balance, HoldFigures, Movement, Origin, Price, Usage};
+use super::terms::{Balance, HoldFigures, Movement, Origin, Usage};
 use crate::credits::Credits;
-use crate::id::HoldId;
+use crate::id::{ApiKeyId, HoldId};
 
 /// What becomes of what a capture leaves open.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,12 +33,10 @@ impl Draft {
     pub(super) fn authorize(
         &mut self,
         hold: HoldId,
-        origin: Origin,
-        amount: Credits,
+        spend: Spend,
         expires_at: DateTime<Utc>,
-        price: Price,
-        reason: String,
     ) -> Result<(), WalletError> {
+        let Spend { origin, key, amount, price, reason } = spend;
         if let Some(known) = self.wallet.holds.get(&hold) {
             let same = known.origin == origin && known.figures.authorized == amount;
             return if same { Ok(()) } else { Err(WalletError::HoldIdTaken) };
@@ -46,7 +45,7 @@ impl Draft {
             return Err(WalletError::HoldExpiryPast);
         }
         check_price(&price)?;
-        self.check_spendable(amount)?;
+        self.check_spendable(amount, key)?;
         let movements = self.wallet.burn(amount, Into::Hold, |_| true)?;
         let balance = self.balance().less_available(amount)?.more_held(amount)?;
         let figures = HoldFigures {
@@ -59,6 +58,7 @@ impl Draft {
         self.emit(WalletEvent::HoldAuthorized {
             hold,
             origin,
+            key,
             amount,
             figures,
             movements,
@@ -74,10 +74,14 @@ impl Draft {
         &mut self,
         hold: HoldId,
         origin: Origin,
+        key: Option<ApiKeyId>,
         amount: Credits,
     ) -> Result<(), WalletError> {
-        let figures = self.open_hold(hold, origin)?.figures;
-        self.check_spendable(amount)?;
+        let &Hold { key: opener, figures, .. } = self.open_hold(hold, origin)?;
+        if key.is_some() && key != opener {
+            return Err(WalletError::HoldOfAnother);
+        }
+        self.check_spendable(amount, opener)?;
         let movements = self.wallet.burn(amount, Into::Hold, |_| true)?;
         let balance = self.balance().less_available(amount)?.more_held(amount)?;
         let figures =
@@ -188,6 +192,7 @@ impl Draft {
     pub(super) fn capture_late(
         &mut self,
         hold: HoldId,
+        key: Option<ApiKeyId>,
         amount: Credits,
         expired: Credits,
         usage: Option<Usage>,
@@ -208,6 +213,7 @@ impl Draft {
         let at = self.now;
         self.emit(WalletEvent::HoldLateCaptured {
             hold,
+            key,
             amount,
             uncovered,
             usage,

@@ -10,14 +10,16 @@ mod error;
 mod event;
 mod holds;
 mod reversal;
+mod spending;
 mod state;
 mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Ask, WalletCommand};
+pub use command::{Ask, Spend, WalletCommand};
 pub use error::WalletError;
 pub use event::WalletEvent;
+pub use spending::Spending;
 pub use state::{Grant, Hold, Wallet};
 pub use terms::{
     Balance, Funding, GrantKind, GrantTerms, HoldFigures, Movement, NotPriority, Origin, Price,
@@ -59,23 +61,23 @@ impl Wallet {
             Ask::Grant { grant, reason } => draft.grant(grant, reason)?,
             Ask::VoidGrant { grant, amount, reason } => draft.void(grant, amount, reason)?,
 
-            Ask::Authorize { hold, origin, amount, expires_at, price, reason } => {
-                draft.authorize(hold, origin, amount, expires_at, price, reason)?;
+            Ask::Authorize { hold, spend, expires_at } => {
+                draft.authorize(hold, spend, expires_at)?;
             }
-            Ask::Increment { hold, origin, amount } => draft.increment(hold, origin, amount)?,
+            Ask::Increment { hold, origin, key, amount } => {
+                draft.increment(hold, origin, key, amount)?;
+            }
             Ask::Extend { hold, origin, expires_at } => draft.extend(hold, origin, expires_at)?,
             Ask::Capture { hold, origin, amount, last, usage } => {
                 draft.capture(hold, origin, amount, last, usage)?;
             }
             Ask::Release { hold, origin, reason } => draft.release(hold, origin, reason)?,
             Ask::ExpireHold { hold } => draft.expire_hold(hold)?,
-            Ask::CaptureLate { hold, amount, expired, usage } => {
-                draft.capture_late(hold, amount, expired, usage)?;
+            Ask::CaptureLate { hold, key, amount, expired, usage } => {
+                draft.capture_late(hold, key, amount, expired, usage)?;
             }
 
-            Ask::Debit { debit, origin, amount, price, reason } => {
-                draft.debit(debit, origin, amount, price, reason)?;
-            }
+            Ask::Debit { debit, spend } => draft.debit(debit, spend)?,
             Ask::ReverseDebit { debit, amount, spent, reason } => {
                 draft.reverse(debit, amount, spent, reason)?;
             }
@@ -87,7 +89,10 @@ impl Wallet {
 
             Ask::Freeze { reason } => draft.freeze(reason),
             Ask::Unfreeze { reason } => draft.unfreeze(reason),
-            Ask::SetSpendLimit { window, limit } => draft.set_limit(window, limit),
+            Ask::SetSpendLimits { key, per_day, per_month } => {
+                draft.set_limit(key, SpendWindow::Day, per_day);
+                draft.set_limit(key, SpendWindow::Month, per_month);
+            }
         }
         Ok(draft.decided())
     }

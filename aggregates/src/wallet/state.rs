@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::event::WalletEvent;
-use super::terms::{
-    Balance, GrantKind, GrantTerms, HoldFigures, Movement, Origin, Priority, SpendWindow,
-};
+use super::spending::Spending;
+use super::terms::{Balance, GrantKind, GrantTerms, HoldFigures, Movement, Origin, Priority};
 use crate::credits::Credits;
-use crate::id::{DebitId, GrantId, HoldId, ReversalGroup, UserId};
+use crate::id::{ApiKeyId, DebitId, GrantId, HoldId, ReversalGroup, UserId};
 
 /// A person's wallet. Nothing in it grows with the number of spends: grants are as many as
-/// purchases, and holds leave when they end.
+/// purchases, spenders as many as API keys, and holds leave when they end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Wallet {
     owner: Option<UserId>,
@@ -21,9 +20,9 @@ pub struct Wallet {
     pub(super) grants: BTreeMap<GrantId, Grant>,
     pub(super) holds: BTreeMap<HoldId, Hold>,
     pub(super) frozen: Option<String>,
-    pub(super) limits: BTreeMap<SpendWindow, Credits>,
-    /// What was spent or held since the first day of each window.
-    spent: BTreeMap<SpendWindow, (NaiveDate, Credits)>,
+    spending: Spending,
+    /// Of that, what was by an API key.
+    by_key: BTreeMap<ApiKeyId, Spending>,
     pub(super) groups: BTreeMap<ReversalGroup, Group>,
     pub(super) reversed: BTreeMap<DebitId, Credits>,
     pub(super) late: BTreeSet<HoldId>,
@@ -59,6 +58,8 @@ pub struct Grant {
 pub struct Hold {
     /// Who may end it.
     pub origin: Origin,
+    /// The API key that opened it.
+    pub key: Option<ApiKeyId>,
     /// Its figures.
     pub figures: HoldFigures,
     /// When it was opened.
@@ -124,12 +125,13 @@ impl Wallet {
         self.grants.iter().map(|(id, grant)| (*id, grant))
     }
 
-    /// What was spent or held in the window that `now` is in.
-    pub(super) fn spent_in(&self, window: SpendWindow, now: DateTime<Utc>) -> Credits {
-        match self.spent.get(&window) {
-            // A node whose clock is behind is still in the window that others have opened.
-            Some((first, spent)) if *first >= first_day(window, now) => *spent,
-            _ => Credits::ZERO,
+    /// What is and may be spent, by a key where one is named; none, where it never spent and has
+    /// no limit.
+    #[must_use]
+    pub fn spending(&self, key: Option<ApiKeyId>) -> Option<&Spending> {
+        match key {
+            Some(key) => self.by_key.get(&key),
+            None => Some(&self.spending),
         }
     }
 
@@ -152,22 +154,29 @@ impl Wallet {
             }
 
             WalletEvent::HoldAuthorized {
-                hold, origin, amount, figures, movements, at, ..
+                hold,
+                origin,
+                key,
+                amount,
+                figures,
+                movements,
+                at,
+                ..
             } => {
+                let (origin, key, figures, opened_at) = (*origin, *key, *figures, *at);
                 let allocations = movements.iter().map(|m| (m.grant, m.amount)).collect();
-                let hold_ =
-                    Hold { origin: *origin, figures: *figures, opened_at: *at, allocations };
-                self.holds.insert(*hold, hold_);
-                self.spend(*amount, *at);
+                let opened = Hold { origin, key, figures, opened_at, allocations };
+                self.holds.insert(*hold, opened);
+                self.spend(key, *amount, *at);
             }
             WalletEvent::HoldIncremented { hold, amount, figures, movements, at, .. } => {
-                if let Some(hold) = self.holds.get_mut(hold) {
-                    hold.figures = *figures;
-                    for movement in movements {
-                        add(hold.allocations.entry(movement.grant).or_default(), movement.amount);
-                    }
+                let Some(hold) = self.holds.get_mut(hold) else { return };
+                hold.figures = *figures;
+                for movement in movements {
+                    add(hold.allocations.entry(movement.grant).or_default(), movement.amount);
                 }
-                self.spend(*amount, *at);
+                let key = hold.key;
+                self.spend(key, *amount, *at);
             }
             WalletEvent::HoldExtended { hold, figures, .. } => {
                 if let Some(hold) = self.holds.get_mut(hold) {
@@ -188,12 +197,12 @@ impl Wallet {
             }
             WalletEvent::HoldReleased { hold, amount, .. }
             | WalletEvent::HoldExpired { hold, amount, .. } => self.close(*hold, *amount),
-            WalletEvent::HoldLateCaptured { hold, amount, at, .. } => {
+            WalletEvent::HoldLateCaptured { hold, key, amount, at, .. } => {
                 self.late.insert(*hold);
-                self.spend(*amount, *at);
+                self.spend(*key, *amount, *at);
             }
 
-            WalletEvent::Debited { amount, at, .. } => self.spend(*amount, *at),
+            WalletEvent::Debited { key, amount, at, .. } => self.spend(*key, *amount, *at),
             WalletEvent::DebitReversed { debit, reversed, .. } => {
                 self.reversed.insert(*debit, *reversed);
             }
@@ -220,11 +229,12 @@ impl Wallet {
 
             WalletEvent::Frozen { reason, .. } => self.frozen = Some(reason.clone()),
             WalletEvent::Unfrozen { .. } => self.frozen = None,
-            WalletEvent::SpendLimitSet { window, limit: Some(limit), .. } => {
-                self.limits.insert(*window, *limit);
-            }
-            WalletEvent::SpendLimitSet { window, limit: None, .. } => {
-                self.limits.remove(window);
+            WalletEvent::SpendLimitSet { key, window, limit, .. } => {
+                let spending = match key {
+                    Some(key) => self.by_key.entry(*key).or_default(),
+                    None => &mut self.spending,
+                };
+                spending.set_limit(*window, *limit);
             }
         }
     }
@@ -263,35 +273,20 @@ impl Wallet {
         }
     }
 
-    /// A hold leaves; what it gives back counts as not spent, where it was set aside in the
-    /// window that runs.
+    /// A hold leaves; what it gives back counts as not spent.
     fn close(&mut self, hold: HoldId, released: Credits) {
-        let Some(hold) = self.holds.remove(&hold) else { return };
-        for (window, (first, spent)) in &mut self.spent {
-            if *first == first_day(*window, hold.opened_at) {
-                *spent = spent.saturating_sub(released);
-            }
+        let Some(Hold { key, opened_at, .. }) = self.holds.remove(&hold) else { return };
+        self.spending.give_back(released, opened_at);
+        if let Some(spending) = key.and_then(|key| self.by_key.get_mut(&key)) {
+            spending.give_back(released, opened_at);
         }
     }
 
-    fn spend(&mut self, amount: Credits, at: DateTime<Utc>) {
-        for window in [SpendWindow::Day, SpendWindow::Month] {
-            let first = first_day(window, at);
-            let entry = self.spent.entry(window).or_insert((first, Credits::ZERO));
-            if entry.0 < first {
-                *entry = (first, Credits::ZERO);
-            }
-            add(&mut entry.1, amount);
+    fn spend(&mut self, key: Option<ApiKeyId>, amount: Credits, at: DateTime<Utc>) {
+        self.spending.spend(amount, at);
+        if let Some(key) = key {
+            self.by_key.entry(key).or_default().spend(amount, at);
         }
-    }
-}
-
-/// The first day of the window that `at` is in, in UTC.
-fn first_day(window: SpendWindow, at: DateTime<Utc>) -> NaiveDate {
-    let day = at.date_naive();
-    match window {
-        SpendWindow::Day => day,
-        SpendWindow::Month => day.with_day(1).unwrap_or(day),
     }
 }
 

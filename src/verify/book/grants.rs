@@ -145,12 +145,17 @@ impl Book {
     }
 
     /// I4: what a spend may take.
-    pub(in crate::verify) fn spendable(&self, amount: i64, at: DateTime<Utc>) -> Checked {
+    pub(in crate::verify) fn spendable(
+        &self,
+        key: Option<Uuid>,
+        amount: i64,
+        at: DateTime<Utc>,
+    ) -> Checked {
         more_than_nothing(amount)?;
         must("I4: nothing is spent while the wallet is frozen", self.frozen.is_none())?;
         same("I4: nothing is spent while there is debt", 0, self.debt())?;
         within("I4: no more is spent than is available", amount, self.available)?;
-        self.limits.check(amount, at)
+        self.limits.check(key, amount, at)
     }
 
     /// Moves credits, each grant by the movement's amounts; then what it claims must be so.

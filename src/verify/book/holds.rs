@@ -24,6 +24,7 @@ pub(in crate::verify) enum State {
 #[derive(Debug)]
 pub(in crate::verify) struct Hold {
     pub(in crate::verify) origin: String,
+    pub(in crate::verify) key: Option<Uuid>,
     pub(in crate::verify) state: State,
     pub(in crate::verify) figures: Figures,
     /// What it still holds, of which grant.
@@ -36,6 +37,7 @@ pub(in crate::verify) struct Hold {
 struct Opening {
     hold: Uuid,
     origin: String,
+    key: Option<Uuid>,
     amount: i64,
     figures: Figures,
 }
@@ -48,9 +50,19 @@ impl Book {
     ) -> Checked<Option<Told<'a>>> {
         use WalletFact as F;
         let told = match fact {
-            F::HoldAuthorized { hold, origin, amount, figures, movements, reason, balance, at } => {
+            F::HoldAuthorized {
+                hold,
+                origin,
+                key,
+                amount,
+                figures,
+                movements,
+                reason,
+                balance,
+                at,
+            } => {
                 let origin = origin.into_owned();
-                let opening = Opening { hold, origin, amount, figures };
+                let opening = Opening { hold, origin, key, amount, figures };
                 self.authorize(position, opening, &movements, at)?;
                 Told("hold", reason, hold, balance)
             }
@@ -77,9 +89,9 @@ impl Book {
                 must("the last capture leaves nothing open", last == (known.open() == 0))?;
                 if last {
                     known.state = State::Captured;
-                    let opened_at = known.opened_at;
+                    let (key, opened_at) = (known.key, known.opened_at);
                     known.check(figures)?;
-                    self.limits.give_back(released, opened_at);
+                    self.limits.give_back(key, released, opened_at);
                 } else {
                     known.check(figures)?;
                 }
@@ -94,7 +106,7 @@ impl Book {
                 self.end(hold, &movements, amount, figures, State::Expired, at)?;
                 Told("hold_expiry", "the hold expired".into(), hold, balance)
             }
-            F::HoldLateCaptured { hold, amount, uncovered, movements, balance, at } => {
+            F::HoldLateCaptured { hold, key, amount, uncovered, movements, balance, at } => {
                 more_than_nothing(amount)?;
                 within("what is uncovered is part of the amount", uncovered, amount)?;
                 let covered = sum(&movements, |m| m.amount)?;
@@ -102,8 +114,8 @@ impl Book {
                 self.burn(&movements, at, moves::spent)?;
                 let dry = uncovered == 0 || self.available == 0;
                 must("nothing is uncovered while there are credits", dry)?;
-                self.capture_late(hold, amount)?;
-                self.limits.spend(amount, at)?;
+                self.capture_late(hold, key, amount)?;
+                self.limits.spend(key, amount, at)?;
                 Told("late_capture", "delivered after the hold expired".into(), hold, balance)
             }
             other => return Err(misplaced(other.name())),
@@ -118,8 +130,8 @@ impl Book {
         movements: &[Movement],
         at: DateTime<Utc>,
     ) -> Checked {
-        let Opening { hold, origin, amount, figures } = opening;
-        self.spendable(amount, at)?;
+        let Opening { hold, origin, key, amount, figures } = opening;
+        self.spendable(key, amount, at)?;
         same("a hold's allocations are its amount", amount, sum(movements, |m| m.amount)?)?;
         self.burn(movements, at, moves::held)?;
         let Figures { expires_at, .. } = figures;
@@ -128,9 +140,9 @@ impl Book {
         same_figures(opened, figures)?;
         let allocations = movements.iter().map(|m| (m.grant, m.amount)).collect();
         let state = State::Authorized;
-        let opened = Hold { origin, state, figures, allocations, opened_at: at, position };
+        let opened = Hold { origin, key, state, figures, allocations, opened_at: at, position };
         must("a hold's id is used once", self.holds.insert(hold, opened).is_none())?;
-        self.limits.spend(amount, at)
+        self.limits.spend(key, amount, at)
     }
 
     fn increment(
@@ -141,7 +153,8 @@ impl Book {
         movements: &[Movement],
         at: DateTime<Utc>,
     ) -> Checked {
-        self.spendable(amount, at)?;
+        let key = self.open_hold(hold)?.key;
+        self.spendable(key, amount, at)?;
         same("a hold's allocations are its amount", amount, sum(movements, |m| m.amount)?)?;
         self.burn(movements, at, moves::held)?;
         let known = self.open_hold(hold)?;
@@ -150,7 +163,7 @@ impl Book {
             known.allocate(m.grant, m.amount)?;
         }
         known.check(figures)?;
-        self.limits.spend(amount, at)
+        self.limits.spend(key, amount, at)
     }
 
     fn open_hold(&mut self, id: Uuid) -> Checked<&mut Hold> {
@@ -202,19 +215,20 @@ impl Book {
         let known = self.open_hold(hold)?;
         same("a hold that ends leaves nothing open", 0, known.open())?;
         known.state = state;
-        let opened_at = known.opened_at;
+        let (key, opened_at) = (known.key, known.opened_at);
         known.check(figures)?;
-        self.limits.give_back(amount, opened_at);
+        self.limits.give_back(key, amount, opened_at);
         Ok(())
     }
 
-    fn capture_late(&mut self, id: Uuid, amount: i64) -> Checked {
+    fn capture_late(&mut self, id: Uuid, key: Option<Uuid>, amount: i64) -> Checked {
         let hold = self.holds.get_mut(&id);
         let hold = hold.ok_or_else(|| fault("a hold is authorised first", "a hold", id))?;
         if hold.state != State::Expired {
             let found = format_args!("{:?}", hold.state);
             return Err(fault("only an expired hold is captured late, once", "Expired", found));
         }
+        must("a hold is its key's to the end", hold.key == key)?;
         within("no more is captured late than was given back", amount, hold.figures.released)?;
         hold.state = State::LateCaptured;
         Ok(())

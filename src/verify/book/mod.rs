@@ -147,8 +147,8 @@ impl Book {
                 must("a frozen wallet is unfrozen", self.frozen.take().is_some())?;
                 Ok(None)
             }
-            F::SpendLimitSet { window, limit } => {
-                self.limits.set(window, limit);
+            F::SpendLimitSet { key, window, limit } => {
+                self.limits.set(key, window, limit);
                 Ok(None)
             }
         }
@@ -183,11 +183,11 @@ impl Book {
     fn enter_debit<'a>(&mut self, fact: WalletFact<'a>) -> Checked<Told<'a>> {
         use WalletFact as F;
         match fact {
-            F::Debited { debit, amount, movements, reason, balance, at } => {
-                self.spendable(amount, at)?;
+            F::Debited { debit, key, amount, movements, reason, balance, at } => {
+                self.spendable(key, amount, at)?;
                 same("a debit's parts are its amount", amount, sum(&movements, |m| m.amount)?)?;
                 self.burn(&movements, at, moves::spent)?;
-                self.limits.spend(amount, at)?;
+                self.limits.spend(key, amount, at)?;
                 must("a debit's id is used once", self.debits.add(debit, amount))?;
                 Ok(Told("debit", reason, debit, balance))
             }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::facts::Window;
+use super::limits::Spending;
 use super::{Book, Grant, Hold, State};
 
 impl Book {
@@ -26,8 +27,8 @@ impl Book {
             });
             (id, state)
         });
-        let limits = self.limits.most.iter().map(|(window, most)| (name(*window), json!(most)));
-        let spent = self.limits.spent.iter().map(|(window, spent)| (name(*window), json!(spent)));
+        let by_key = self.limits.by_key.iter();
+        let by_key = by_key.map(|(key, spending)| (key, spending_state(spending)));
         let balance = self.balance();
         json!({
             "owner": self.owner,
@@ -37,13 +38,19 @@ impl Book {
             "grants": object(grants),
             "holds": object(open.map(|(id, hold)| (id, hold_state(hold)))),
             "frozen": self.frozen,
-            "limits": object(limits),
-            "spent": object(spent),
+            "spending": spending_state(&self.limits.wallet),
+            "by_key": object(by_key),
             "groups": object(groups),
             "reversed": object(self.debits.reversed().map(|(id, all)| (id, json!(all)))),
             "late": late,
         })
     }
+}
+
+fn spending_state(spending: &Spending) -> Value {
+    let most = spending.most.iter().map(|(window, most)| (name(*window), json!(most)));
+    let spent = spending.spent.iter().map(|(window, spent)| (name(*window), json!(spent)));
+    json!({ "limits": object(most), "spent": object(spent) })
 }
 
 fn grant_state(grant: &Grant) -> Value {
@@ -57,9 +64,9 @@ fn grant_state(grant: &Grant) -> Value {
 }
 
 fn hold_state(hold: &Hold) -> Value {
-    let Hold { origin, figures, opened_at, allocations, .. } = hold;
+    let Hold { origin, key, figures, opened_at, allocations, .. } = hold;
     json!({
-        "origin": origin,
+        "origin": origin, "key": key,
         "figures": {
             "authorized": figures.authorized, "captured": figures.captured,
             "released": figures.released, "expires_at": figures.expires_at,

@@ -175,12 +175,14 @@ impl Ledger {
 
 fn ask() -> impl Strategy<Value = Ask> {
     let amount = 1..60_i64;
+    let key = || proptest::option::of(1..3_u128);
     prop_oneof![
         3 => (1..12_u128, amount.clone(), proptest::option::of(1..400_i64), proptest::option::of(1..3_u128))
             .prop_map(|(grant, amount, expires, group)| granting(grant, amount, expires, group)),
-        4 => (1..9_u128, amount.clone()).prop_map(|(debit, amount)| debiting(debit, amount)),
-        4 => (1..9_u128, amount.clone(), 1..400_i64).prop_map(|(hold, amount, until)| holding(hold, amount, until)),
-        2 => (1..9_u128, amount.clone()).prop_map(|(hold, amount)| Ask::Increment { hold: id(hold), origin: Origin::Api, amount: credits(amount) }),
+        4 => (1..9_u128, key(), amount.clone()).prop_map(|(debit, key, amount)| Ask::Debit { debit: id(debit), spend: spending(key, amount) }),
+        4 => (1..9_u128, key(), amount.clone(), 1..400_i64).prop_map(|(hold, key, amount, until)| Ask::Authorize { hold: id(hold), spend: spending(key, amount), expires_at: at(until) }),
+        2 => (1..9_u128, key(), amount.clone()).prop_map(|(hold, key, amount)| Ask::Increment { hold: id(hold), origin: Origin::Api, key: key.map(id), amount: credits(amount) }),
+        1 => (key(), 20..200_i64).prop_map(|(key, limit)| limiting(key, limit)),
         4 => (1..9_u128, 0..60_i64, any::<bool>()).prop_map(|(hold, amount, last)| capturing(hold, amount, last)),
         2 => (1..9_u128).prop_map(releasing),
         2 => (1..9_u128).prop_map(|hold| Ask::ExpireHold { hold: id(hold) }),
@@ -214,8 +216,15 @@ proptest! {
                 prop_assert_eq!(&run.wallet, &snapshot, "a refusal leaves no trace");
                 continue;
             };
-            if let Ask::Debit { amount, .. } | Ask::Authorize { amount, .. } = &ask {
-                prop_assert!(events.is_empty() || amount.get() <= available, "I4");
+            if let Ask::Debit { spend, .. } | Ask::Authorize { spend, .. } = &ask {
+                prop_assert!(events.is_empty() || spend.amount.get() <= available, "I4");
+                for spending in [None, spend.key].map(|key| run.wallet.spending(key)) {
+                    let over = spending.and_then(|spending| {
+                        let spent = spending.spent(SpendWindow::Day, at(now));
+                        spending.limit(SpendWindow::Day).filter(|limit| spent > *limit)
+                    });
+                    prop_assert!(events.is_empty() || over.is_none(), "I4");
+                }
             }
             for event in &events {
                 if let Some(grant) = event.granted() {

@@ -87,24 +87,27 @@ fn granting(grant: u128, amount: i64, expires_at: Option<i64>, group: Option<u12
 }
 
 fn debiting(debit: u128, amount: i64) -> Ask {
-    Ask::Debit {
-        debit: id(debit),
+    Ask::Debit { debit: id(debit), spend: spending(None, amount) }
+}
+
+fn spending(key: Option<u128>, amount: i64) -> Spend {
+    Spend {
         origin: Origin::Api,
+        key: key.map(id),
         amount: credits(amount),
         price: Price::Stated,
         reason: "test".into(),
     }
 }
 
+/// Limits what is spent per day.
+fn limiting(key: Option<u128>, per_day: i64) -> Ask {
+    Ask::SetSpendLimits { key: key.map(id), per_day: Some(credits(per_day)), per_month: None }
+}
+
 fn holding(hold: u128, amount: i64, expires_at: i64) -> Ask {
-    Ask::Authorize {
-        hold: id(hold),
-        origin: Origin::Api,
-        amount: credits(amount),
-        expires_at: at(expires_at),
-        price: Price::Stated,
-        reason: "test".into(),
-    }
+    let spend = spending(None, amount);
+    Ask::Authorize { hold: id(hold), spend, expires_at: at(expires_at) }
 }
 
 fn capturing(hold: u128, amount: i64, last: bool) -> Ask {

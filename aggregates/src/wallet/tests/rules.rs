@@ -108,8 +108,13 @@ fn an_expired_hold_is_charged_late_once_and_only_with_what_is_there() {
     assert_eq!(run.ask(499, Ask::ExpireHold { hold: id(1) }), Err(WalletError::HoldNotDue));
     run.ask(500, Ask::ExpireHold { hold: id(1) }).expect("expires");
     run.debit(501, 90).expect("spends");
-    let late =
-        Ask::CaptureLate { hold: id(1), amount: credits(30), expired: credits(40), usage: None };
+    let late = Ask::CaptureLate {
+        hold: id(1),
+        key: None,
+        amount: credits(30),
+        expired: credits(40),
+        usage: None,
+    };
     let events = run.ask(502, late.clone()).expect("captures");
     assert!(
         matches!(events[0], WalletEvent::HoldLateCaptured { uncovered, .. } if uncovered == credits(20))
@@ -131,8 +136,7 @@ fn a_frozen_wallet_spends_nothing_and_finishes_what_it_held() {
 #[test]
 fn a_spend_limit_counts_holds_and_forgets_what_they_give_back() {
     let mut run = Run::with(100);
-    run.ask(2, Ask::SetSpendLimit { window: SpendWindow::Day, limit: Some(credits(50)) })
-        .expect("limits");
+    run.ask(2, limiting(None, 50)).expect("limits");
     run.ask(3, holding(1, 40, 500)).expect("holds");
     assert!(matches!(run.debit(4, 11), Err(WalletError::OverSpendLimit { .. })));
     run.ask(5, releasing(1)).expect("releases");
@@ -145,12 +149,63 @@ fn a_spend_limit_counts_holds_and_forgets_what_they_give_back() {
 #[test]
 fn a_clock_that_is_behind_does_not_open_a_past_window_again() {
     let mut run = Run::with(100);
-    run.ask(2, Ask::SetSpendLimit { window: SpendWindow::Day, limit: Some(credits(50)) })
-        .expect("limits");
+    run.ask(2, limiting(None, 50)).expect("limits");
     run.debit(86_400, 40).expect("spends");
     assert!(matches!(run.debit(86_399, 11), Err(WalletError::OverSpendLimit { .. })));
     run.debit(86_399, 5).expect("spends");
     assert!(matches!(run.debit(86_401, 6), Err(WalletError::OverSpendLimit { .. })));
+}
+
+#[test]
+fn a_key_spends_no_more_than_its_own_limit_and_the_wallet_s() {
+    let by = |key, amount| Ask::Debit { debit: id(7), spend: spending(key, amount) };
+    let mut run = Run::with(100);
+    run.ask(2, by(Some(1), 5)).expect("spends");
+    let month =
+        Ask::SetSpendLimits { key: Some(id(1)), per_day: None, per_month: Some(credits(20)) };
+    run.ask(3, month).expect("limits");
+    // What it spent before it had a limit counts.
+    let over = run.ask(4, by(Some(1), 16)).expect_err("20 are less than 21");
+    assert_eq!(
+        over.to_string(),
+        "the API key's spend limit per month is 20 credits, and 5 are spent or held"
+    );
+    run.ask(4, by(Some(1), 15)).expect("spends");
+    run.ask(5, by(Some(2), 16)).expect("another key has no limit");
+    run.ask(5, by(None, 16)).expect("nor who asks in person");
+    run.ask(6, limiting(None, 60)).expect("limits");
+    assert!(matches!(
+        run.ask(7, by(Some(2), 9)),
+        Err(WalletError::OverSpendLimit { key: None, .. })
+    ));
+    run.ask(31 * 86_400, by(Some(1), 20)).expect("a month later");
+}
+
+#[test]
+fn a_key_s_holds_count_against_its_limit_until_they_give_back() {
+    let (hold, origin, key) = (id(1), Origin::Api, Some(id(1)));
+    let mut run = Run::with(100);
+    run.ask(2, limiting(Some(1), 50)).expect("limits");
+    let opening = Ask::Authorize { hold, spend: spending(Some(1), 30), expires_at: at(500) };
+    run.ask(3, opening).expect("holds");
+    let more = |key, amount| Ask::Increment { hold, origin, key, amount: credits(amount) };
+    assert!(matches!(run.ask(4, more(key, 21)), Err(WalletError::OverSpendLimit { .. })));
+    // Whoever adds to it, the hold is the key's.
+    assert!(matches!(run.ask(4, more(None, 21)), Err(WalletError::OverSpendLimit { .. })));
+    run.ask(4, more(key, 20)).expect("50 are 50");
+    run.ask(5, capturing(1, 10, true)).expect("captures");
+    let by_key = |amount| Ask::Debit { debit: id(7), spend: spending(Some(1), amount) };
+    assert!(matches!(run.ask(6, by_key(41)), Err(WalletError::OverSpendLimit { .. })));
+    run.ask(6, by_key(40)).expect("40 came back");
+}
+
+#[test]
+fn a_key_adds_to_no_hold_of_another() {
+    let mut run = Run::with(100);
+    run.ask(2, holding(1, 10, 500)).expect("holds");
+    let by_key =
+        Ask::Increment { hold: id(1), origin: Origin::Api, key: Some(id(1)), amount: credits(1) };
+    assert_eq!(run.ask(3, by_key), Err(WalletError::HoldOfAnother));
 }
 
 #[test]

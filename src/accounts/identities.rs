@@ -3,16 +3,16 @@
 use aggregates::id::{IdentityId, SessionId, UserId};
 use aggregates::user::{self, Provider, SignIn, Status, User};
 use chrono::{DateTime, Utc};
-use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::contact::{Contact, checked_name};
-use super::{Entered, Entering, Newcomer, Visitor, returns, sessions};
+use super::{Entered, Entering, Newcomer, Visitor, provider_tokens, returns, sessions};
 use crate::app::App;
-use crate::clients::oauth::{self, Attempt, Callback, OauthError, Profile, ProviderTokens, Url};
+use crate::clients::oauth::{self, Attempt, Callback, Lie, OauthError, Profile, Url};
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::keys::Key;
@@ -53,15 +53,6 @@ pub struct Shown {
     pub email: Option<String>,
 }
 
-/// A provider's tokens as they are kept.
-#[derive(Serialize)]
-struct Kept<'a> {
-    access: &'a str,
-    refresh: Option<&'a str>,
-    expires_at: Option<DateTime<Utc>>,
-    scope: Option<&'a str>,
-}
-
 /// What somebody is to the provider, as we look it up.
 struct Identity {
     id: IdentityId,
@@ -78,11 +69,7 @@ impl Identity {
 
     /// What is kept of it beside the log.
     fn rows(&self, app: &App, user: UserId, profile: &Profile) -> Result<[SideRow; 2]> {
-        let shown = Shown {
-            name: profile.name.clone(),
-            email: profile.email.as_ref().map(|email| email.address.clone()),
-        };
-        let sealed = app.keys.sealing.seal(&place(self.id), &shown).map_err(Problem::failed)?;
+        let sealed = self.seal_shown(app, profile)?;
         let claim = SideRow::Claim {
             claim_hash: self.claim_hash.clone(),
             what: Claimed::Identity,
@@ -94,25 +81,22 @@ impl Identity {
             claim_hash: self.claim_hash.clone(),
             provider: profile.provider.to_string(),
             sealed,
-            tokens: Some(self.seal_tokens(app, &profile.tokens)?),
+            tokens: Some(provider_tokens::seal(app, self.id, &profile.tokens)?),
             linked_at: clock::now(),
         };
         Ok([claim, row])
     }
 
-    fn seal_tokens(&self, app: &App, tokens: &ProviderTokens) -> Result<String> {
-        let kept = Kept {
-            access: tokens.access.expose_secret(),
-            refresh: tokens.refresh.as_ref().map(ExposeSecret::expose_secret),
-            expires_at: tokens.expires_at,
-            scope: tokens.scope.as_deref(),
+    fn seal_shown(&self, app: &App, profile: &Profile) -> Result<String> {
+        let shown = Shown {
+            name: profile.name.clone(),
+            email: profile.email.as_ref().map(|email| email.address.clone()),
         };
-        let place = format!("{}/tokens", place(self.id));
-        app.keys.sealing.seal(&place, &kept).map_err(Problem::failed)
+        app.keys.sealing.seal(&place(self.id), &shown).map_err(Problem::failed)
     }
 }
 
-fn place(identity: IdentityId) -> String {
+pub(super) fn place(identity: IdentityId) -> String {
     format!("identity/{identity}")
 }
 
@@ -203,7 +187,7 @@ async fn owner(app: &App, identity: &Identity) -> Result<Option<UserId>> {
 async fn user_of(app: &App, visitor: &Visitor, profile: &Profile) -> Result<UserId> {
     let identity = Identity::of(&app.keys.lookup, profile);
     if let Some(user) = owner(app, &identity).await? {
-        renew_tokens(app, &identity, &profile.tokens).await?;
+        renew(app, &identity, profile).await?;
         return Ok(user);
     }
     let verified = profile.email.as_ref().filter(|email| email.verified);
@@ -249,13 +233,35 @@ async fn link_to(app: &App, visitor: &Visitor, user: UserId, profile: &Profile) 
     Ok(user)
 }
 
-async fn renew_tokens(app: &App, identity: &Identity, tokens: &ProviderTokens) -> Result<()> {
-    sqlx::query("update identities set tokens = $2 where identity_id = $1")
+/// Keeps what a provider has said of a person just now, and the tokens it gave.
+async fn renew(app: &App, identity: &Identity, profile: &Profile) -> Result<()> {
+    sqlx::query("update identities set sealed = $2, tokens = $3 where identity_id = $1")
         .bind(identity.id.0)
-        .bind(identity.seal_tokens(app, tokens)?)
+        .bind(identity.seal_shown(app, profile)?)
+        .bind(provider_tokens::seal(app, identity.id, &profile.tokens)?)
         .execute(app.db())
         .await?;
     Ok(())
+}
+
+/// Asks the provider what it says of the person now, and keeps that.
+pub async fn look_again(app: &App, user: UserId, id: IdentityId) -> Result<IdentityRow> {
+    let profile = provider_tokens::look_up(app, user, id).await?;
+    let identity = Identity::of(&app.keys.lookup, &profile);
+    if identity.id != id {
+        return Err(OauthError::Untrusted(profile.provider, Lie::Person).into());
+    }
+    // Not the tokens: they may have been renewed since.
+    let row = sqlx::query(
+        "update identities set sealed = $3 where identity_id = $1 and user_id = $2
+         returning identity_id, provider, sealed, linked_at",
+    )
+    .bind(id.0)
+    .bind(user.0)
+    .bind(identity.seal_shown(app, &profile)?)
+    .fetch_optional(app.db())
+    .await?;
+    row.map_or_else(|| Err(Problem::not_found()), |row| shown(app, &row))
 }
 
 /// Unlinks an identity of the person's, unless it is the last way in; the position of the event.
@@ -278,16 +284,16 @@ pub async fn list(app: &App, user: UserId) -> Result<Vec<IdentityRow>> {
     .bind(user.0)
     .fetch_all(app.db())
     .await?;
-    let mut identities = Vec::with_capacity(rows.len());
-    for row in rows {
-        let id = IdentityId(row.try_get("identity_id")?);
-        let shown = app.keys.sealing.open(&place(id), row.try_get("sealed")?);
-        identities.push(IdentityRow {
-            id,
-            provider: row.try_get("provider")?,
-            shown: shown.map_err(Problem::failed)?,
-            linked_at: row.try_get("linked_at")?,
-        });
-    }
-    Ok(identities)
+    rows.iter().map(|row| shown(app, row)).collect()
+}
+
+fn shown(app: &App, row: &PgRow) -> Result<IdentityRow> {
+    let id = IdentityId(row.try_get("identity_id")?);
+    let shown = app.keys.sealing.open(&place(id), row.try_get("sealed")?);
+    Ok(IdentityRow {
+        id,
+        provider: row.try_get("provider")?,
+        shown: shown.map_err(Problem::failed)?,
+        linked_at: row.try_get("linked_at")?,
+    })
 }

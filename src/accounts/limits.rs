@@ -34,6 +34,8 @@ pub const FROM_ADDRESS: Limit = per_minute("address", 5);
 pub const TO_ACCOUNT: Limit = per_minute("account", 5);
 /// Refreshing one session: a client needs one in a quarter of an hour, or ten at once.
 pub const REFRESHES: Limit = per_minute("refresh", 30);
+/// Asking a provider what it knows of one person.
+pub const PROVIDER: Limit = per_minute("provider", 5);
 /// Wrong passwords of one account: who guesses that often is not answered any more, right or wrong.
 pub const WRONG_PASSWORDS: Limit =
     Limit { name: "wrong password", burst: 10, every: TimeDelta::minutes(6), optional: false };

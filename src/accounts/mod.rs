@@ -10,6 +10,7 @@ pub mod limits;
 pub mod links;
 mod notices;
 pub mod password;
+mod provider_tokens;
 mod returns;
 pub mod sessions;
 

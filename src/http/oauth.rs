@@ -31,6 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(exchange))
         .routes(routes!(list, link))
         .routes(routes!(unlink))
+        .routes(routes!(look_again))
 }
 
 /// A word that stands for somebody who came back.
@@ -187,4 +188,19 @@ async fn unlink(
 ) -> Result<At<StatusCode>> {
     let position = identities::unlink(&app, &caller.visitor, caller.user, IdentityId(id)).await?;
     Ok(At(position, StatusCode::NO_CONTENT))
+}
+
+/// Asks the provider for the name and the address that it has for the person now.
+#[utoipa::path(post, path = "/me/identities/{id}/refresh", tag = "me", params(("id" = Uuid, Path)),
+    responses((status = 200, body = IdentityRow), (status = 401, body = Problem),
+        (status = 404, body = Problem),
+        (status = 409, description = "the provider wants a new sign-in", body = Problem),
+        (status = 429, body = Problem), (status = 502, body = Problem), (status = 503, body = Problem)),
+    security(("bearer" = [])))]
+async fn look_again(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+) -> Result<axum::Json<IdentityRow>> {
+    identities::look_again(&app, caller.user, IdentityId(id)).await.map(axum::Json)
 }

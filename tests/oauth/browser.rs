@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 use saldo::clients::oauth::{Attempt, Callback, OauthError, Profile, Provider, Providers};
 
 /// Where people come back to. Nobody is there: the way ends before it.
-pub const BACK: &str = "https://saldo.example/api/v1/auth/callback";
+pub const BACK: &str = "https://saldo.example/api/v1/auth/oauth/google/callback";
 /// More redirects than any sign-in has.
 const STEPS: usize = 20;
 
@@ -49,7 +49,14 @@ impl Browser {
     }
 
     /// Goes on from here until the way leads back to us. Whoever is asked signs in as `ada`.
-    pub async fn walk(mut self, url: &str, answer: Answer) -> Callback {
+    pub async fn walk(self, url: &str, answer: Answer) -> Callback {
+        let back = self.walk_back(url, answer).await;
+        let query = Query::try_from_uri(&back.parse().expect("a URI"));
+        query.expect("what a callback has").0
+    }
+
+    /// The same: the address that the way leads back to.
+    pub async fn walk_back(mut self, url: &str, answer: Answer) -> String {
         let mut url = Url::parse(url).expect("a URL");
         for _ in 0..STEPS {
             let response = self.send(self.http.get(url.clone())).await;
@@ -58,8 +65,7 @@ impl Browser {
                 None => self.answer(&url, response, answer).await,
             };
             if next.starts_with(BACK) {
-                let query = Query::try_from_uri(&next.parse().expect("a URI"));
-                return query.expect("what a callback has").0;
+                return next;
             }
             url = url.join(&next).expect("a URL");
         }

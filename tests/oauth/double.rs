@@ -52,6 +52,21 @@ pub struct World {
     pub signing: Signing,
     /// Where people are sent back to, where not to `BACK`.
     pub back: Option<String>,
+    /// For how many seconds access tokens are good, where not for two hours.
+    pub lasts: Option<u32>,
+}
+
+impl World {
+    /// Takes back every access token.
+    pub fn revoke_access(&mut self) {
+        self.access.clear();
+    }
+
+    /// Takes back all that it ever gave.
+    pub fn revoke_all(&mut self) {
+        self.revoke_access();
+        self.refresh.clear();
+    }
 }
 
 type Asked = HashMap<String, String>;
@@ -161,7 +176,7 @@ impl Double {
         let mut answer = json!({
             "access_token": access,
             "token_type": "bearer",
-            "expires_in": 7200,
+            "expires_in": world.lasts.unwrap_or(7200),
             "refresh_token": refresh,
             "scope": asked.get("scope").map(|scope| scope.replace(' ', separator)),
         });

@@ -98,3 +98,14 @@ async fn a_wrong_secret_is_for_the_operator_to_mend() {
     assert_eq!(error, OauthError::Refused(Provider::Github, "incorrect_client_credentials"));
     assert_eq!(error.fault(), Fault::Operator);
 }
+
+#[tokio::test]
+async fn somebody_is_looked_up_by_tokens_that_were_given_before() {
+    let github = github().await;
+    let known = somebody(&github).await;
+    let looked = github.providers().look_up(Provider::Github, known.tokens.clone()).await;
+    assert_eq!(looked.expect("somebody").subject, known.subject);
+    github.world().revoke_all();
+    let refused = github.providers().look_up(Provider::Github, known.tokens).await;
+    assert_eq!(refused.err(), Some(OauthError::Expired));
+}

@@ -1,6 +1,6 @@
 //! The whole way through a provider that is not ours.
 
-use saldo::clients::oauth::{Address, OauthError, Provider};
+use saldo::clients::oauth::{Address, OauthError, Provider, ProviderTokens};
 use secrecy::ExposeSecret;
 
 use crate::browser::{Answer, Browser, back, go, sign_in};
@@ -52,6 +52,19 @@ async fn a_refresh_token_is_exchanged_for_the_next() {
     assert_ne!(next.expose_secret(), refresh.expose_secret());
     let again = providers.refresh(Provider::Google, &refresh).await;
     assert_eq!(again.err(), Some(OauthError::Expired));
+}
+
+#[tokio::test]
+async fn somebody_is_looked_up_by_tokens_that_were_given_before() {
+    let Some(provider) = NodeProvider::start() else { return };
+    let providers = provider.providers();
+    let tokens = sign_in(&providers, Provider::Google).await.expect("somebody").tokens;
+    let known = providers.look_up(Provider::Google, tokens.clone()).await.expect("somebody");
+    assert_eq!((known.subject.as_str(), known.name.as_deref()), ("ada", Some("Ada Lovelace")));
+    assert!(known.email.is_some_and(|email| email.verified));
+    let unknown = ProviderTokens { access: "made-up".into(), ..tokens };
+    let refused = providers.look_up(Provider::Google, unknown).await;
+    assert_eq!(refused.err(), Some(OauthError::Expired));
 }
 
 #[tokio::test]

@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::browser::BACK;
 
-const CLIENT_ID: &str = "saldo";
+pub const CLIENT_ID: &str = "saldo";
 /// With all that must not be sent as it is.
-const CLIENT_SECRET: &str = "s3cret: 100% +/=&~";
+pub const CLIENT_SECRET: &str = "s3cret: 100% +/=&~";
 const LOCK: &str = include_str!("provider/package-lock.json");
 const FILES: [(&str, &str); 3] = [
     ("package.json", include_str!("provider/package.json")),

@@ -65,3 +65,14 @@ async fn a_wrong_secret_is_for_the_operator_to_mend() {
     let error = sign_in(&providers, Provider::X).await.expect_err("a refusal");
     assert_eq!(error, OauthError::Refused(Provider::X, "unauthorized_client"));
 }
+
+#[tokio::test]
+async fn somebody_is_looked_up_by_tokens_that_were_given_before() {
+    let ada = ada().await;
+    let known = somebody(&ada).await;
+    let looked = ada.providers().look_up(Provider::X, known.tokens.clone()).await;
+    assert_eq!(looked.expect("somebody").subject, known.subject);
+    ada.world().revoke_all();
+    let refused = ada.providers().look_up(Provider::X, known.tokens).await;
+    assert_eq!(refused.err(), Some(OauthError::Expired));
+}

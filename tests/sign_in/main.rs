@@ -14,10 +14,14 @@ mod double;
 #[path = "../oauth/keys.rs"]
 mod keys;
 mod links;
+#[path = "../oauth/node.rs"]
+#[expect(dead_code, reason = "shared with the tests of the providers' clients")]
+mod node;
 mod passwords;
 #[path = "../messages/provider.rs"]
 #[expect(dead_code, reason = "shared with the tests of messages")]
 mod provider;
+mod provider_tokens;
 mod providers;
 mod sessions;
 #[path = "../oauth/signing.rs"]

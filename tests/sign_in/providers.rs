@@ -12,7 +12,7 @@ use crate::world::{
 };
 
 /// Somebody at GitHub.
-async fn github(subject: i64, email: &str, verified: bool) -> Double {
+pub async fn github(subject: i64, email: &str, verified: bool) -> Double {
     let double = Double::of(Provider::Github).await;
     let user = json!({ "id": subject, "login": "ada", "name": "Ada Lovelace" });
     let emails = json!([{ "email": email, "primary": true, "verified": verified }]);
@@ -21,7 +21,7 @@ async fn github(subject: i64, email: &str, verified: bool) -> Double {
     double
 }
 
-fn server(database: &Database, github: &Double) -> Server {
+pub fn server(database: &Database, github: &Double) -> Server {
     let urls = format!("{0}/authorize,{0}/token,{0}", github.url);
     let settings = [
         ("SALDO_RATE_LIMITS", "off"),
@@ -35,19 +35,19 @@ fn server(database: &Database, github: &Double) -> Server {
 }
 
 /// A browser that follows nothing by itself.
-struct Browser(reqwest::Client);
+pub struct Browser(reqwest::Client);
 
 impl Browser {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(saldo::clients::http().redirect(redirect::Policy::none()).build().expect("a client"))
     }
 
-    async fn get(&self, url: &str, cookie: &str) -> reqwest::Response {
+    pub async fn get(&self, url: &str, cookie: &str) -> reqwest::Response {
         self.0.get(url).header(COOKIE, cookie).send().await.expect("an answer")
     }
 
     /// Where an answer leads, and the cookie that it sets.
-    fn led(response: &reqwest::Response) -> (String, String) {
+    pub fn led(response: &reqwest::Response) -> (String, String) {
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let cookie = text(SET_COOKIE).unwrap_or_default().split(';').next().unwrap_or_default();
         (text(LOCATION).unwrap_or_default().to_owned(), cookie.to_owned())
@@ -56,7 +56,12 @@ impl Browser {
     /// From a provider back to our page: what stands behind its `#`, and the cookie beside it.
     async fn return_from(&self, provider: &str, cookie: &str) -> (String, String) {
         let (back, _) = Self::led(&self.get(provider, "").await);
-        let answer = self.get(&back, cookie).await;
+        self.come_back(&back, cookie).await
+    }
+
+    /// The same, from where the provider has sent it.
+    pub async fn come_back(&self, back: &str, cookie: &str) -> (String, String) {
+        let answer = self.get(back, cookie).await;
         let set = answer.headers().get_all(SET_COOKIE).iter();
         let set = set.filter_map(|value| value.to_str().ok()?.split(';').next());
         let set: Vec<String> = set.map(str::to_owned).collect();
@@ -71,7 +76,7 @@ impl Browser {
     }
 
     /// A sign-in by a browser that begins here.
-    async fn sign_in(&self, server: &Server) -> Answer {
+    pub async fn sign_in(&self, server: &Server) -> Answer {
         let begun = self.get(&format!("{}/api/v1/auth/oauth/github", server.url), "").await;
         assert_eq!(begun.status(), StatusCode::SEE_OTHER);
         let (there, cookie) = Self::led(&begun);
@@ -81,7 +86,7 @@ impl Browser {
     }
 }
 
-async fn exchange(server: &Server, word: &str, kept: &str) -> Answer {
+pub async fn exchange(server: &Server, word: &str, kept: &str) -> Answer {
     let code = word.strip_prefix("code=").unwrap_or_else(|| panic!("{word}"));
     let body = json!({ "code": code });
     post_with(server, "/auth/oauth/exchange", &[("cookie", kept)], &body).await

@@ -70,6 +70,9 @@ pub enum Lie {
     /// The ID token is another attempt's.
     #[error("the ID token belongs to another sign-in")]
     Nonce,
+    /// The answer is about somebody else than was asked about.
+    #[error("it is about another person")]
+    Person,
     /// The person's id is empty or too long.
     #[error("the ID token names nobody")]
     Subject,

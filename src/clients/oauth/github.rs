@@ -7,9 +7,9 @@ use oauth2::AuthType;
 use serde::Deserialize;
 
 use super::error::OauthError;
-use super::grants::{Granted, Grants, Manner, Name};
+use super::grants::{Grants, Manner, Name};
 use super::http::Http;
-use super::profile::{Address, Profile};
+use super::profile::{Address, Profile, ProviderTokens};
 use super::provider::Provider;
 use super::settings::{Places, ProviderSettings};
 
@@ -57,8 +57,8 @@ impl Github {
 
     /// Who the API says the person is. The address of the public profile is not asked for: nobody
     /// has verified it.
-    pub(super) async fn profile(&self, granted: Granted) -> Result<Profile, OauthError> {
-        let access = Some(&granted.tokens.access);
+    pub(super) async fn profile(&self, tokens: ProviderTokens) -> Result<Profile, OauthError> {
+        let access = Some(&tokens.access);
         let user: User = self.http.get(self.places.api("user", ""), JSON, access).await?;
         let emails = self.places.api("user/emails", "per_page=100");
         let emails: Vec<Email> = self.http.get(emails, JSON, access).await?;
@@ -69,7 +69,7 @@ impl Github {
             email: primary
                 .map(|email| Address { address: email.address, verified: email.verified }),
             name: user.name,
-            tokens: granted.tokens,
+            tokens,
         })
     }
 }

@@ -14,7 +14,7 @@ use super::error::{Lie, OauthError};
 use super::grants::{Granted, Grants, Manner, Name};
 use super::http::Http;
 use super::id_token::{Claims, KeySet, Keys};
-use super::profile::{Address, Profile};
+use super::profile::{Address, Profile, ProviderTokens};
 use super::provider::Provider;
 use super::settings::{Issuer, ProviderSettings};
 
@@ -38,6 +38,7 @@ pub(super) struct Google {
 struct Discovery {
     grants: Arc<Grants>,
     keys: Url,
+    userinfo: Option<Url>,
 }
 
 /// The discovery document, as far as it is used.
@@ -47,8 +48,18 @@ struct Document {
     authorization_endpoint: String,
     token_endpoint: String,
     jwks_uri: String,
+    userinfo_endpoint: Option<String>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+}
+
+/// What the issuer says of whom an access token is (OpenID Connect Core 1.0, 5.3).
+#[derive(Deserialize)]
+struct UserInfo {
+    sub: String,
+    email: Option<String>,
+    email_verified: Option<bool>,
+    name: Option<String>,
 }
 
 impl Google {
@@ -86,6 +97,22 @@ impl Google {
         })
     }
 
+    /// Who the issuer says the person is now. Nothing signs it: it came over TLS from where the
+    /// issuer's document says, and whoever asks checks that it is about the person they know.
+    pub(super) async fn profile_by(&self, tokens: ProviderTokens) -> Result<Profile, OauthError> {
+        let discovery = self.discovery().await?;
+        let place = discovery.userinfo.clone().ok_or_else(|| self.http.unusable())?;
+        let info: UserInfo = self.http.get(place, JSON, Some(&tokens.access)).await?;
+        let verified = info.email_verified.unwrap_or(false);
+        Ok(Profile {
+            provider: ME,
+            subject: info.sub,
+            email: info.email.map(|address| Address { address, verified }),
+            name: info.name,
+            tokens,
+        })
+    }
+
     /// What a signed token says. Keys change: an unknown one may be new.
     async fn open(&self, token: &str) -> Result<Claims, OauthError> {
         let url = &self.discovery().await?.keys;
@@ -114,7 +141,8 @@ impl Google {
         let always = document.authorization_response_iss_parameter_supported;
         let name = if always { Name::Always } else { Name::Perhaps }(document.issuer);
         let grants = Grants::new(ME, self.http.clone(), &self.settings, places, &MANNER, name);
-        Ok(Discovery { grants: Arc::new(grants), keys: place(&document.jwks_uri)? })
+        let userinfo = document.userinfo_endpoint.as_deref().map(place).transpose()?;
+        Ok(Discovery { grants: Arc::new(grants), keys: place(&document.jwks_uri)?, userinfo })
     }
 
     async fn fetch_keys(&self, url: &Url) -> Result<Keys, OauthError> {

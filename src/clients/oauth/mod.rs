@@ -102,6 +102,25 @@ impl Providers {
         self.client(provider)?.grants().await?.refresh(refresh_token).await
     }
 
+    /// Who the provider says the person is now, by tokens that it gave before. `Expired` when they
+    /// are good no more: refresh them, or have the person sign in again.
+    pub async fn look_up(
+        &self,
+        provider: Provider,
+        tokens: ProviderTokens,
+    ) -> Result<Profile, OauthError> {
+        let looked = match self.client(provider)? {
+            Client::Google(google) => google.profile_by(tokens).await,
+            Client::Github(github) => github.profile(tokens).await,
+            Client::X(x) => x.profile(tokens).await,
+        };
+        // It took the tokens once: what it refuses is no longer allowed.
+        looked.map_err(|error| match error {
+            OauthError::Refused(..) => OauthError::Expired,
+            error => error,
+        })
+    }
+
     fn client(&self, provider: Provider) -> Result<&Client, OauthError> {
         self.clients.get(&provider).ok_or(OauthError::NotSetUp(provider))
     }
@@ -119,8 +138,8 @@ impl Client {
     async fn profile(&self, granted: Granted, attempt: &Attempt) -> Result<Profile, OauthError> {
         match self {
             Self::Google(google) => google.profile(granted, attempt).await,
-            Self::Github(github) => github.profile(granted).await,
-            Self::X(x) => x.profile(granted).await,
+            Self::Github(github) => github.profile(granted.tokens).await,
+            Self::X(x) => x.profile(granted.tokens).await,
         }
     }
 }

@@ -7,9 +7,9 @@ use oauth2::AuthType;
 use serde::Deserialize;
 
 use super::error::OauthError;
-use super::grants::{Granted, Grants, Manner, Name};
+use super::grants::{Grants, Manner, Name};
 use super::http::Http;
-use super::profile::{Address, Profile};
+use super::profile::{Address, Profile, ProviderTokens};
 use super::provider::Provider;
 use super::settings::{Places, ProviderSettings};
 
@@ -57,9 +57,9 @@ impl X {
     }
 
     /// Who the API says the person is. Whoever signed up by telephone has no address.
-    pub(super) async fn profile(&self, granted: Granted) -> Result<Profile, OauthError> {
+    pub(super) async fn profile(&self, tokens: ProviderTokens) -> Result<Profile, OauthError> {
         let me = self.places.api("2/users/me", "user.fields=confirmed_email,name");
-        let Answer { data } = self.http.get(me, JSON, Some(&granted.tokens.access)).await?;
+        let Answer { data } = self.http.get(me, JSON, Some(&tokens.access)).await?;
         if data.id.is_empty() {
             return Err(self.http.unusable());
         }
@@ -68,7 +68,7 @@ impl X {
             subject: data.id,
             email: data.confirmed_email.map(|address| Address { address, verified: true }),
             name: data.name,
-            tokens: granted.tokens,
+            tokens,
         })
     }
 }

@@ -26,6 +26,8 @@ const settings = {
   jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), alg: 'RS256', kid: 'first', use: 'sig' }] },
   pkce: { required: () => true },
   rotateRefreshToken: true,
+  // So short that whoever uses one has to refresh it first.
+  ttl: { AccessToken: 45 },
 };
 
 const server = http.createServer();

@@ -28,6 +28,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often a node says that it is alive, and after how long of silence its jobs are taken again.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_mins(1);
+/// How long what a dead node had taken waits: should it be what ends nodes, they do not all end at
+/// once.
+const AFTER_DEATH: Duration = Duration::from_secs(5);
 /// How often the queue is looked at besides when it is told of: jobs whose time has come.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -91,6 +94,7 @@ async fn worker(
         .heartbeat_interval(HEARTBEAT)
         .sweep_interval(HEARTBEAT)
         .sweep_threshold(SILENCE)
+        .recovery_delay(AFTER_DEATH)
         .add_extension(app.clone())
         .add_extension(messages.clone())
         .define_job::<messages::SendLetter>()

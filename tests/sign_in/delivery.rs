@@ -1,6 +1,7 @@
 //! Messages on their way: through the queue, to a mail server that is not ours and a double of
 //! Twilio.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::http::StatusCode as Status;
@@ -10,7 +11,7 @@ use serde_json::json;
 use crate::provider::{ACCOUNT, Mood, Provider, SECRET, complaint};
 use crate::smtp::Smtp;
 use crate::support::Database;
-use crate::world::{ADA, PASSWORD, Tokens, login, post};
+use crate::world::{ADA, PASSWORD, Tokens, change, login, post};
 
 #[tokio::test]
 async fn a_link_goes_by_mail_and_is_followed() {
@@ -47,18 +48,33 @@ async fn a_link_goes_by_mail_and_is_followed() {
     database.remove().await;
 }
 
+fn settings(twilio: &Provider) -> [(&str, &str); 4] {
+    [
+        ("SALDO_TWILIO_ACCOUNT", ACCOUNT),
+        ("SALDO_TWILIO_TOKEN", SECRET),
+        ("SALDO_TWILIO_FROM", "+15005550006"),
+        ("SALDO_TWILIO_BASE_URL", twilio.url.as_str()),
+    ]
+}
+
+/// The first message that Twilio takes.
+async fn taken(twilio: &Provider) -> BTreeMap<String, String> {
+    for _ in 0..300 {
+        if let Some(message) = twilio.taken().into_iter().next() {
+            return message;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the message is not tried again");
+}
+
 #[tokio::test]
 async fn a_code_goes_by_text_message_and_is_tried_again_until_it_is_taken() {
     let twilio = Provider::start().await;
     twilio
         .is(Mood::Says(Status::SERVICE_UNAVAILABLE, complaint(Status::SERVICE_UNAVAILABLE, 20503)));
     let database = Database::in_memory().await;
-    let settings = [
-        ("SALDO_TWILIO_ACCOUNT", ACCOUNT),
-        ("SALDO_TWILIO_TOKEN", SECRET),
-        ("SALDO_TWILIO_FROM", "+15005550006"),
-        ("SALDO_TWILIO_BASE_URL", twilio.url.as_str()),
-    ];
+    let settings = settings(&twilio);
     let server = database.server_with(&database.url(), &settings);
     let asked = json!({ "channel": "sms", "to": "+15551234567" });
     let sent = post(&server, "/auth/otp", &asked).await;
@@ -66,19 +82,42 @@ async fn a_code_goes_by_text_message_and_is_tried_again_until_it_is_taken() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(twilio.taken().is_empty());
     twilio.is(Mood::Takes);
-    let mut tries = 0;
-    let message = loop {
-        if let Some(message) = twilio.taken().into_iter().next() {
-            break message;
-        }
-        tries += 1;
-        assert!(tries < 300, "the message is not tried again");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    };
+    let message = taken(&twilio).await;
     assert_eq!(message["To"], "+15551234567");
     let code = message["Body"].split(' ').next().expect("a code");
     let typed = json!({ "challenge_id": sent.body["challenge_id"], "code": code });
     Tokens::of(&post(&server, "/auth/otp/verify", &typed).await);
     assert_eq!(twilio.taken().len(), 1);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn what_a_killed_node_was_sending_is_sent_by_a_worker() {
+    let twilio = Provider::start().await;
+    twilio.is(Mood::Hangs);
+    let database = Database::in_memory().await;
+    let server = database.server_with(&database.url(), &settings(&twilio));
+    let asked = json!({ "channel": "sms", "to": "+15551234567" });
+    assert_eq!(post(&server, "/auth/otp", &asked).await.status, StatusCode::ACCEPTED);
+    let pool = database.pool().await;
+    let is_taken =
+        "select count(*) = 1 from graphile_worker._private_jobs where locked_by is not null";
+    let mut tries = 0;
+    while !sqlx::query_scalar::<_, bool>(is_taken).fetch_one(&pool).await.expect("an answer") {
+        tries += 1;
+        assert!(tries < 500, "the job is not taken");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    pool.close().await;
+    server.kill();
+    twilio.is(Mood::Takes);
+    // A minute of silence goes by.
+    let silent = "update graphile_worker._private_workers
+        set last_heartbeat_at = last_heartbeat_at - interval '61 seconds'";
+    change(&database, silent).await;
+    let mut worker = database.program(&settings(&twilio)).arg("work").spawn().expect("a worker");
+    assert_eq!(taken(&twilio).await["To"], "+15551234567");
+    worker.kill().expect("it runs");
+    worker.wait().expect("it ends");
     database.remove().await;
 }

@@ -19,7 +19,6 @@ mod links;
 mod node;
 mod passwords;
 #[path = "../messages/provider.rs"]
-#[expect(dead_code, reason = "shared with the tests of messages")]
 mod provider;
 mod provider_tokens;
 mod providers;

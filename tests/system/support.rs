@@ -58,12 +58,10 @@ impl Database {
 
     /// A server with settings of its own.
     pub fn server_with(&self, url: &str, settings: &[(&str, &str)]) -> Server {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_saldo"))
-            .envs(settings.iter().copied())
+        let mut process = self
+            .program(settings)
             .env("DATABASE_URL", url)
-            .env("SALDO_DATA_DIR", &self.data)
             .env("SALDO_LISTEN", "127.0.0.1:0")
-            .env("RUST_LOG", "warn")
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server can be started");
@@ -77,6 +75,17 @@ impl Database {
             process: Some(process),
             http: saldo::clients::http().build().expect("a client"),
         }
+    }
+
+    /// The program on this database, with settings of its own.
+    pub fn program(&self, settings: &[(&str, &str)]) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_saldo"));
+        program
+            .envs(settings.iter().copied())
+            .env("DATABASE_URL", self.url())
+            .env("SALDO_DATA_DIR", &self.data)
+            .env("RUST_LOG", "warn");
+        program
     }
 
     /// Runs the program on this database; whether it ended well, and what it said, or why it said

@@ -59,7 +59,9 @@ create table api_keys (
     sealed       text        not null,
     created_at   timestamptz not null,
     last_used_at timestamptz,
-    revoked_at   timestamptz
+    revoked_at   timestamptz,
+    -- Its owner's account does.
+    rests        boolean     not null default false
 );
 create index api_keys_user on api_keys (user_id, created_at desc);
 create index api_keys_revoked on api_keys (revoked_at) where revoked_at is not null;

@@ -118,6 +118,12 @@ begin
           and k.key_id = r.key_id and k.revoked_at is null;
     end if;
 
+    if 'api_keys_rest' = any (kinds) then
+        update api_keys k set rests = r.rest
+        from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, rest boolean)
+        where r.kind = 'api_keys_rest' and r.unit <> all (refused) and k.user_id = r.user_id;
+    end if;
+
     if 'job' = any (kinds) then
         perform graphile_worker.add_job(
             identifier => r.task, payload => r.payload, job_key => r.job_key, max_attempts => r.most)

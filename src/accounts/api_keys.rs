@@ -158,11 +158,11 @@ fn scopes(row: &sqlx::postgres::PgRow) -> Result<Vec<Scope>> {
 /// Whom the key speaks for; none when it is not ours, was revoked, or its owner's account rests.
 pub async fn check(app: &App, secret: &str) -> Result<Option<Known>> {
     let row = sqlx::query(
-        "select k.key_id, k.user_id, k.scopes,
-             k.last_used_at is null or k.last_used_at < clock_timestamp() - make_interval(secs => $2)
+        "select key_id, user_id, scopes,
+             last_used_at is null or last_used_at < clock_timestamp() - make_interval(secs => $2)
                  as to_note
-         from api_keys k join users u on u.user_id = k.user_id
-         where k.key_hash = $1 and k.revoked_at is null and u.status = 'active'",
+         from api_keys
+         where key_hash = $1 and revoked_at is null and not rests",
     )
     .bind(hash(app, secret))
     .bind(NOTED_EVERY)

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::clients::mail::Letter;
 use crate::error::{Problem, Result};
 use crate::queue::LetterTo;
+use crate::store::SideRow;
 
 /// A kind of link: what it is for, which of our pages it leads to, whose account it is sent for, and
 /// the letter around it.
@@ -114,7 +115,8 @@ pub async fn reset(
 pub async fn reactivate(app: &App, visitor: &Visitor, token: &str) -> Result<i64> {
     let passed = check_link(app, Purpose::Reactivate, token).await?;
     let (user, _) = still_theirs(app, passed).await?;
-    Ok(super::tell(app, visitor, user, user::Ask::Reactivate, []).await?)
+    let keys = SideRow::ApiKeysRest { user_id: user, rest: false };
+    Ok(super::tell(app, visitor, user, user::Ask::Reactivate, [keys]).await?)
 }
 
 /// Whose account a link was asked for, while the address it was sent to is still that account's.

@@ -159,6 +159,8 @@ pub enum SideRow {
     },
     /// A key is good no more.
     ApiKeyRevoked { key_id: ApiKeyId },
+    /// The person's keys rest with the account, or are good again with it.
+    ApiKeysRest { user_id: UserId, rest: bool },
     /// Work that follows. A job of the same key that waits is replaced.
     Job { task: &'static str, payload: serde_json::Value, job_key: String, most: i32 },
     /// What an AI call delivered, encrypted with the person's key.
@@ -188,6 +190,7 @@ impl SideRow {
             | Self::Identity { user_id, .. }
             | Self::IdentityRemoved { user_id, .. }
             | Self::ApiKey { user_id, .. }
+            | Self::ApiKeysRest { user_id, .. }
             | Self::Analysis { user_id, .. } => *user_id = person,
             Self::SessionEnded { .. } | Self::ApiKeyRevoked { .. } | Self::Job { .. } => {}
         }

@@ -23,19 +23,26 @@ async fn an_account_rests_and_is_used_again_by_a_link() {
     let wrong = json!({ "password": "wrong horse battery" });
     let refused = send(&server, Method::POST, "/me/deactivate", &ada.access, &wrong).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let key = json!({ "name": "laptop", "scopes": ["wallet_read"] });
+    let key = send(&server, Method::POST, "/me/api-keys", &ada.access, &key).await;
+    let key = key.body["secret"].as_str().expect("a secret").to_owned();
+    let by_key = async || ask(&server, Method::GET, "/wallet", &key).await.status;
+    assert_eq!(by_key().await, StatusCode::OK);
     let rests = confirmed(&server, Method::POST, "/me/deactivate", &ada).await;
     assert_eq!(rests.status, StatusCode::NO_CONTENT);
-    assert_eq!(message(&server, ADA, 2).await["subject"], "Your account was deactivated");
+    assert_eq!(by_key().await, StatusCode::UNAUTHORIZED, "at once");
+    assert_eq!(message(&server, ADA, 3).await["subject"], "Your account was deactivated");
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!ada.are_good(&server).await);
     assert_eq!(login(&server, ADA, PASSWORD).await.status, StatusCode::UNAUTHORIZED);
 
     cool_down(&database).await;
     post(&server, "/auth/reactivation", &json!({ "email": ADA })).await;
-    let token = link(&server, ADA, 3).await;
+    let token = link(&server, ADA, 4).await;
     let used = post(&server, "/auth/reactivate", &json!({ "token": token })).await;
     assert_eq!(used.status, StatusCode::NO_CONTENT, "{:?}", used.body);
     assert_eq!(login(&server, ADA, PASSWORD).await.status, StatusCode::OK);
+    assert_eq!(by_key().await, StatusCode::OK);
     database.remove().await;
 }
 

@@ -12,6 +12,7 @@ pub mod embedded;
 pub mod error;
 mod explain;
 pub mod http;
+pub mod inbox;
 pub mod jobs;
 pub mod keys;
 mod metering;

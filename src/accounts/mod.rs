@@ -13,9 +13,9 @@ pub mod password;
 mod provider_tokens;
 mod returns;
 pub mod sessions;
+mod visitor;
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use aggregates::credits::Credits;
@@ -28,61 +28,15 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::{Envelope, ExecuteError, Metadata, SideRow};
+use crate::store::{Envelope, ExecuteError, SideRow};
 use crate::tokens::RefreshToken;
+pub use visitor::Visitor;
+
 use contact::Contact;
-use sessions::{Origin, Session};
+use sessions::Session;
 
 /// What a person receives for signing up.
 const SIGNUP: Credits = Credits::new(100);
-/// Longer names of clients are cut.
-const LONGEST_AGENT: usize = 200;
-
-/// Who asks without having signed in, and from where.
-#[derive(Clone, Debug)]
-pub struct Visitor {
-    /// The request's id.
-    pub request_id: Option<String>,
-    /// The client's `User-Agent`.
-    pub agent: Option<String>,
-    /// The client's address in the network.
-    pub address: Option<IpAddr>,
-}
-
-impl Visitor {
-    /// What stands beside the events of what the person does.
-    #[must_use]
-    pub fn metadata(&self, user: UserId) -> Metadata {
-        Metadata {
-            request_id: self.request_id.clone(),
-            actor: Some(user.to_string()),
-            request_hash: None,
-        }
-    }
-
-    fn origin(&self) -> Origin {
-        let agent = self.agent.as_ref();
-        Origin {
-            agent: agent.map(|agent| agent.chars().take(LONGEST_AGENT).collect()),
-            address: self.address.map(|address| address.to_string()),
-        }
-    }
-
-    /// What tries are counted by: an address, or a whole site of them (IPv6 gives each customer a
-    /// /64).
-    #[must_use]
-    pub fn counted(&self) -> String {
-        match self.address {
-            Some(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
-                Some(address) => address.to_string(),
-                None => format!("{:x?}", &address.segments()[..4]),
-            },
-            Some(IpAddr::V4(address)) => address.to_string(),
-            None => "nowhere".to_owned(),
-        }
-    }
-}
-
 /// Somebody who has come in.
 pub struct Entered {
     /// Who.

@@ -4,6 +4,7 @@
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::clients::mail::Mailer;
@@ -11,6 +12,7 @@ use crate::clients::sms::Sms;
 use crate::clock;
 use crate::config::{Config, ConfigError, Environment};
 use crate::error::chain;
+use crate::inbox::Message;
 use crate::queue::{LetterTo, Sealed, TextTo, place};
 
 /// Who sends messages.
@@ -56,7 +58,8 @@ impl TaskHandler for SendLetter {
         let LetterTo { to, letter } = unseal(&app, Self::IDENTIFIER, &self.0)?;
         let Some(mailer) = &messages.mailer else {
             let rendered = letter.render().map_err(|error| chain(&error))?;
-            return keep(&app, &self.0, "email", &to, &rendered.subject, &rendered.text).await;
+            let (subject, text) = (rendered.subject, rendered.text);
+            return keep(&app, message(self.0.id, "email", to, subject, text)).await;
         };
         match mailer.send(&to, &letter, self.0.id).await {
             Err(error) if error.is_permanent() => give_up(&chain(&error)),
@@ -72,7 +75,7 @@ impl TaskHandler for SendText {
         let (app, messages) = parts(&context)?;
         let TextTo { to, text } = unseal(&app, Self::IDENTIFIER, &self.0)?;
         let Some(sms) = &messages.sms else {
-            return keep(&app, &self.0, "sms", &to, "", &text).await;
+            return keep(&app, message(self.0.id, "sms", to, String::new(), text)).await;
         };
         match sms.send(&to, &text, self.0.id).await {
             Err(error) if error.is_permanent() => give_up(&chain(&error)),
@@ -100,31 +103,16 @@ fn give_up(why: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn message(id: Uuid, channel: &str, sent_to: String, subject: String, text: String) -> Message {
+    Message { id, channel: channel.to_owned(), sent_to, subject, text, sent_at: clock::now() }
+}
+
 /// Keeps a message for whoever develops; it stands in the console's log, too.
-async fn keep(
-    app: &App,
-    sealed: &Sealed,
-    channel: &str,
-    to: &str,
-    subject: &str,
-    text: &str,
-) -> Result<(), String> {
+async fn keep(app: &App, message: Message) -> Result<(), String> {
     if app.settings.environment != Environment::Local {
         return give_up("nobody is configured to send it");
     }
-    tracing::info!("a message to {to} ({channel}; see /dev/inbox): {subject}\n{text}");
-    sqlx::query(
-        "insert into dev_inbox (message_id, channel, sent_to, subject, text, sent_at)
-         values ($1, $2, $3, $4, $5, $6) on conflict (message_id) do nothing",
-    )
-    .bind(sealed.id)
-    .bind(channel)
-    .bind(to)
-    .bind(subject)
-    .bind(text)
-    .bind(clock::now())
-    .execute(app.db())
-    .await
-    .map(drop)
-    .map_err(|error| chain(&error))
+    let Message { channel, sent_to, subject, text, .. } = &message;
+    tracing::info!("a message to {sent_to} ({channel}; see /dev/inbox): {subject}\n{text}");
+    message.keep(app.db()).await.map_err(|error| chain(&error))
 }

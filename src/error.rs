@@ -235,7 +235,7 @@ impl From<WalletError> for Problem {
             }
             E::NotOpen | E::UnknownGrant => Self::not_found(),
             E::HoldNotOpen => conflict("hold_not_open"),
-            E::HoldOfAnother => Self::new(StatusCode::FORBIDDEN, "not_yours", detail),
+            E::OfAnother => Self::new(StatusCode::FORBIDDEN, "not_yours", detail),
             E::HoldIdTaken | E::AlreadyOpen => conflict("taken"),
             E::HoldNotDue | E::GrantNotDue => conflict("not_due"),
             E::AlreadyLateCaptured => conflict("already_captured"),

@@ -8,7 +8,7 @@ use std::panic::AssertUnwindSafe;
 use aggregates::credits::Credits;
 use aggregates::id::{ApiKeyId, CommandId, HoldId, UserId, WalletId};
 use aggregates::wallet::{
-    Ask, Origin, Price, Spend, Usage, Wallet, WalletCommand, WalletError, WalletEvent,
+    Ask, By, Origin, Price, Spend, Usage, Wallet, WalletCommand, WalletError, WalletEvent,
 };
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -55,6 +55,12 @@ pub struct Order {
     pub may_repeat: bool,
     /// What stands beside the events.
     pub metadata: Metadata,
+}
+
+impl Order {
+    fn by(&self) -> By {
+        By { origin: Origin::Gateway, key: self.key }
+    }
 }
 
 /// What a call delivered.
@@ -135,8 +141,7 @@ async fn hold(app: &App, order: Order) -> Result<Held> {
         let now = clock::now();
         let amount = price(order.task);
         let spend = Spend {
-            origin: Origin::Gateway,
-            key: order.key,
+            by: order.by(),
             amount,
             price: Price::Fixed { credits: amount, version: PRICES.to_owned() },
             reason: order.task.name().to_owned(),
@@ -205,8 +210,7 @@ impl Ticket {
         let record =
             Record { id: hold.0, feature, credits: amount.get(), delivery, created_at: now };
         let row = seal(app, order.user, &record).await?;
-        let ask =
-            Ask::Capture { hold, origin: Origin::Gateway, amount, last: true, usage: Some(usage) };
+        let ask = Ask::Capture { hold, by: order.by(), amount, last: true, usage: Some(usage) };
         let command = WalletCommand { now, ask };
         let outcome = send(app, order, command_id(hold, "capture"), vec![row], command).await?;
         app.wrote(order.user, outcome.position);
@@ -215,8 +219,7 @@ impl Ticket {
 
     async fn release(&self, app: &App) -> Result<()> {
         let (hold, now) = (self.hold, clock::now());
-        let ask =
-            Ask::Release { hold, origin: Origin::Gateway, reason: "the call failed".to_owned() };
+        let ask = Ask::Release { hold, by: self.order.by(), reason: "the call failed".to_owned() };
         let command = WalletCommand { now, ask };
         let outcome = send(app, &self.order, command_id(hold, "release"), vec![], command).await?;
         app.wrote(self.order.user, outcome.position);

@@ -9,7 +9,7 @@ use aggregates::credits::Credits;
 use aggregates::id::{CommandId, DebitId, GrantId, SessionId, UserId, WalletId};
 use aggregates::user::{self, SignIn, User, UserCommand};
 use aggregates::wallet::{
-    self, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Wallet, WalletCommand,
+    self, By, Funding, GrantKind, GrantTerms, Price, Priority, Spend, Wallet, WalletCommand,
 };
 use projections::runner;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -68,14 +68,13 @@ impl Arena {
         Ok(arena)
     }
 
-    /// Somebody new, without a password.
+    /// Somebody new, without a way in: nothing beside the log tells of one.
     pub(super) async fn sign_up(&self) -> Result<UserId, BenchError> {
         let (user, now) = (UserId(Uuid::now_v7()), clock::now());
         let (key, row) = self.store.codec().new_key(user).map_err(BenchError::store)?;
         let mut envelope = Envelope::once(Metadata::default()).with(row);
         envelope.person_key = Some(key);
-        let email = format!("{user}@example.com");
-        let register = user::Ask::Register { email: Some(email), name: None, by: SignIn::Password };
+        let register = user::Ask::Register { email: None, name: None, by: SignIn::SmsCode };
         let grant = GrantTerms {
             id: GrantId::derive(user.0, "bench"),
             kind: GrantKind::Promotional,
@@ -157,8 +156,7 @@ impl Arena {
 async fn spend(store: &Store, wallet: WalletId) -> Result<(), BenchError> {
     let envelope = Envelope::new(CommandId(Uuid::now_v7()), Metadata::default());
     let spend = Spend {
-        origin: Origin::Api,
-        key: None,
+        by: By::person(),
         amount: Credits::new(10),
         price: Price::Stated,
         reason: "summarize".to_owned(),

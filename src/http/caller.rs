@@ -4,10 +4,12 @@ use std::marker::PhantomData;
 
 use aggregates::id::{ApiKeyId, SessionId, UserId, WalletId};
 use aggregates::user::Scope;
+use aggregates::wallet::{By, Origin};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use uuid::Uuid;
 
 use super::cookies;
 use crate::accounts::{Visitor, api_keys};
@@ -61,6 +63,16 @@ impl Caller {
     /// The caller's own wallet.
     pub(super) fn wallet(&self) -> WalletId {
         self.user.into()
+    }
+
+    /// The person, or the key: each has idempotency keys of its own.
+    pub(super) fn asks(&self) -> Uuid {
+        self.key.map_or(self.user.0, |key| key.0)
+    }
+
+    /// Who spends, where the caller's own service does.
+    pub(super) fn spends(&self) -> By {
+        By { origin: Origin::Api, key: self.key }
     }
 
     /// What stands beside the events of the caller's commands.

@@ -2,7 +2,9 @@
 
 use aggregates::credits::Credits;
 use aggregates::id::{CommandId, DebitId, GrantId};
-use aggregates::wallet::{Ask, Origin, Price, Spend, Wallet, WalletCommand, WalletEvent};
+use aggregates::wallet::{
+    Ask, Origin, Price, Spend, Wallet, WalletCommand, WalletError, WalletEvent,
+};
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -79,8 +81,7 @@ async fn debit(
     let envelope = intent.envelope(&caller, "debit");
     let debit = DebitId(envelope.command_id.0);
     let spend = Spend {
-        origin: Origin::Api,
-        key: caller.key,
+        by: caller.spends(),
         amount: body.amount,
         price: Price::Stated,
         reason: checked_reason(body.reason)?,
@@ -94,7 +95,7 @@ async fn debit(
 /// Gives spent credits back, to the grants they came from.
 #[utoipa::path(post, path = "/wallet/debits/{id}/reverse", tag = "debits", request_body = Reverse,
     params(("id" = Uuid, Path,), ("Idempotency-Key" = Option<String>, Header,)),
-    responses((status = 200, body = Debited), (status = 404, body = Problem), (status = 422, body = Problem)),
+    responses((status = 200, body = Debited), (status = 403, description = "the key did not spend it", body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn reverse(
     State(app): State<App>,
@@ -116,22 +117,26 @@ async fn reverse(
 }
 
 /// What the debit's event says it took, by grant. Only debits through the API may be reversed
-/// through it: nobody gives back what an AI call owes.
+/// through it: nobody gives back what an AI call owes; a key reverses its own.
 async fn spent(app: &App, caller: &Caller, debit: DebitId) -> Result<Vec<(GrantId, Credits)>> {
     // A debit has the id of the command that made it.
     let outcome = app.store.outcome_of::<Wallet>(caller.wallet(), CommandId(debit.0)).await?;
-    outcome
-        .into_iter()
-        .flat_map(|outcome| outcome.events)
-        .find_map(|event| match event {
-            WalletEvent::Debited { debit: id, origin: Origin::Api, movements, .. }
-                if id == debit =>
-            {
-                Some(movements.into_iter().map(|moved| (moved.grant, moved.amount)).collect())
-            }
-            _ => None,
-        })
-        .ok_or_else(Problem::not_found)
+    let events = outcome.into_iter().flat_map(|outcome| outcome.events);
+    let taken = events.into_iter().find_map(|event| match event {
+        WalletEvent::Debited { debit: id, origin: Origin::Api, key, movements, .. }
+            if id == debit =>
+        {
+            Some((key, movements.into_iter().map(|moved| (moved.grant, moved.amount)).collect()))
+        }
+        _ => None,
+    });
+    match taken {
+        Some((key, _)) if caller.key.is_some() && caller.key != key => {
+            Err(WalletError::OfAnother.into())
+        }
+        Some((_, spent)) => Ok(spent),
+        None => Err(Problem::not_found()),
+    }
 }
 
 async fn execute(

@@ -2,9 +2,7 @@
 
 use aggregates::credits::Credits;
 use aggregates::id::HoldId;
-use aggregates::wallet::{
-    Ask, HoldFigures, Origin, Price, Spend, Wallet, WalletCommand, WalletEvent,
-};
+use aggregates::wallet::{Ask, HoldFigures, Price, Spend, Wallet, WalletCommand, WalletEvent};
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -118,8 +116,7 @@ async fn authorize(
     let intent = Intent::new(&caller, "holds", key.as_ref(), &body)?;
     let (hold, now) = (HoldId::derive(intent.id, "hold"), clock::now());
     let spend = Spend {
-        origin: Origin::Api,
-        key: caller.key,
+        by: caller.spends(),
         amount: body.amount,
         price: Price::Stated,
         reason: checked_reason(body.reason.unwrap_or_else(|| "hold".to_owned()))?,
@@ -135,7 +132,7 @@ async fn authorize(
 /// Sets more credits aside for an open hold.
 #[utoipa::path(post, path = "/wallet/holds/{id}/increment", tag = "holds", request_body = Increment,
     params(("id" = Uuid, Path,), ("Idempotency-Key" = Option<String>, Header,)),
-    responses((status = 200, body = Hold), (status = 402, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)),
+    responses((status = 200, body = Hold), (status = 402, body = Problem), (status = 403, description = "the key did not open it", body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)),
     security(("bearer" = [])))]
 async fn increment(
     State(app): State<App>,
@@ -145,8 +142,7 @@ async fn increment(
     Json(body): Json<Increment>,
 ) -> Answer {
     let intent = Intent::new(&caller, &format!("holds/{hold}/increment"), key.as_ref(), &body)?;
-    let (origin, amount) = (Origin::Api, body.amount);
-    let ask = Ask::Increment { hold, origin, key: caller.key, amount };
+    let ask = Ask::Increment { hold, by: caller.spends(), amount: body.amount };
     let envelope = intent.envelope(&caller, "increment");
     execute(&app, &caller, hold, envelope, WalletCommand { now: clock::now(), ask }).await
 }
@@ -154,7 +150,7 @@ async fn increment(
 /// Keeps an open hold longer.
 #[utoipa::path(post, path = "/wallet/holds/{id}/extend", tag = "holds", request_body = Extend,
     params(("id" = Uuid, Path,), ("Idempotency-Key" = Option<String>, Header,)),
-    responses((status = 200, body = Hold), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)),
+    responses((status = 200, body = Hold), (status = 403, description = "the key did not open it", body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn extend(
     State(app): State<App>,
@@ -166,7 +162,7 @@ async fn extend(
     let intent = Intent::new(&caller, &format!("holds/{hold}/extend"), key.as_ref(), &body)?;
     let now = clock::now();
     let expires_at = lasting(now, body.expires_in_s)?;
-    let ask = Ask::Extend { hold, origin: Origin::Api, expires_at };
+    let ask = Ask::Extend { hold, by: caller.spends(), expires_at };
     let envelope = intent.envelope(&caller, "extend");
     execute(&app, &caller, hold, envelope, WalletCommand { now, ask }).await
 }
@@ -174,7 +170,7 @@ async fn extend(
 /// Spends held credits; the last capture gives the rest back.
 #[utoipa::path(post, path = "/wallet/holds/{id}/capture", tag = "holds", request_body = Capture,
     params(("id" = Uuid, Path,), ("Idempotency-Key" = Option<String>, Header,)),
-    responses((status = 200, body = Hold), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)),
+    responses((status = 200, body = Hold), (status = 403, description = "the key did not open it", body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn capture(
     State(app): State<App>,
@@ -186,7 +182,7 @@ async fn capture(
     let intent = Intent::new(&caller, &format!("holds/{hold}/capture"), key.as_ref(), &body)?;
     let ask = Ask::Capture {
         hold,
-        origin: Origin::Api,
+        by: caller.spends(),
         amount: body.amount,
         last: body.last.unwrap_or(true),
         usage: None,
@@ -198,7 +194,7 @@ async fn capture(
 /// Gives held credits back.
 #[utoipa::path(post, path = "/wallet/holds/{id}/release", tag = "holds",
     params(("id" = Uuid, Path,), ("Idempotency-Key" = Option<String>, Header,)),
-    responses((status = 200, body = Hold), (status = 404, body = Problem), (status = 409, body = Problem)),
+    responses((status = 200, body = Hold), (status = 403, description = "the key did not open it", body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)),
     security(("bearer" = [])))]
 async fn release(
     State(app): State<App>,
@@ -207,7 +203,7 @@ async fn release(
     key: Option<IdempotencyKey>,
 ) -> Answer {
     let intent = Intent::new(&caller, &format!("holds/{hold}/release"), key.as_ref(), &())?;
-    let ask = Ask::Release { hold, origin: Origin::Api, reason: "released".to_owned() };
+    let ask = Ask::Release { hold, by: caller.spends(), reason: "released".to_owned() };
     let envelope = intent.envelope(&caller, "release");
     execute(&app, &caller, hold, envelope, WalletCommand { now: clock::now(), ask }).await
 }

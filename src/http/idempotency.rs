@@ -3,7 +3,7 @@
 //! The record is the log itself: the command's id derives from caller, route and key, and the
 //! request's hash stands beside the events.
 
-use aggregates::id::{CommandId, UserId};
+use aggregates::id::CommandId;
 use axum::extract::OptionalFromRequestParts;
 use axum::http::HeaderValue;
 use axum::http::request::Parts;
@@ -56,8 +56,7 @@ impl Intent {
         let Some(IdempotencyKey(key)) = key else {
             return Ok(Self { id: Uuid::now_v7(), request_hash: None });
         };
-        let UserId(user) = caller.user;
-        let id = Uuid::new_v5(&user, format!("{route}\n{key}").as_bytes());
+        let id = Uuid::new_v5(&caller.asks(), format!("{route}\n{key}").as_bytes());
         let body = serde_json::to_vec(body).map_err(Problem::failed)?;
         let hash = Sha256::new_with_prefix(route).chain_update("\n").chain_update(body).finalize();
         Ok(Self { id, request_hash: Some(hex(&hash)) })

@@ -37,8 +37,10 @@ pub(super) struct Record<'a> {
     pub(super) recorded_at: i64,
     pub(super) command_id: Uuid,
     /// The leaf hash as computed and as stored, where they differ.
-    pub(super) tampered: Option<[[u8; 32]; 2]>,
+    pub(super) tampered: Option<Box<[[u8; 32]; 2]>>,
     pub(super) request_id: Option<Cow<'a, str>>,
+    /// The API key that asked, where one did.
+    pub(super) asked_by: Option<Uuid>,
     pub(super) fact: Fact<'a>,
 }
 
@@ -82,10 +84,12 @@ pub(super) enum Unread {
     Malformed(String),
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Metadata<'a> {
     #[serde(borrow)]
     request_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    actor: Option<Cow<'a, str>>,
 }
 
 impl Link {
@@ -152,13 +156,19 @@ fn record<'a>(position: i64, aggregate_id: &str, fields: &mut Fields<'a>) -> Opt
         }
         _ => Fact::Stranger(format!("{aggregate_type}/{aggregate_id}").into()),
     };
-    let tampered = (computed != leaf).then_some([computed, leaf]);
-    let request_id = request_id(metadata);
-    Some(Record { position, sequence, recorded_at, command_id, tampered, request_id, fact })
-}
-
-fn request_id(metadata: &str) -> Option<Cow<'_, str>> {
-    serde_json::from_str::<Metadata<'_>>(metadata).ok()?.request_id
+    let tampered = (computed != leaf).then(|| Box::new([computed, leaf]));
+    let Metadata { request_id, actor } = serde_json::from_str(metadata).unwrap_or_default();
+    let asked_by = actor.and_then(|actor| actor.strip_prefix("api_key/")?.parse().ok());
+    Some(Record {
+        position,
+        sequence,
+        recorded_at,
+        command_id,
+        tampered,
+        request_id,
+        asked_by,
+        fact,
+    })
 }
 
 /// The event as the oracle reads it, and as the aggregate does.

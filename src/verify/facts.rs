@@ -318,6 +318,7 @@ pub(super) enum UserFact {
     ApiKeyCreated {
         key: Uuid,
         name: Sealed,
+        scopes: Vec<String>,
     },
     ApiKeyRevoked {
         key: Uuid,

@@ -58,7 +58,7 @@ pub(super) struct Fold {
     pub(super) checkpoints: Checkpoints,
     snapshots: Snapshots,
     pub(super) wallets: HashMap<Uuid, WalletTrail, RandomState>,
-    users: HashMap<Uuid, UserTrail>,
+    pub(super) users: HashMap<Uuid, UserTrail>,
     pub(super) persons: HashMap<Uuid, Person>,
 }
 
@@ -86,14 +86,16 @@ impl Fold {
         record: Record<'a>,
         report: &mut Report,
     ) -> Expected<'a> {
-        let Record { position, sequence, command_id, tampered, fact, .. } = record;
-        if let Some([computed, stored]) = tampered {
+        let Record { position, sequence, command_id, tampered, asked_by, fact, .. } = record;
+        if let Some(hashes) = tampered {
+            let [computed, stored] = *hashes;
             let (place, rule) =
                 (format_args!("position {position}"), "an event is what was hashed");
             report.find(Kind::Leaf, place, rule, hex(&computed), hex(&stored));
         }
         match fact {
             Fact::Wallet(id, Ok(both)) => {
+                check_spender(position, &both.0, asked_by, report);
                 self.wallet(id, (position, sequence, command_id), *both, report)
             }
             Fact::Wallet(id, Err(unread)) => {
@@ -273,6 +275,27 @@ async fn open(
     codec.open(UserId(id), &place("user", &id.to_string(), sequence), &mut clear).await?;
     let event = serde_json::from_value(clear.clone())?;
     Ok((clear, event))
+}
+
+/// What a key spends counts against its limits: the event must name the key that asked.
+fn check_spender(
+    position: i64,
+    fact: &WalletFact<'_>,
+    asked_by: Option<Uuid>,
+    report: &mut Report,
+) {
+    let (WalletFact::Debited { key, .. } | WalletFact::HoldAuthorized { key, .. }) = fact else {
+        return;
+    };
+    if *key != asked_by {
+        let place = format_args!("position {position}");
+        let rule = "a spend is counted against the key that asked";
+        report.find(Kind::Domain, place, rule, told(asked_by), told(*key));
+    }
+}
+
+fn told(key: Option<Uuid>) -> String {
+    key.map_or_else(|| "no key".to_owned(), |key| key.to_string())
 }
 
 fn check_sequence(at: &mut i64, found: i64, kind: &str, id: Uuid, report: &mut Report) {

@@ -4,6 +4,7 @@
 //! Writes may go on meanwhile. Memory grows by up to a quarter of a kilobyte for each event, since
 //! no command, debit or hold may come twice.
 
+mod beside;
 mod book;
 mod chain;
 mod events;
@@ -123,6 +124,7 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     fold.close(&mut report);
     report.check_credits();
     models::compare(&mut db, &fold, &mut report).await?;
+    beside::compare(&mut db, &fold, &mut report).await?;
     report.elapsed = started.elapsed();
     Ok(report)
 }

@@ -1,7 +1,7 @@
 //! People, as the oracle follows them: what the aggregate must have arrived at, and what the read
 //! model must say.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aggregates::user::User;
 use serde_json::Value;
@@ -46,17 +46,18 @@ impl Told {
 pub(super) struct UserTrail {
     pub(super) sequence: i64,
     pub(super) replayed: User,
-    status: &'static str,
+    pub(super) status: &'static str,
     role: String,
-    email: Option<String>,
+    pub(super) email: Option<String>,
     email_verified: bool,
-    phone: Option<String>,
+    pub(super) phone: Option<String>,
     name: Option<String>,
-    has_password: bool,
-    identities: BTreeSet<Uuid>,
+    pub(super) has_password: bool,
+    pub(super) identities: BTreeSet<Uuid>,
     /// Sessions that nobody ended; some may be over by time.
-    sessions: BTreeSet<Uuid>,
-    keys: BTreeSet<Uuid>,
+    pub(super) sessions: BTreeSet<Uuid>,
+    /// With what they may be used for.
+    pub(super) keys: BTreeMap<Uuid, Vec<String>>,
 }
 
 impl UserTrail {
@@ -87,7 +88,9 @@ impl UserTrail {
                 self.sessions.retain(|session| !sessions.contains(session));
             }
             UserFact::TakenOver {} => self.shut(),
-            UserFact::ApiKeyCreated { key, .. } => drop(self.keys.insert(*key)),
+            UserFact::ApiKeyCreated { key, scopes, .. } => {
+                self.keys.insert(*key, scopes.clone());
+            }
             UserFact::ApiKeyRevoked { key } => drop(self.keys.remove(key)),
             UserFact::RoleChanged { role } => self.role.clone_from(role),
             UserFact::Deactivated {} => {
@@ -143,7 +146,7 @@ impl UserTrail {
         same("has_password", replayed.has_password() == self.has_password, report);
         same("identities", ids("identities") == self.identities, report);
         same("sessions", ids("sessions").is_subset(&self.sessions), report);
-        same("api_keys", ids("api_keys") == self.keys, report);
+        same("api_keys", ids("api_keys").iter().eq(self.keys.keys()), report);
     }
 }
 

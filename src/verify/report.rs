@@ -33,6 +33,8 @@ pub enum Kind {
     Domain,
     /// A read model does not say what the log says.
     ReadModel,
+    /// A row beside the log, of who comes in and by what, does not say what the log says.
+    Beside,
     /// A snapshot does not say what the log says.
     Snapshot,
     /// The aggregate does not arrive where the books do.

@@ -11,7 +11,7 @@ use aggregates::user::{
     self, EndReason, Provider, Role, Scope, SignIn, User, UserCommand, UserEvent,
 };
 use aggregates::wallet::{
-    Ask, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Wallet, WalletCommand,
+    Ask, By, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Wallet, WalletCommand,
     WalletEvent,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -122,7 +122,9 @@ struct Person {
     wallet: Wallet,
     wallet_sequence: i64,
     spent: BTreeMap<DebitId, Vec<(GrantId, Credits)>>,
-    expired: Vec<(HoldId, Credits)>,
+    /// By which key each hold was opened.
+    keys: BTreeMap<HoldId, Option<ApiKeyId>>,
+    expired: Vec<(HoldId, Option<ApiKeyId>, Credits)>,
 }
 
 impl World {
@@ -233,7 +235,11 @@ impl Person {
                     let spent = movements.iter().map(|m| (m.grant, m.amount)).collect();
                     self.spent.insert(debit, spent);
                 }
-                WalletEvent::HoldExpired { hold, amount, .. } => self.expired.push((hold, amount)),
+                WalletEvent::HoldAuthorized { hold, key, .. } => drop(self.keys.insert(hold, key)),
+                WalletEvent::HoldExpired { hold, amount, .. } => {
+                    let key = self.keys.get(&hold).copied().flatten();
+                    self.expired.push((hold, key, amount));
+                }
                 _ => {}
             }
         }
@@ -241,7 +247,7 @@ impl Person {
     }
 
     fn ask(&mut self, random: &mut Random, now: DateTime<Utc>) -> Ask {
-        let origin = Origin::Api;
+        let by = By::person();
         let soon = now + TimeDelta::seconds(i64::try_from(random.below(60)).unwrap());
         let reason = "a reason".to_owned();
         // Debt is soon repaid, or there is nothing to repay it from.
@@ -258,23 +264,23 @@ impl Person {
             }
             14..=15 => {
                 let (hold, amount) = (random.id(6), random.credits(50));
-                Ask::Increment { hold, origin, key: None, amount }
+                Ask::Increment { hold, by, amount }
             }
-            16 => Ask::Extend { hold: random.id(6), origin, expires_at: soon },
+            16 => Ask::Extend { hold: random.id(6), by, expires_at: soon },
             17..=20 => {
                 let (hold, last) = (random.id(6), random.chance(2));
-                Ask::Capture { hold, origin, amount: random.credits(100), last, usage: None }
+                Ask::Capture { hold, by, amount: random.credits(100), last, usage: None }
             }
-            21..=22 => Ask::Release { hold: random.id(6), origin, reason },
+            21..=22 => Ask::Release { hold: random.id(6), by, reason },
             23..=24 => Ask::ExpireHold { hold: random.id(6) },
             25 => match self.expired.pop() {
-                Some((hold, expired)) => {
-                    Ask::CaptureLate { hold, key: None, amount: expired, expired, usage: None }
+                Some((hold, key, expired)) => {
+                    Ask::CaptureLate { hold, key, amount: expired, expired, usage: None }
                 }
                 None => Ask::ExpireHold { hold: random.id(6) },
             },
             26..=30 => {
-                let spend = spend(random, origin, reason);
+                let spend = spend(random, Origin::Api, reason);
                 Ask::Debit { debit: DebitId(Uuid::now_v7()), spend }
             }
             31 => match self.spent.pop_last() {
@@ -309,7 +315,7 @@ impl Person {
 
 fn spend(random: &mut Random, origin: Origin, reason: String) -> Spend {
     let key = random.chance(3).then(|| random.id(3));
-    Spend { origin, key, amount: random.credits(200), price: Price::Stated, reason }
+    Spend { by: By { origin, key }, amount: random.credits(200), price: Price::Stated, reason }
 }
 
 fn terms(random: &mut Random, now: DateTime<Utc>) -> GrantTerms {

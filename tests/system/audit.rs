@@ -202,6 +202,12 @@ const TAMPERINGS: &[(&str, &str, Kind)] = &[
          update transactions set held_after = null where held_after = 0",
         Kind::ReadModel,
     ),
+    (
+        "a spend that names no key",
+        "update events set payload = regexp_replace(payload::text, '\"key\":\"[^\"]*\",', '')::json
+         where position = (select max(position) from events where event_type = 'Debited')",
+        Kind::Domain,
+    ),
     ("an edited balance", "update wallets set available = available + 1000", Kind::ReadModel),
     ("an edited grant", "update grants set remaining = remaining + 1", Kind::ReadModel),
     ("an edited hold", "update holds set captured = captured - 1", Kind::ReadModel),
@@ -217,6 +223,25 @@ const TAMPERINGS: &[(&str, &str, Kind)] = &[
         "insert into transactions select 3, wallet_id, 'grant', 1, 0, 1, 0, 0, 'x', reference, null,
              recorded_at from transactions limit 1",
         Kind::ReadModel,
+    ),
+    ("another's password", "delete from passwords", Kind::Beside),
+    (
+        "an identity that nobody linked",
+        "insert into identities select gen_random_uuid(), user_id, 'x', 'google', '', null, now()
+         from users.users",
+        Kind::Beside,
+    ),
+    (
+        "a key that nobody made",
+        "insert into api_keys select gen_random_uuid(), user_id, user_id::text::bytea, 'x', '{ai}',
+             '', now() from users.users",
+        Kind::Beside,
+    ),
+    (
+        "a session that is over and goes on",
+        "insert into sessions select gen_random_uuid(), user_id, 0, null, now(), now(), now(), now()
+         from users.users",
+        Kind::Beside,
     ),
     ("another name of a person", "update users set name = 'Eve'", Kind::ReadModel),
     (

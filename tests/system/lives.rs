@@ -3,7 +3,7 @@
 use aggregates::credits::Credits;
 use aggregates::id::{ApiKeyId, CommandId, DebitId, GrantId, HoldId, ReversalGroup, WalletId};
 use aggregates::wallet::{
-    Ask, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Wallet, WalletCommand,
+    Ask, By, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Wallet, WalletCommand,
     WalletEvent,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -102,7 +102,9 @@ impl Life {
     }
 
     async fn ask(&mut self, ask: Ask) -> Vec<WalletEvent> {
-        let envelope = Envelope::new(CommandId(self.id()), Metadata::default());
+        let actor = Some(format!("api_key/{}", self.key()));
+        let metadata = Metadata { actor, ..Metadata::default() };
+        let envelope = Envelope::new(CommandId(self.id()), metadata);
         let command = WalletCommand { now: self.now, ask };
         let outcome = self.store.execute::<Wallet>(self.wallet, envelope, command).await;
         outcome.expect("the wallet agrees").events
@@ -137,10 +139,13 @@ impl Life {
         ApiKeyId::derive(self.wallet.0, "key")
     }
 
+    fn by(&self) -> By {
+        By { origin: Origin::Api, key: Some(self.key()) }
+    }
+
     fn by_key(&self, amount: u32) -> Spend {
         Spend {
-            origin: Origin::Api,
-            key: Some(self.key()),
+            by: self.by(),
             amount: Credits::new(amount),
             price: Price::Stated,
             reason: "a test".to_owned(),
@@ -148,8 +153,8 @@ impl Life {
     }
 
     async fn capture(&mut self, hold: HoldId, amount: u32, last: bool) {
-        let (origin, amount) = (Origin::Api, Credits::new(amount));
-        self.ask(Ask::Capture { hold, origin, amount, last, usage: None }).await;
+        let (by, amount) = (self.by(), Credits::new(amount));
+        self.ask(Ask::Capture { hold, by, amount, last, usage: None }).await;
     }
 
     async fn debit(&mut self, amount: u32) -> (DebitId, Vec<(GrantId, Credits)>) {
@@ -170,8 +175,8 @@ impl Life {
         let hold = self.hold_that_grows().await;
         self.capture(hold, 5, true).await;
         let hold = self.hold(20).await;
-        let (origin, reason) = (Origin::Api, "nobody came".to_owned());
-        self.ask(Ask::Release { hold, origin, reason }).await;
+        let (by, reason) = (self.by(), "nobody came".to_owned());
+        self.ask(Ask::Release { hold, by, reason }).await;
         let hold = self.hold(20).await;
         self.now += TimeDelta::minutes(11);
         self.ask(Ask::ExpireHold { hold }).await;
@@ -196,11 +201,11 @@ impl Life {
     /// A hold that grows, is kept longer, is captured in part, and stays open.
     async fn hold_that_grows(&mut self) -> HoldId {
         let hold = self.hold(30).await;
-        let (origin, amount) = (Origin::Api, Credits::new(5));
-        self.ask(Ask::Increment { hold, origin, key: Some(self.key()), amount }).await;
+        let (by, amount) = (self.by(), Credits::new(5));
+        self.ask(Ask::Increment { hold, by, amount }).await;
         self.capture(hold, 10, false).await;
         let expires_at = self.now + TimeDelta::days(1);
-        self.ask(Ask::Extend { hold, origin, expires_at }).await;
+        self.ask(Ask::Extend { hold, by, expires_at }).await;
         hold
     }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::terms::{GrantTerms, Origin, Price, Usage};
+use super::terms::{By, GrantTerms, Price, Usage};
 use crate::credits::Credits;
 use crate::id::{ApiKeyId, DebitId, GrantId, HoldId, ReversalGroup, UserId};
 
@@ -30,14 +30,14 @@ pub enum Ask {
 
     /// Set credits aside.
     Authorize { hold: HoldId, spend: Spend, expires_at: DateTime<Utc> },
-    /// Set more aside. A key adds to its own holds only; who asks in person, to all.
-    Increment { hold: HoldId, origin: Origin, key: Option<ApiKeyId>, amount: Credits },
+    /// Set more aside.
+    Increment { hold: HoldId, by: By, amount: Credits },
     /// Keep it longer.
-    Extend { hold: HoldId, origin: Origin, expires_at: DateTime<Utc> },
+    Extend { hold: HoldId, by: By, expires_at: DateTime<Utc> },
     /// Spend what was set aside; the last capture releases the rest.
-    Capture { hold: HoldId, origin: Origin, amount: Credits, last: bool, usage: Option<Usage> },
+    Capture { hold: HoldId, by: By, amount: Credits, last: bool, usage: Option<Usage> },
     /// Give it back.
-    Release { hold: HoldId, origin: Origin, reason: String },
+    Release { hold: HoldId, by: By, reason: String },
     /// Book that a hold's time is over.
     ExpireHold { hold: HoldId },
     /// Charge what an expired hold had delivered. `expired` is what the hold's `HoldExpired`
@@ -72,10 +72,9 @@ pub enum Ask {
 /// What is to be spent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spend {
-    /// Who may end the hold, or reverse the debit.
-    pub origin: Origin,
-    /// Whose limits it counts against, beside the wallet's.
-    pub key: Option<ApiKeyId>,
+    /// Who spends: who may end the hold or reverse the debit, and whose limits it counts against
+    /// beside the wallet's.
+    pub by: By,
     /// How much; more than zero.
     pub amount: Credits,
     /// What it was priced by.

@@ -8,7 +8,7 @@ use super::error::WalletError;
 use super::event::WalletEvent;
 use super::spending::Over;
 use super::state::Wallet;
-use super::terms::{Balance, GrantTerms, Movement, Price, SpendWindow};
+use super::terms::{Balance, By, GrantTerms, Movement, Price, SpendWindow};
 use crate::credits::{Credits, NotCredits};
 use crate::id::{ApiKeyId, DebitId, GrantId, ReversalGroup};
 
@@ -82,7 +82,9 @@ impl Draft {
         if !debt.is_zero() {
             return Err(WalletError::InDebt { debt, required, available, held });
         }
-        for spender in [None].into_iter().chain(key.map(Some)) {
+        // Whoever spends, it is from the wallet; a key has limits of its own, too.
+        let (wallet, key) = (Some(None), key.map(Some));
+        for spender in wallet.into_iter().chain(key) {
             if let Some(spending) = self.wallet.spending(spender)
                 && let Some(Over { window, limit, spent }) = spending.over(required, self.now)?
             {
@@ -151,7 +153,7 @@ impl Draft {
     }
 
     pub(super) fn debit(&mut self, debit: DebitId, spend: Spend) -> Result<(), WalletError> {
-        let Spend { origin, key, amount, price, reason } = spend;
+        let Spend { by: By { origin, key }, amount, price, reason } = spend;
         check_price(&price)?;
         self.check_spendable(amount, key)?;
         let movements = self.wallet.burn(amount, Into::Spent, |_| true)?;

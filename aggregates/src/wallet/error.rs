@@ -41,8 +41,8 @@ pub enum WalletError {
     GrantNotDue,
     #[error("the hold does not exist or is closed")]
     HoldNotOpen,
-    #[error("the hold was opened by somebody else: a key adds to its own holds only")]
-    HoldOfAnother,
+    #[error("this is of somebody else: an API key changes its own holds and debits only")]
+    OfAnother,
     #[error("the hold's id is used by another hold")]
     HoldIdTaken,
     #[error("the hold has not expired yet")]

@@ -10,7 +10,7 @@ use super::draft::{Draft, check_price};
 use super::error::WalletError;
 use super::event::WalletEvent;
 use super::state::Hold;
-use super::terms::{Balance, HoldFigures, Movement, Origin, Usage};
+use super::terms::{Balance, By, HoldFigures, Movement, Usage};
 use crate::credits::Credits;
 use crate::id::{ApiKeyId, HoldId};
 
@@ -36,9 +36,10 @@ impl Draft {
         spend: Spend,
         expires_at: DateTime<Utc>,
     ) -> Result<(), WalletError> {
-        let Spend { origin, key, amount, price, reason } = spend;
+        let Spend { by, amount, price, reason } = spend;
+        let By { origin, key } = by;
         if let Some(known) = self.wallet.holds.get(&hold) {
-            let same = known.origin == origin && known.figures.authorized == amount;
+            let same = known.by() == by && known.figures.authorized == amount;
             return if same { Ok(()) } else { Err(WalletError::HoldIdTaken) };
         }
         if expires_at <= self.now {
@@ -73,15 +74,11 @@ impl Draft {
     pub(super) fn increment(
         &mut self,
         hold: HoldId,
-        origin: Origin,
-        key: Option<ApiKeyId>,
+        by: By,
         amount: Credits,
     ) -> Result<(), WalletError> {
-        let &Hold { key: opener, figures, .. } = self.open_hold(hold, origin)?;
-        if key.is_some() && key != opener {
-            return Err(WalletError::HoldOfAnother);
-        }
-        self.check_spendable(amount, opener)?;
+        let &Hold { key, figures, .. } = self.open_hold(hold, by)?;
+        self.check_spendable(amount, key)?;
         let movements = self.wallet.burn(amount, Into::Hold, |_| true)?;
         let balance = self.balance().less_available(amount)?.more_held(amount)?;
         let figures =
@@ -94,10 +91,10 @@ impl Draft {
     pub(super) fn extend(
         &mut self,
         hold: HoldId,
-        origin: Origin,
+        by: By,
         expires_at: DateTime<Utc>,
     ) -> Result<(), WalletError> {
-        let figures = self.open_hold(hold, origin)?.figures;
+        let figures = self.open_hold(hold, by)?.figures;
         if expires_at == figures.expires_at {
             return Ok(());
         }
@@ -113,12 +110,12 @@ impl Draft {
     pub(super) fn capture(
         &mut self,
         hold: HoldId,
-        origin: Origin,
+        by: By,
         amount: Credits,
         last: bool,
         usage: Option<Usage>,
     ) -> Result<(), WalletError> {
-        let known = self.open_hold(hold, origin)?.clone();
+        let known = self.open_hold(hold, by)?.clone();
         let open = known.open();
         if amount > open {
             return Err(WalletError::MoreThanHeld { asked: amount, open });
@@ -152,10 +149,10 @@ impl Draft {
     pub(super) fn release(
         &mut self,
         hold: HoldId,
-        origin: Origin,
+        by: By,
         reason: String,
     ) -> Result<(), WalletError> {
-        let known = self.open_hold(hold, origin)?.clone();
+        let known = self.open_hold(hold, by)?.clone();
         let Settlement { movements, released: amount, balance } =
             self.settle(&known, Credits::ZERO, Rest::GoesBack)?;
         let released = known.figures.released.checked_add(amount)?;
@@ -224,9 +221,11 @@ impl Draft {
         Ok(())
     }
 
-    fn open_hold(&self, hold: HoldId, origin: Origin) -> Result<&Hold, WalletError> {
+    /// The hold, for whoever may change it.
+    fn open_hold(&self, hold: HoldId, By { origin, key }: By) -> Result<&Hold, WalletError> {
         let hold = self.wallet.holds.get(&hold).filter(|hold| hold.origin == origin);
-        hold.ok_or(WalletError::HoldNotOpen)
+        let hold = hold.ok_or(WalletError::HoldNotOpen)?;
+        if key.is_some() && key != hold.key { Err(WalletError::OfAnother) } else { Ok(hold) }
     }
 
     /// Spends `amount` of a hold, in burn order of its grants; the rest goes back to them, and is

@@ -22,7 +22,7 @@ pub use event::WalletEvent;
 pub use spending::Spending;
 pub use state::{Grant, Hold, Wallet};
 pub use terms::{
-    Balance, Funding, GrantKind, GrantTerms, HoldFigures, Movement, NotPriority, Origin, Price,
+    Balance, By, Funding, GrantKind, GrantTerms, HoldFigures, Movement, NotPriority, Origin, Price,
     Priority, SpendWindow, Usage,
 };
 
@@ -64,14 +64,12 @@ impl Wallet {
             Ask::Authorize { hold, spend, expires_at } => {
                 draft.authorize(hold, spend, expires_at)?;
             }
-            Ask::Increment { hold, origin, key, amount } => {
-                draft.increment(hold, origin, key, amount)?;
+            Ask::Increment { hold, by, amount } => draft.increment(hold, by, amount)?,
+            Ask::Extend { hold, by, expires_at } => draft.extend(hold, by, expires_at)?,
+            Ask::Capture { hold, by, amount, last, usage } => {
+                draft.capture(hold, by, amount, last, usage)?;
             }
-            Ask::Extend { hold, origin, expires_at } => draft.extend(hold, origin, expires_at)?,
-            Ask::Capture { hold, origin, amount, last, usage } => {
-                draft.capture(hold, origin, amount, last, usage)?;
-            }
-            Ask::Release { hold, origin, reason } => draft.release(hold, origin, reason)?,
+            Ask::Release { hold, by, reason } => draft.release(hold, by, reason)?,
             Ask::ExpireHold { hold } => draft.expire_hold(hold)?,
             Ask::CaptureLate { hold, key, amount, expired, usage } => {
                 draft.capture_late(hold, key, amount, expired, usage)?;

@@ -41,6 +41,21 @@ impl Spending {
         }
     }
 
+    /// Whether there is any limit.
+    pub(super) fn has_limit(&self) -> bool {
+        !self.limits.is_empty()
+    }
+
+    /// Whether there is nothing to remember.
+    pub(super) fn is_empty(&self) -> bool {
+        self.limits.is_empty() && self.spent.is_empty()
+    }
+
+    /// Whether what was spent last was in an earlier window than that of `at`.
+    pub(super) fn is_of_earlier(&self, window: SpendWindow, at: DateTime<Utc>) -> bool {
+        self.spent.get(&window).is_some_and(|(first, _)| *first < first_day(window, at))
+    }
+
     /// The limit that spending so much more would go over.
     pub(super) fn over(
         &self,

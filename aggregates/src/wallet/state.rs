@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::event::WalletEvent;
 use super::spending::Spending;
-use super::terms::{Balance, GrantKind, GrantTerms, HoldFigures, Movement, Origin, Priority};
+use super::terms::{
+    Balance, By, GrantKind, GrantTerms, HoldFigures, Movement, Origin, Priority, SpendWindow,
+};
 use crate::credits::Credits;
 use crate::id::{ApiKeyId, DebitId, GrantId, HoldId, ReversalGroup, UserId};
 
 /// A person's wallet. Nothing in it grows with the number of spends: grants are as many as
-/// purchases, spenders as many as API keys, and holds leave when they end.
+/// purchases, spenders as many as keys with a limit or of this month, and holds leave when they end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Wallet {
     owner: Option<UserId>,
@@ -89,6 +91,12 @@ impl Grant {
 }
 
 impl Hold {
+    /// Who opened it.
+    #[must_use]
+    pub fn by(&self) -> By {
+        By { origin: self.origin, key: self.key }
+    }
+
     /// What it still holds.
     #[must_use]
     pub fn open(&self) -> Credits {
@@ -235,6 +243,7 @@ impl Wallet {
                     None => &mut self.spending,
                 };
                 spending.set_limit(*window, *limit);
+                self.by_key.retain(|_, spending| !spending.is_empty());
             }
         }
     }
@@ -283,6 +292,10 @@ impl Wallet {
     }
 
     fn spend(&mut self, key: Option<ApiKeyId>, amount: Credits, at: DateTime<Utc>) {
+        if self.spending.is_of_earlier(SpendWindow::Month, at) {
+            // What keys have spent counts no more.
+            self.by_key.retain(|_, spending| spending.has_limit());
+        }
         self.spending.spend(amount, at);
         if let Some(key) = key {
             self.by_key.entry(key).or_default().spend(amount, at);

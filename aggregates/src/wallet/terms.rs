@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::credits::Credits;
-use crate::id::{GrantId, ReversalGroup};
+use crate::id::{ApiKeyId, GrantId, ReversalGroup};
 
 /// What a grant is; in this order grants are spent when priority and expiry are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -99,6 +99,24 @@ pub enum Origin {
     Gateway,
     /// A customer's own service, through the API.
     Api,
+}
+
+/// Who spends. What a key has held is ended by that key, or in person; so no key spends beyond its
+/// limit what another has held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct By {
+    /// Through what.
+    pub origin: Origin,
+    /// By which of the person's API keys; in person, or for them, when none.
+    pub key: Option<ApiKeyId>,
+}
+
+impl By {
+    /// In person, through the API.
+    #[must_use]
+    pub fn person() -> Self {
+        Self { origin: Origin::Api, key: None }
+    }
 }
 
 /// What a spend was priced by. A missing or negative price is an error, never free.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
-
 use uuid::Uuid;
 
 use super::super::facts::Window;
@@ -34,6 +33,7 @@ impl Limits {
             Some(limit) => spending.most.insert(window, limit),
             None => spending.most.remove(&window),
         };
+        self.by_key.retain(|_, spending| !(spending.most.is_empty() && spending.spent.is_empty()));
     }
 
     /// I4: a spend stays within the limits of the wallet and of the key that spends.
@@ -54,6 +54,11 @@ impl Limits {
         amount: i64,
         at: DateTime<Utc>,
     ) -> Checked {
+        let month = self.wallet.spent.get(&Window::Month);
+        if month.is_some_and(|(first, _)| *first < first_day(Window::Month, at)) {
+            // Keys that may spend without a limit are known in the month in which they spend.
+            self.by_key.retain(|_, spending| !spending.most.is_empty());
+        }
         self.wallet.spend(amount, at)?;
         key.map_or(Ok(()), |key| self.by_key.entry(key).or_default().spend(amount, at))
     }

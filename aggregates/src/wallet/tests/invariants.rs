@@ -181,7 +181,7 @@ fn ask() -> impl Strategy<Value = Ask> {
             .prop_map(|(grant, amount, expires, group)| granting(grant, amount, expires, group)),
         4 => (1..9_u128, key(), amount.clone()).prop_map(|(debit, key, amount)| Ask::Debit { debit: id(debit), spend: spending(key, amount) }),
         4 => (1..9_u128, key(), amount.clone(), 1..400_i64).prop_map(|(hold, key, amount, until)| Ask::Authorize { hold: id(hold), spend: spending(key, amount), expires_at: at(until) }),
-        2 => (1..9_u128, key(), amount.clone()).prop_map(|(hold, key, amount)| Ask::Increment { hold: id(hold), origin: Origin::Api, key: key.map(id), amount: credits(amount) }),
+        2 => (1..9_u128, key(), amount.clone()).prop_map(|(hold, key, amount)| Ask::Increment { hold: id(hold), by: by(key), amount: credits(amount) }),
         1 => (key(), 20..200_i64).prop_map(|(key, limit)| limiting(key, limit)),
         4 => (1..9_u128, 0..60_i64, any::<bool>()).prop_map(|(hold, amount, last)| capturing(hold, amount, last)),
         2 => (1..9_u128).prop_map(releasing),
@@ -218,7 +218,7 @@ proptest! {
             };
             if let Ask::Debit { spend, .. } | Ask::Authorize { spend, .. } = &ask {
                 prop_assert!(events.is_empty() || spend.amount.get() <= available, "I4");
-                for spending in [None, spend.key].map(|key| run.wallet.spending(key)) {
+                for spending in [None, spend.by.key].map(|key| run.wallet.spending(key)) {
                     let over = spending.and_then(|spending| {
                         let spent = spending.spent(SpendWindow::Day, at(now));
                         spending.limit(SpendWindow::Day).filter(|limit| spent > *limit)

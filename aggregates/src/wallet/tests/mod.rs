@@ -90,14 +90,12 @@ fn debiting(debit: u128, amount: i64) -> Ask {
     Ask::Debit { debit: id(debit), spend: spending(None, amount) }
 }
 
+fn by(key: Option<u128>) -> By {
+    By { origin: Origin::Api, key: key.map(id) }
+}
+
 fn spending(key: Option<u128>, amount: i64) -> Spend {
-    Spend {
-        origin: Origin::Api,
-        key: key.map(id),
-        amount: credits(amount),
-        price: Price::Stated,
-        reason: "test".into(),
-    }
+    Spend { by: by(key), amount: credits(amount), price: Price::Stated, reason: "test".into() }
 }
 
 /// Limits what is spent per day.
@@ -111,11 +109,11 @@ fn holding(hold: u128, amount: i64, expires_at: i64) -> Ask {
 }
 
 fn capturing(hold: u128, amount: i64, last: bool) -> Ask {
-    Ask::Capture { hold: id(hold), origin: Origin::Api, amount: credits(amount), last, usage: None }
+    Ask::Capture { hold: id(hold), by: by(None), amount: credits(amount), last, usage: None }
 }
 
 fn releasing(hold: u128) -> Ask {
-    Ask::Release { hold: id(hold), origin: Origin::Api, reason: "test".into() }
+    Ask::Release { hold: id(hold), by: by(None), reason: "test".into() }
 }
 
 fn targeting(group: u128, reversed_minor: i64) -> Ask {

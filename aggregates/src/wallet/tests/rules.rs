@@ -89,7 +89,8 @@ fn a_hold_ends_once() {
 fn nobody_ends_a_hold_of_another_origin() {
     let mut run = Run::with(100);
     run.ask(2, holding(1, 40, 500)).expect("holds");
-    let release = Ask::Release { hold: id(1), origin: Origin::Gateway, reason: "test".into() };
+    let gateway = By { origin: Origin::Gateway, key: None };
+    let release = Ask::Release { hold: id(1), by: gateway, reason: "test".into() };
     assert_eq!(run.ask(3, release), Err(WalletError::HoldNotOpen));
 }
 
@@ -183,16 +184,16 @@ fn a_key_spends_no_more_than_its_own_limit_and_the_wallet_s() {
 
 #[test]
 fn a_key_s_holds_count_against_its_limit_until_they_give_back() {
-    let (hold, origin, key) = (id(1), Origin::Api, Some(id(1)));
+    let hold = id(1);
     let mut run = Run::with(100);
     run.ask(2, limiting(Some(1), 50)).expect("limits");
     let opening = Ask::Authorize { hold, spend: spending(Some(1), 30), expires_at: at(500) };
     run.ask(3, opening).expect("holds");
-    let more = |key, amount| Ask::Increment { hold, origin, key, amount: credits(amount) };
-    assert!(matches!(run.ask(4, more(key, 21)), Err(WalletError::OverSpendLimit { .. })));
+    let more = |key, amount| Ask::Increment { hold, by: by(key), amount: credits(amount) };
+    assert!(matches!(run.ask(4, more(Some(1), 21)), Err(WalletError::OverSpendLimit { .. })));
     // Whoever adds to it, the hold is the key's.
     assert!(matches!(run.ask(4, more(None, 21)), Err(WalletError::OverSpendLimit { .. })));
-    run.ask(4, more(key, 20)).expect("50 are 50");
+    run.ask(4, more(Some(1), 20)).expect("50 are 50");
     run.ask(5, capturing(1, 10, true)).expect("captures");
     let by_key = |amount| Ask::Debit { debit: id(7), spend: spending(Some(1), amount) };
     assert!(matches!(run.ask(6, by_key(41)), Err(WalletError::OverSpendLimit { .. })));
@@ -200,12 +201,49 @@ fn a_key_s_holds_count_against_its_limit_until_they_give_back() {
 }
 
 #[test]
-fn a_key_adds_to_no_hold_of_another() {
+fn a_key_changes_no_hold_of_another_and_a_person_all() {
+    let hold = id(1);
+    let (one, expires_at) = (credits(1), at(900));
+    let all = |by| {
+        [
+            Ask::Increment { hold, by, amount: one },
+            Ask::Extend { hold, by, expires_at },
+            Ask::Capture { hold, by, amount: one, last: false, usage: None },
+            Ask::Release { hold, by, reason: "test".into() },
+        ]
+    };
+    for opener in [None, Some(2)] {
+        let mut run = Run::with(100);
+        let spend = spending(opener, 10);
+        run.ask(2, Ask::Authorize { hold, spend: spend.clone(), expires_at: at(500) })
+            .expect("holds");
+        for ask in all(by(Some(1))) {
+            assert_eq!(run.ask(3, ask), Err(WalletError::OfAnother));
+        }
+        let again = Ask::Authorize { hold, spend: spending(Some(1), 10), expires_at: at(500) };
+        assert_eq!(run.ask(3, again), Err(WalletError::HoldIdTaken));
+        for ask in all(by(None)) {
+            run.ask(3, ask).expect("the person may");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_has_no_limit_is_forgotten_when_its_month_is_over() {
     let mut run = Run::with(100);
-    run.ask(2, holding(1, 10, 500)).expect("holds");
-    let by_key =
-        Ask::Increment { hold: id(1), origin: Origin::Api, key: Some(id(1)), amount: credits(1) };
-    assert_eq!(run.ask(3, by_key), Err(WalletError::HoldOfAnother));
+    let by_key = |key| Ask::Debit { debit: id(7), spend: spending(Some(key), 1) };
+    run.ask(2, limiting(Some(1), 50)).expect("limits");
+    for key in [1, 2, 3] {
+        run.ask(3, by_key(key)).expect("spends");
+    }
+    run.ask(31 * 86_400, by_key(3)).expect("a month later");
+    assert!(run.wallet.spending(Some(id(1))).is_some(), "it has a limit");
+    assert!(run.wallet.spending(Some(id(2))).is_none());
+    assert!(run.wallet.spending(Some(id(3))).is_some());
+    let nothing = Ask::SetSpendLimits { key: Some(id(1)), per_day: None, per_month: None };
+    run.ask(31 * 86_400, nothing).expect("lifts");
+    run.ask(62 * 86_400, by_key(3)).expect("another month later");
+    assert!(run.wallet.spending(Some(id(1))).is_none());
 }
 
 #[test]

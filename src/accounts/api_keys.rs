@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Visitor;
+use super::spend_limits::{self, SpendLimits};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
@@ -69,8 +70,39 @@ fn place(key: ApiKeyId) -> String {
     format!("api_key/{key}")
 }
 
-/// Creates a key; the secret is told this once. The position of the event is the last.
+/// A key that is to be.
+pub struct NewKey {
+    /// What its owner calls it.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: Vec<Scope>,
+    /// What it may spend.
+    pub limits: SpendLimits,
+}
+
+/// Creates a key; the secret is told this once, when its limits stand. The position of the last
+/// event.
 pub async fn create(
+    app: &App,
+    visitor: &Visitor,
+    user: UserId,
+    NewKey { name, scopes, limits }: NewKey,
+) -> Result<(KeyRow, String, i64)> {
+    let (row, secret, position) = unlimited(app, visitor, user, name, scopes).await?;
+    if limits == SpendLimits::default() {
+        return Ok((row, secret, position));
+    }
+    match spend_limits::set(app, visitor, user, Some(row.id), limits).await {
+        Ok(position) => Ok((row, secret, position)),
+        Err(problem) => {
+            // Nobody knows its secret; it should not stand in the list either.
+            revoke(app, visitor, user, row.id).await?;
+            Err(problem)
+        }
+    }
+}
+
+async fn unlimited(
     app: &App,
     visitor: &Visitor,
     user: UserId,
@@ -107,20 +139,34 @@ pub async fn create(
     Ok((row, secret, position))
 }
 
-/// The key, where it is one of the person's; there is none for anybody else.
-pub async fn owned(app: &App, user: UserId, key: ApiKeyId) -> Result<ApiKeyId> {
-    let owner: Option<Uuid> = sqlx::query_scalar("select user_id from api_keys where key_id = $1")
-        .bind(key.0)
-        .fetch_optional(app.db())
-        .await?;
-    if owner == Some(user.0) { Ok(key) } else { Err(Problem::not_found()) }
+/// Limits what may be spent by a key of the person's that is good; the position of the event.
+pub async fn limit(
+    app: &App,
+    visitor: &Visitor,
+    user: UserId,
+    key: ApiKeyId,
+    limits: SpendLimits,
+) -> Result<i64> {
+    if !super::state(app, user).await?.has_api_key(key) {
+        return Err(Problem::not_found());
+    }
+    spend_limits::set(app, visitor, user, Some(key), limits).await
 }
 
 /// Revokes a key of the person's, at once and everywhere; the position of the event.
 pub async fn revoke(app: &App, visitor: &Visitor, user: UserId, key: ApiKeyId) -> Result<i64> {
-    let key = owned(app, user, key).await?;
+    let owner: Option<Uuid> = sqlx::query_scalar("select user_id from api_keys where key_id = $1")
+        .bind(key.0)
+        .fetch_optional(app.db())
+        .await?;
+    if owner != Some(user.0) {
+        return Err(Problem::not_found());
+    }
     let row = SideRow::ApiKeyRevoked { key_id: key };
-    Ok(super::tell(app, visitor, user, user::Ask::RevokeApiKey { key }, [row]).await?)
+    let position = super::tell(app, visitor, user, user::Ask::RevokeApiKey { key }, [row]).await?;
+    // The wallet need not remember what nobody can spend by.
+    spend_limits::set(app, visitor, user, Some(key), SpendLimits::default()).await?;
+    Ok(position)
 }
 
 /// The person's keys, the newest first; revoked ones, too.

@@ -13,6 +13,7 @@ pub mod password;
 mod provider_tokens;
 mod returns;
 pub mod sessions;
+pub mod spend_limits;
 mod visitor;
 
 use std::convert::Infallible;

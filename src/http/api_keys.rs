@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::json::{Json, Path};
 use super::position::At;
 use super::spend_limits::{self, SpendLimits, Spending};
-use crate::accounts::api_keys::{self, KeyRow};
+use crate::accounts::api_keys::{self, KeyRow, NewKey};
 use crate::accounts::contact::checked_name;
 use crate::app::App;
 use crate::clock;
@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// A key that is to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct NewKey {
+struct Wanted {
     /// What its owner calls it; at most 100 characters.
     #[schema(example = "laptop")]
     name: String,
@@ -39,8 +39,7 @@ struct NewKey {
     #[schema(value_type = Vec<String>, example = json!(["ai"]))]
     scopes: Vec<Scope>,
     /// What it may spend; no limit but the wallet's by default.
-    #[serde(default)]
-    spend_limits: SpendLimits,
+    spend_limits: Option<SpendLimits>,
 }
 
 /// A key, and what it may spend.
@@ -81,7 +80,7 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<axum::Json<Keys>
 }
 
 /// Creates a key. Its secret is told this once.
-#[utoipa::path(post, path = "/me/api-keys", tag = "me", request_body = NewKey,
+#[utoipa::path(post, path = "/me/api-keys", tag = "me", request_body = Wanted,
     responses((status = 201, body = Created), (status = 401, body = Problem),
         (status = 409, description = "there are too many", body = Problem),
         (status = 422, body = Problem)),
@@ -89,17 +88,17 @@ async fn list(State(app): State<App>, caller: Caller) -> Result<axum::Json<Keys>
 async fn create(
     State(app): State<App>,
     caller: Caller,
-    Json(body): Json<NewKey>,
+    Json(body): Json<Wanted>,
 ) -> Result<At<(StatusCode, axum::Json<Created>)>> {
     let name = checked_name(Some(body.name))?
         .ok_or_else(|| Problem::field("name", "must not be empty"))?;
-    let created = api_keys::create(&app, &caller.visitor, caller.user, name, body.scopes).await?;
-    let (row, secret, created) = created;
-    // The secret is told when its limits stand: nobody can spend by it before.
-    let At(limited, spending) =
-        spend_limits::set(&app, &caller, Some(row.id), body.spend_limits).await?;
-    let key = Key { row, spending };
-    Ok(At(created.max(limited), (StatusCode::CREATED, axum::Json(Created { key, secret }))))
+    let limits = body.spend_limits.map(Into::into).unwrap_or_default();
+    let new = NewKey { name, scopes: body.scopes, limits };
+    let created = api_keys::create(&app, &caller.visitor, caller.user, new).await?;
+    let (row, secret, position) = created;
+    let wallet = app.store.load::<Wallet>(caller.wallet()).await?;
+    let key = Key { spending: Spending::of(&wallet, Some(row.id), clock::now()), row };
+    Ok(At(position, (StatusCode::CREATED, axum::Json(Created { key, secret }))))
 }
 
 /// Limits what may be spent by a key, beside what the wallet's own limits allow. Both limits are
@@ -115,9 +114,9 @@ async fn limit(
     Path(id): Path<Uuid>,
     Json(limits): Json<SpendLimits>,
 ) -> Result<At<axum::Json<Spending>>> {
-    let key = api_keys::owned(&app, caller.user, ApiKeyId(id)).await?;
-    let At(position, spending) = spend_limits::set(&app, &caller, Some(key), limits).await?;
-    Ok(At(position, axum::Json(spending)))
+    let (key, visitor) = (ApiKeyId(id), &caller.visitor);
+    let position = api_keys::limit(&app, visitor, caller.user, key, limits.into()).await?;
+    spend_limits::told(&app, &caller, Some(key), position).await
 }
 
 /// Revokes a key: it is refused at once, everywhere.

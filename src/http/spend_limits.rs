@@ -1,38 +1,46 @@
 //! What may be spent in a day and in a month: from the wallet, and by each API key.
 
 use aggregates::credits::Credits;
-use aggregates::id::{ApiKeyId, CommandId};
-use aggregates::wallet::{Ask, SpendWindow, Wallet, WalletCommand};
+use aggregates::id::ApiKeyId;
+use aggregates::wallet::{SpendWindow, Wallet};
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use uuid::Uuid;
 
 use super::caller::{Allowed, Caller, WalletRead};
 use super::json::Json;
 use super::position::At;
+use crate::accounts::spend_limits;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::Envelope;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(show, change))
 }
 
-/// How much may be spent or held. Days and months are those of UTC.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+/// How much may be spent or held: both are told, so that none is lifted by being left out. Days and
+/// months are those of UTC.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SpendLimits {
     /// Credits per day; null is no limit.
-    #[schema(value_type = Option<i64>, minimum = 0, example = 100)]
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(value_type = Option<i64>, required, minimum = 0, example = 100)]
     per_day: Option<Credits>,
     /// Credits per month; null is no limit.
-    #[schema(value_type = Option<i64>, minimum = 0, example = 1000)]
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(value_type = Option<i64>, required, minimum = 0, example = 1000)]
     per_month: Option<Credits>,
+}
+
+impl From<SpendLimits> for spend_limits::SpendLimits {
+    fn from(SpendLimits { per_day, per_month }: SpendLimits) -> Self {
+        Self { per_day, per_month }
+    }
 }
 
 /// What may be spent in each window, and what was.
@@ -86,22 +94,18 @@ async fn change(
     caller: Caller,
     Json(limits): Json<SpendLimits>,
 ) -> Result<At<axum::Json<Spending>>> {
-    let At(position, spending) = set(&app, &caller, None, limits).await?;
-    Ok(At(position, axum::Json(spending)))
+    let (visitor, user) = (&caller.visitor, caller.user);
+    let position = spend_limits::set(&app, visitor, user, None, limits.into()).await?;
+    told(&app, &caller, None, position).await
 }
 
-/// Replaces the limits of the caller's wallet, or of a key to it.
-pub(super) async fn set(
+/// What may be spent after the limits were set at this position.
+pub(super) async fn told(
     app: &App,
     caller: &Caller,
     key: Option<ApiKeyId>,
-    SpendLimits { per_day, per_month }: SpendLimits,
-) -> Result<At<Spending>> {
-    let now = clock::now();
-    let envelope = Envelope::new(CommandId(Uuid::now_v7()), caller.metadata());
-    let ask = Ask::SetSpendLimits { key, per_day, per_month };
-    let command = WalletCommand { now, ask };
-    let outcome = app.store.execute::<Wallet>(caller.wallet(), envelope, command).await?;
+    position: i64,
+) -> Result<At<axum::Json<Spending>>> {
     let wallet = app.store.load::<Wallet>(caller.wallet()).await?;
-    Ok(At(outcome.position, Spending::of(&wallet, key, now)))
+    Ok(At(position, axum::Json(Spending::of(&wallet, key, clock::now()))))
 }

@@ -69,7 +69,7 @@ async fn a_key_works_on_every_route_of_its_scopes_and_on_no_other() {
         ("", Method::GET, "/me/api-keys", None),
         ("", Method::GET, "/me/export", None),
         ("", Method::POST, "/me/api-keys", Some(json!({ "name": "x", "scopes": ["ai"] }))),
-        ("", Method::PUT, "/wallet/limits", Some(json!({ "per_day": 1 }))),
+        ("", Method::PUT, "/wallet/limits", Some(json!({ "per_day": 1, "per_month": 1 }))),
         (
             "",
             Method::POST,
@@ -135,7 +135,7 @@ async fn a_key_spends_no_more_than_its_own_limit_whatever_it_spends_on() {
     let ada = register(&server, ADA).await;
     let grace = register(&server, "grace@example.com").await;
     let body = json!({
-        "name": "ci", "scopes": ["wallet_spend", "ai"], "spend_limits": { "per_month": 15 },
+        "name": "ci", "scopes": ["wallet_spend", "ai"], "spend_limits": { "per_day": null, "per_month": 15 },
     });
     let created = send(&server, Method::POST, "/me/api-keys", &ada.access, &body).await;
     let (key, path) = (secret(&created), "/me/api-keys");
@@ -175,7 +175,7 @@ async fn a_key_s_limit_holds_when_it_spends_on_two_nodes_at_once() {
     let (one, other) = (database.server(), database.server());
     let ada = register(&one, ADA).await;
     let body = json!({
-        "name": "ci", "scopes": ["wallet_spend"], "spend_limits": { "per_day": 50 },
+        "name": "ci", "scopes": ["wallet_spend"], "spend_limits": { "per_day": 50, "per_month": null },
     });
     let key = secret(&send(&one, Method::POST, "/me/api-keys", &ada.access, &body).await);
     let all = (0..20).map(|n| debit(if n % 2 == 0 { &one } else { &other }, &key, 10));
@@ -207,18 +207,27 @@ async fn the_wallet_s_limits_are_for_all_who_spend_from_it() {
     let server = database.server();
     let ada = register(&server, ADA).await;
     let key = secret(&create(&server, &ada, &json!(["wallet_spend"])).await);
-    let limits = json!({ "per_day": 30 });
+    let limits = json!({ "per_day": 30, "per_month": null });
     let set = send(&server, Method::PUT, "/wallet/limits", &ada.access, &limits).await;
     assert_eq!(set.body["per_day"], json!({ "limit": 30, "spent": 0 }), "{:?}", set.body);
     assert!(debit(&server, &key, 20).await.status.is_success());
     assert!(is_over_the_limit(&debit(&server, &key, 11).await));
     assert!(is_over_the_limit(&debit(&server, &ada.access, 11).await));
-    send(&server, Method::PUT, "/wallet/limits", &ada.access, &json!({})).await;
+    let left_out = send(&server, Method::PUT, "/wallet/limits", &ada.access, &json!({})).await;
+    assert_eq!(left_out.status, StatusCode::UNPROCESSABLE_ENTITY, "nothing is lifted silently");
+    let none = json!({ "per_day": null, "per_month": null });
+    send(&server, Method::PUT, "/wallet/limits", &ada.access, &none).await;
     let shown = ask(&server, Method::GET, "/wallet/limits", &ada.access).await;
     assert_eq!(shown.body["per_day"], json!({ "limit": null, "spent": 20 }));
     assert!(debit(&server, &ada.access, 40).await.status.is_success());
-    let wrong =
-        send(&server, Method::PUT, "/wallet/limits", &ada.access, &json!({ "per_day": -1 })).await;
+    let wrong = send(
+        &server,
+        Method::PUT,
+        "/wallet/limits",
+        &ada.access,
+        &json!({ "per_day": -1, "per_month": null }),
+    )
+    .await;
     assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
     database.remove().await;
 }

@@ -80,7 +80,9 @@ async fn nothing_is_wrong_with_a_log_in_which_everything_happened() {
     let rows: i64 = sqlx::query_scalar(
         "select (select count(*) from transactions) + (select count(*) from wallets)
              + (select count(*) from grants) + (select count(*) from holds)
-             + (select count(*) from users)",
+             + (select count(*) from users) + (select count(*) from passwords)
+             + (select count(*) from claims) + (select count(*) from identities)
+             + (select count(*) from api_keys) + (select count(*) from sessions)",
     )
     .fetch_one(&pool)
     .await

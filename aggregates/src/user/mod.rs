@@ -112,6 +112,12 @@ impl User {
         self.sessions.contains_key(&session)
     }
 
+    /// Whether the key is good.
+    #[must_use]
+    pub fn has_api_key(&self, key: ApiKeyId) -> bool {
+        self.api_keys.contains(&key)
+    }
+
     /// Whether a provider vouches for the person by this identity.
     #[must_use]
     pub fn has_identity(&self, identity: IdentityId) -> bool {

@@ -45,7 +45,9 @@ create table identities (
     provider    text        not null,
     sealed      text        not null,
     tokens      text,
-    linked_at   timestamptz not null
+    linked_at   timestamptz not null,
+    -- Until when nobody else refreshes the tokens: who does may die of it.
+    leased_until timestamptz
 );
 create index identities_user on identities (user_id, linked_at);
 

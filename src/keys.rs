@@ -86,7 +86,7 @@ struct StoredDated {
 }
 
 impl Key {
-    fn new(bytes: [u8; 32]) -> Self {
+    pub(crate) fn new(bytes: [u8; 32]) -> Self {
         let id = hex(&Sha256::digest(bytes)[..8]);
         Self { id, bytes: SecretBox::new(Box::new(bytes)) }
     }
@@ -247,4 +247,20 @@ fn random() -> Result<String, KeysError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|_| KeysError::Randomness)?;
     Ok(BASE64.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_for_one_place_is_nothing_at_another() {
+        let (key, other) = (Key::new([1; 32]), Key::new([2; 32]));
+        let sealed = key.seal("identity/1", &"a token").expect("sealed");
+        assert_eq!(key.open::<String>("identity/1", &sealed).expect("opened"), "a token");
+        assert!(key.open::<String>("identity/2", &sealed).is_err());
+        assert!(other.open::<String>("identity/1", &sealed).is_err());
+        let renamed = sealed.replacen(&key.id, &other.id, 1);
+        assert!(other.open::<String>("identity/1", &renamed).is_err());
+    }
 }

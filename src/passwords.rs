@@ -130,6 +130,13 @@ mod tests {
         check(&SecretString::from(password), &["ada@example.com", "ada", "Ada Lovelace"]).is_ok()
     }
 
+    /// OWASP's Password Storage Cheat Sheet.
+    #[test]
+    fn a_hash_is_at_the_floor_or_above() {
+        let hash = hash(&SecretString::from("correct horse battery")).expect("a hash");
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+    }
+
     #[test]
     fn what_is_tried_first_is_refused() {
         for password in [

@@ -216,3 +216,38 @@ impl RefreshToken {
         body
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Key;
+
+    fn keys(numbers: &[u8]) -> Vec<DatedKey> {
+        let from = DateTime::UNIX_EPOCH;
+        numbers.iter().map(|n| DatedKey { key: Key::new([*n; 32]), from }).collect()
+    }
+
+    #[test]
+    fn an_access_token_is_good_for_fifteen_minutes() {
+        let tokens = Tokens::new(&keys(&[1])).expect("keys");
+        let (user, session, now) =
+            (UserId(Uuid::nil()), SessionId(Uuid::nil()), crate::clock::now());
+        let token = tokens.issue(user, session, now).expect("a token");
+        for (minutes, good) in [(0, true), (14, true), (16, false)] {
+            let then = now + TimeDelta::minutes(minutes);
+            assert_eq!(tokens.check(&token, then).is_some(), good, "after {minutes} minutes");
+        }
+    }
+
+    #[test]
+    fn what_a_retired_key_has_signed_is_good_no_more() {
+        let tokens = Tokens::new(&keys(&[1])).expect("keys");
+        let (user, session, now) =
+            (UserId(Uuid::nil()), SessionId(Uuid::nil()), crate::clock::now());
+        let token = tokens.issue(user, session, now).expect("a token");
+        tokens.renew(&keys(&[1, 2])).expect("keys");
+        assert!(tokens.check(&token, now).is_some());
+        tokens.renew(&keys(&[2])).expect("keys");
+        assert!(tokens.check(&token, now).is_none());
+    }
+}

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use sqlx::Row;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
 
 use super::identities::place;
 use super::limits;
@@ -21,10 +21,13 @@ use crate::error::{Problem, Result};
 const SOON: TimeDelta = TimeDelta::minutes(1);
 const READ: &str =
     "select provider, tokens from identities where identity_id = $1 and user_id = $2";
-const LOCK: &str = "select provider, tokens from identities where identity_id = $1 and user_id = $2
-    for update nowait";
-/// Postgres' word for a row that somebody else has locked.
-const LOCKED: &str = "55P03";
+const LEASE: &str = "update identities
+    set leased_until = clock_timestamp() + make_interval(secs => $3)
+    where identity_id = $1 and user_id = $2
+      and (leased_until is null or leased_until < clock_timestamp())
+    returning provider, tokens";
+/// How long a lease lasts: longer than the client of a provider waits, its discovery included.
+const LEASED: TimeDelta = TimeDelta::seconds(45);
 
 /// A provider's tokens as they are kept.
 #[derive(Serialize, Deserialize)]
@@ -93,35 +96,60 @@ async fn usable(
     renewed(app, user, identity, refused).await
 }
 
-/// Refreshes the tokens, unless somebody else just did. The row is locked meanwhile, since a refresh
-/// token is good once, and whoever uses it twice may lose the whole grant; who comes second is told
-/// to try again.
+/// Refreshes the tokens, unless somebody else just did. A refresh token is good once, and whoever
+/// uses it twice may lose the whole grant: one at a time, by a lease that ends by itself, since
+/// neither a row nor a connection may wait for a provider. It is a task of its own, so that a client
+/// who hangs up does not lose what the provider gives.
 async fn renewed(
     app: &App,
     user: UserId,
     identity: IdentityId,
     refused: Option<&SecretString>,
 ) -> Result<(Provider, ProviderTokens)> {
-    let mut unit = app.db().begin().await?;
-    let row = sqlx::query(LOCK).bind(identity.0).bind(user.0).fetch_optional(&mut *unit).await;
-    let (provider, tokens) = read(app, identity, row.map_err(busy_where_locked)?)?;
+    let row = sqlx::query(LEASE)
+        .bind(identity.0)
+        .bind(user.0)
+        .bind(LEASED.num_seconds())
+        .fetch_optional(app.db())
+        .await?;
+    let busy = || Problem::busy("the provider is being asked already; try again");
+    let (provider, tokens) = read(app, identity, Some(row.ok_or_else(busy)?))?;
+    let app = app.clone();
     if is_good(&tokens, refused) {
-        unit.rollback().await?;
+        keep(&app, identity, &tokens).await?;
         return Ok((provider, tokens));
     }
-    let refreshed = match &tokens.refresh {
-        Some(refresh) => app.providers.refresh(provider, refresh).await,
-        None => Err(OauthError::Expired),
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what the provider gives is kept whoever hangs up; it ends with the client's timeout"
+    )]
+    let task = tokio::spawn(async move { refresh(&app, identity, provider, tokens).await });
+    task.await.unwrap_or_else(|error| Err(Problem::failed(error)))
+}
+
+async fn refresh(
+    app: &App,
+    identity: IdentityId,
+    provider: Provider,
+    tokens: ProviderTokens,
+) -> Result<(Provider, ProviderTokens)> {
+    let Some(refresh) = &tokens.refresh else {
+        keep(app, identity, &tokens).await?;
+        return Err(told(OauthError::Expired));
     };
-    let kept = match &refreshed {
-        Ok(tokens) => Some(seal(app, identity, tokens)?),
-        // Nothing can be done with them any more.
-        Err(OauthError::Expired) => None,
-        Err(error) => return Err(error.clone().into()),
-    };
-    keep(&mut unit, identity, kept).await?;
-    unit.commit().await?;
-    refreshed.map(|tokens| (provider, tokens)).map_err(told)
+    match app.providers.refresh(provider, refresh).await {
+        Ok(renewed) => {
+            keep(app, identity, &renewed).await?;
+            Ok((provider, renewed))
+        }
+        Err(error) => {
+            // What the provider does not take will not become good again: it is not asked twice.
+            let over = matches!(error, OauthError::Expired | OauthError::Denied);
+            let left = if over { ProviderTokens { refresh: None, ..tokens } } else { tokens };
+            keep(app, identity, &left).await?;
+            Err(told(error))
+        }
+    }
 }
 
 fn read(app: &App, identity: IdentityId, row: Option<PgRow>) -> Result<(Provider, ProviderTokens)> {
@@ -138,26 +166,19 @@ fn is_good(tokens: &ProviderTokens, refused: Option<&SecretString>) -> bool {
     !is_refused && !is_over
 }
 
-async fn keep(db: &mut PgConnection, identity: IdentityId, tokens: Option<String>) -> Result<()> {
-    sqlx::query("update identities set tokens = $2 where identity_id = $1")
+/// Keeps the tokens, and ends the lease.
+async fn keep(app: &App, identity: IdentityId, tokens: &ProviderTokens) -> Result<()> {
+    sqlx::query("update identities set tokens = $2, leased_until = null where identity_id = $1")
         .bind(identity.0)
-        .bind(tokens)
-        .execute(db)
+        .bind(seal(app, identity, tokens)?)
+        .execute(app.db())
         .await?;
     Ok(())
 }
 
-fn busy_where_locked(error: sqlx::Error) -> Problem {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    if code.is_some_and(|code| code == LOCKED) {
-        return Problem::busy("the provider is being asked already; try again");
-    }
-    error.into()
-}
-
 /// The person is signed in here: it is only the link that wants a new sign-in there.
 fn told(error: OauthError) -> Problem {
-    if error == OauthError::Expired {
+    if matches!(error, OauthError::Expired | OauthError::Denied) {
         let detail = "the provider does not let us look any more: sign in with it again";
         return Problem::new(StatusCode::CONFLICT, "link_over", detail);
     }

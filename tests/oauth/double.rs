@@ -75,6 +75,8 @@ type Asked = HashMap<String, String>;
 #[derive(Clone, Copy)]
 pub enum Broken {
     Hangs,
+    /// Does what it does, and answers later.
+    Slow(Duration),
     IsHuge,
     Leads(&'static str),
     Fails(u16),
@@ -283,6 +285,11 @@ async fn watch(State(double): State<Double>, request: Request, next: Next) -> Re
     let broken = double.world().broken.get(path.as_str()).copied();
     match broken {
         None => next.run(request).await,
+        Some(Broken::Slow(by)) => {
+            let answer = next.run(request).await;
+            tokio::time::sleep(by).await;
+            answer
+        }
         Some(Broken::Hangs) => std::future::pending().await,
         Some(Broken::IsHuge) => Bytes::from(vec![b' '; 1 << 20]).into_response(),
         Some(Broken::Leads(elsewhere)) => Redirect::temporary(elsewhere).into_response(),

@@ -1,11 +1,13 @@
 //! GitHub's ways, on a double of it.
 
+use std::time::Duration;
+
 use saldo::clients::oauth::{Address, Fault, OauthError, Profile, Provider, Providers, TIMEOUT};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::browser::{go, sign_in};
-use crate::double::Double;
+use crate::double::{Broken, Double};
 
 async fn github() -> Double {
     let double = Double::of(Provider::Github).await;
@@ -108,4 +110,11 @@ async fn somebody_is_looked_up_by_tokens_that_were_given_before() {
     github.world().revoke_all();
     let refused = github.providers().look_up(Provider::Github, known.tokens).await;
     assert_eq!(refused.err(), Some(OauthError::Expired));
+}
+
+#[tokio::test]
+async fn a_provider_that_takes_a_moment_is_waited_for() {
+    let github = github().await;
+    github.world().broken.insert("/token", Broken::Slow(Duration::from_millis(200)));
+    assert_eq!(somebody(&github).await.provider, Provider::Github);
 }

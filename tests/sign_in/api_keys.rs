@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Database, Server};
-use crate::world::{ADA, Tokens, ask, register, send};
+use crate::world::{ADA, Tokens, ask, post_with, register, send};
 
 async fn create(server: &Server, tokens: &Tokens, scopes: &Value) -> Answer {
     let body = json!({ "name": "laptop", "scopes": scopes });
@@ -39,60 +39,112 @@ async fn a_key_is_shown_once_and_known_by_its_beginning() {
     database.remove().await;
 }
 
+/// A hold and a debit that a key has made, an AI call, and a line of the history.
+async fn things(server: &Server, key: &str) -> [String; 4] {
+    let made = async |path: &str, body: Value| {
+        let made = send(server, Method::POST, path, key, &body).await;
+        assert!(made.status.is_success(), "{path}: {:?}", made.body);
+        made.body["id"].as_str().expect("an id").to_owned()
+    };
+    let hold = made("/wallet/holds", json!({ "amount": 5 })).await;
+    let debit = made("/wallet/debits", json!({ "amount": 2, "reason": "x" })).await;
+    let call = made("/ai/summarize", json!({ "text": TEXT })).await;
+    let history = ask(server, Method::GET, "/wallet/transactions", key).await;
+    [hold, debit, call, history.body["items"][0]["id"].as_str().expect("an id").to_owned()]
+}
+
+const TEXT: &str = "Credits are counted in whole numbers, and every one that moved is an event.";
+
+/// Every route that takes keys, with the scope that it needs; the hold's end is the last.
+fn routes([hold, debit, call, line]: &[String; 4]) -> Vec<(&'static str, Method, String, Value)> {
+    let (get, post) = (|| Method::GET, || Method::POST);
+    let statement = "/wallet/statement?from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z";
+    let of_hold = |what: &str| format!("/wallet/holds/{hold}/{what}");
+    let of_debit = format!("/wallet/debits/{debit}/reverse");
+    let (one, text) = (json!({ "amount": 1 }), json!({ "text": TEXT }));
+    let reason = json!({ "amount": 1, "reason": "x" });
+    let (longer, part) = (json!({ "expires_in_s": 3600 }), json!({ "amount": 1, "final": false }));
+    vec![
+        ("wallet_read", get(), "/wallet".to_owned(), Value::Null),
+        ("wallet_read", get(), "/wallet/limits".to_owned(), Value::Null),
+        ("wallet_read", get(), "/wallet/transactions".to_owned(), Value::Null),
+        ("wallet_read", get(), format!("/wallet/transactions/{line}/explain"), Value::Null),
+        ("wallet_read", get(), statement.to_owned(), Value::Null),
+        ("ai", post(), "/ai/summarize".to_owned(), text.clone()),
+        ("ai", post(), "/ai/analyze".to_owned(), text),
+        ("ai", get(), "/ai/analyses".to_owned(), Value::Null),
+        ("ai", get(), format!("/ai/analyses/{call}"), Value::Null),
+        ("wallet_spend", post(), "/wallet/debits".to_owned(), reason.clone()),
+        ("wallet_spend", post(), of_debit, reason),
+        ("wallet_spend", post(), "/wallet/holds".to_owned(), one.clone()),
+        ("wallet_spend", post(), of_hold("increment"), one),
+        ("wallet_spend", post(), of_hold("extend"), longer),
+        ("wallet_spend", post(), of_hold("capture"), part),
+        ("wallet_spend", post(), of_hold("release"), Value::Null),
+    ]
+}
+
+/// Some of the routes that take none.
+fn closed(key: &str) -> Vec<(Method, String, Value)> {
+    let limits = json!({ "per_day": null, "per_month": null });
+    vec![
+        (Method::GET, "/me".to_owned(), Value::Null),
+        (Method::GET, "/me/sessions".to_owned(), Value::Null),
+        (Method::GET, "/me/identities".to_owned(), Value::Null),
+        (Method::GET, "/me/export".to_owned(), Value::Null),
+        (Method::GET, "/me/api-keys".to_owned(), Value::Null),
+        (Method::POST, "/me/api-keys".to_owned(), json!({ "name": "x", "scopes": ["ai"] })),
+        (Method::DELETE, format!("/me/api-keys/{key}"), Value::Null),
+        (Method::PUT, format!("/me/api-keys/{key}/limits"), limits.clone()),
+        (Method::PUT, "/wallet/limits".to_owned(), limits),
+        (Method::POST, "/me/password".to_owned(), json!({ "password": "four quiet engines" })),
+        (Method::POST, "/me/deactivate".to_owned(), json!({})),
+        (Method::DELETE, "/me".to_owned(), json!({})),
+    ]
+}
+
+async fn try_route(
+    server: &Server,
+    method: Method,
+    path: &str,
+    token: &str,
+    body: &Value,
+) -> Answer {
+    if body.is_null() {
+        ask(server, method, path, token).await
+    } else {
+        send(server, method, path, token, body).await
+    }
+}
+
 #[tokio::test]
 async fn a_key_works_on_every_route_of_its_scopes_and_on_no_other() {
     let database = Database::in_memory().await;
     let server = database.server();
     let ada = register(&server, ADA).await;
-    let text = "Credits are counted in whole numbers, and every one that moved is an event.";
-    let routes = [
-        ("wallet_read", Method::GET, "/wallet", None),
-        ("wallet_read", Method::GET, "/wallet/transactions", None),
-        ("wallet_read", Method::GET, "/wallet/limits", None),
-        (
-            "wallet_read",
-            Method::GET,
-            "/wallet/statement?from=2026-01-01T00:00:00Z&to=2026-12-31T00:00:00Z",
-            None,
-        ),
-        (
-            "wallet_spend",
-            Method::POST,
-            "/wallet/debits",
-            Some(json!({ "amount": 1, "reason": "x" })),
-        ),
-        ("wallet_spend", Method::POST, "/wallet/holds", Some(json!({ "amount": 1 }))),
-        ("ai", Method::POST, "/ai/summarize", Some(json!({ "text": text }))),
-        ("ai", Method::GET, "/ai/analyses", None),
-        ("", Method::GET, "/me", None),
-        ("", Method::GET, "/me/sessions", None),
-        ("", Method::GET, "/me/api-keys", None),
-        ("", Method::GET, "/me/export", None),
-        ("", Method::POST, "/me/api-keys", Some(json!({ "name": "x", "scopes": ["ai"] }))),
-        ("", Method::PUT, "/wallet/limits", Some(json!({ "per_day": 1, "per_month": 1 }))),
-        (
-            "",
-            Method::POST,
-            "/me/password",
-            Some(json!({ "password": "four quiet violet engines" })),
-        ),
-    ];
+    let all = create(&server, &ada, &json!(["wallet_read", "wallet_spend", "ai"])).await;
+    let things = things(&server, &secret(&all)).await;
     for scope in ["wallet_read", "wallet_spend", "ai"] {
-        let secret = secret(&create(&server, &ada, &json!([scope])).await);
-        for (needs, method, path, body) in &routes {
-            let answer = match body {
-                Some(body) => send(&server, method.clone(), path, &secret, body).await,
-                None => ask(&server, method.clone(), path, &secret).await,
-            };
-            if *needs == scope {
-                assert!(answer.status.is_success(), "{path} by {scope}: {:?}", answer.body);
-            } else {
-                assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path} by {scope}");
+        let key = secret(&create(&server, &ada, &json!([scope])).await);
+        for (needs, method, path, body) in routes(&things) {
+            if needs != scope {
+                let refused = try_route(&server, method, &path, &key, &body).await;
+                assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path} by {scope}");
+                assert_eq!(refused.body["code"], "scope", "{path} by {scope}");
             }
         }
     }
+    let key = secret(&all);
+    for (method, path, body) in closed(all.body["id"].as_str().expect("an id")) {
+        let refused = try_route(&server, method, &path, &key, &body).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{path}: {:?}", refused.body);
+    }
+    for (_, method, path, body) in routes(&things) {
+        let answer = try_route(&server, method, &path, &key, &body).await;
+        assert!(answer.status.is_success(), "{path}: {:?}", answer.body);
+    }
     let list = ask(&server, Method::GET, "/me/api-keys", &ada.access).await;
-    assert!(list.body["items"][0]["last_used_at"].is_string());
+    assert!(list.body["items"][3]["last_used_at"].is_string(), "{:?}", list.body);
     database.remove().await;
 }
 
@@ -187,17 +239,49 @@ async fn a_key_s_limit_holds_when_it_spends_on_two_nodes_at_once() {
 }
 
 #[tokio::test]
-async fn a_key_adds_to_no_hold_of_another() {
+async fn a_key_changes_no_hold_and_no_debit_of_another() {
     let database = Database::in_memory().await;
     let server = database.server();
     let ada = register(&server, ADA).await;
-    let key = secret(&create(&server, &ada, &json!(["wallet_spend"])).await);
-    let amount = json!({ "amount": 5 });
-    let hold = send(&server, Method::POST, "/wallet/holds", &ada.access, &amount).await;
-    let path = format!("/wallet/holds/{}/increment", hold.body["id"].as_str().expect("an id"));
-    let refused = send(&server, Method::POST, &path, &key, &amount).await;
-    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{:?}", refused.body);
-    assert!(send(&server, Method::POST, &path, &ada.access, &amount).await.status.is_success());
+    let all = json!(["wallet_read", "wallet_spend", "ai"]);
+    let [one, other] = [create(&server, &ada, &all).await, create(&server, &ada, &all).await];
+    let (one, other) = (secret(&one), secret(&other));
+    let things = things(&server, &one).await;
+    let changes = || {
+        let all = routes(&things).into_iter();
+        all.filter(|(_, _, path, _)| things[..2].iter().any(|id| path.contains(id.as_str())))
+    };
+    assert_eq!(changes().count(), 5);
+    for (_, method, path, body) in changes() {
+        let refused = try_route(&server, method, &path, &other, &body).await;
+        let answer = (refused.status, &refused.body["code"]);
+        assert_eq!(answer, (StatusCode::FORBIDDEN, &json!("not_yours")), "{path}");
+    }
+    for (_, method, path, body) in changes() {
+        let answer = try_route(&server, method, &path, &ada.access, &body).await;
+        assert!(answer.status.is_success(), "{path}: {:?}", answer.body);
+    }
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn two_keys_have_idempotency_keys_of_their_own() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let ada = register(&server, ADA).await;
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let key = secret(&create(&server, &ada, &json!(["wallet_spend"])).await);
+        let bearer = format!("Bearer {key}");
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", "render 42")];
+        let body = json!({ "amount": 10, "reason": "render" });
+        for _ in 0..2 {
+            let spent = post_with(&server, "/wallet/debits", &headers, &body).await;
+            ids.push(spent.body["id"].as_str().expect("an id").to_owned());
+        }
+    }
+    assert_eq!((&ids[0], &ids[2]), (&ids[1], &ids[3]));
+    assert_ne!(ids[0], ids[2]);
     database.remove().await;
 }
 

@@ -13,6 +13,7 @@ mod delivery;
 mod double;
 #[path = "../oauth/keys.rs"]
 mod keys;
+mod linked;
 mod links;
 #[path = "../oauth/node.rs"]
 #[expect(dead_code, reason = "shared with the tests of the providers' clients")]

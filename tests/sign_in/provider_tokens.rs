@@ -1,10 +1,14 @@
 //! What providers gave us to speak for people there: kept, and refreshed when it is used.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::browser::{self, BACK};
+use crate::double::Broken;
 use crate::node::{CLIENT_ID, CLIENT_SECRET, NodeProvider};
 use crate::providers::{Browser, exchange, github, server};
 use crate::support::{Answer, Database, Server};
@@ -69,6 +73,50 @@ async fn a_refresh_token_of_a_provider_is_used_once_by_however_many() {
     }
     assert_eq!(look_again(&other, &path, &ada).await.status, StatusCode::OK);
     assert_eq!(github.calls("/token"), 2);
+    database.remove().await;
+}
+
+/// The provider has given a new refresh token by the time at which the client is gone.
+#[tokio::test]
+async fn what_a_provider_gives_is_kept_whoever_hangs_up() {
+    let database = Database::in_memory().await;
+    let github = github(7, ADA, true).await;
+    let server = server(&database, &github);
+    let ada = Tokens::of(&Browser::new().sign_in(&server).await);
+    let path = identity(&server, &ada).await;
+    github.world().revoke_access();
+    github.world().broken.insert("/token", Broken::Slow(Duration::from_millis(500)));
+    let hung_up = timeout(Duration::from_millis(200), look_again(&server, &path, &ada)).await;
+    assert!(hung_up.is_err(), "the client did not wait");
+    // Nothing waits for the provider but the one who asks it.
+    assert_eq!(ask(&server, Method::GET, "/wallet", &ada.access).await.status, StatusCode::OK);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    github.world().broken.clear();
+    let looked = look_again(&server, &path, &ada).await;
+    assert_eq!(looked.status, StatusCode::OK, "{:?}", looked.body);
+    assert_eq!(github.calls("/token"), 2);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_is_asked_too_often_ends_no_link() {
+    let database = Database::in_memory().await;
+    let github = github(7, ADA, true).await;
+    let server = server(&database, &github);
+    let ada = Tokens::of(&Browser::new().sign_in(&server).await);
+    let path = identity(&server, &ada).await;
+    for status in [403, 429, 500] {
+        github.world().broken.insert("/user", Broken::Fails(status));
+        let failed = look_again(&server, &path, &ada).await;
+        assert_eq!(failed.status, StatusCode::SERVICE_UNAVAILABLE, "{:?}", failed.body);
+    }
+    github.world().broken.insert("/token", Broken::Fails(500));
+    github.world().broken.remove("/user");
+    github.world().revoke_access();
+    let failed = look_again(&server, &path, &ada).await;
+    assert_eq!(failed.status, StatusCode::SERVICE_UNAVAILABLE, "{:?}", failed.body);
+    github.world().broken.clear();
+    assert_eq!(look_again(&server, &path, &ada).await.status, StatusCode::OK);
     database.remove().await;
 }
 

@@ -77,13 +77,26 @@ impl Browser {
 
     /// A sign-in by a browser that begins here.
     pub async fn sign_in(&self, server: &Server) -> Answer {
-        let begun = self.get(&format!("{}/api/v1/auth/oauth/github", server.url), "").await;
+        self.sign_in_with(server, Provider::Github).await
+    }
+
+    pub async fn sign_in_with(&self, server: &Server, provider: Provider) -> Answer {
+        let begun = self.get(&format!("{}/api/v1/auth/oauth/{provider}", server.url), "").await;
         assert_eq!(begun.status(), StatusCode::SEE_OTHER);
         let (there, cookie) = Self::led(&begun);
         assert!(cookie.starts_with("__Host-saldo_attempt="));
         let (word, kept) = self.return_from(&there, &cookie).await;
         exchange(server, &word, &kept).await
     }
+}
+
+/// Links what the provider says to the account; what the way back says.
+pub async fn link(server: &Server, tokens: &Tokens, provider: Provider) -> String {
+    let body = json!({ "provider": provider.to_string(), "password": PASSWORD });
+    let away = send(server, Method::POST, "/me/identities", &tokens.access, &body).await;
+    let there = away.body["url"].as_str().expect("an address").to_owned();
+    let cookie = away.header("set-cookie").split(';').next().expect("a cookie").to_owned();
+    Browser::new().return_from(&there, &cookie).await.0
 }
 
 pub async fn exchange(server: &Server, word: &str, kept: &str) -> Answer {
@@ -196,11 +209,7 @@ async fn identities_are_linked_and_unlinked_but_never_the_last_way_in() {
     let server = server(&database, &github);
     let ada = register(&server, ADA).await;
     let browser = Browser::new();
-    let body = json!({ "provider": "github", "password": PASSWORD });
-    let away = send(&server, Method::POST, "/me/identities", &ada.access, &body).await;
-    let there = away.body["url"].as_str().expect("an address").to_owned();
-    let cookie = away.header("set-cookie").split(';').next().expect("a cookie").to_owned();
-    let (word, _) = browser.return_from(&there, &cookie).await;
+    let word = link(&server, &ada, Provider::Github).await;
     assert!(word.starts_with("code="), "{word}");
     let list = ask(&server, Method::GET, "/me/identities", &ada.access).await;
     let items = list.body["items"].as_array().expect("a list").clone();
@@ -211,12 +220,10 @@ async fn identities_are_linked_and_unlinked_but_never_the_last_way_in() {
 
     // Another person cannot have it, too.
     let grace = register(&server, "grace@example.com").await;
-    let away = send(&server, Method::POST, "/me/identities", &grace.access, &body).await;
-    let there = away.body["url"].as_str().expect("an address").to_owned();
-    let cookie = away.header("set-cookie").split(';').next().expect("a cookie").to_owned();
-    assert_eq!(browser.return_from(&there, &cookie).await.0, "error=taken");
+    assert_eq!(link(&server, &grace, Provider::Github).await, "error=taken");
     // Nor does a link end well whose session was ended meanwhile.
     let gone = Tokens::of(&login(&server, "grace@example.com", PASSWORD).await);
+    let body = json!({ "provider": "github", "password": PASSWORD });
     let away = send(&server, Method::POST, "/me/identities", &gone.access, &body).await;
     let there = away.body["url"].as_str().expect("an address").to_owned();
     let cookie = away.header("set-cookie").split(';').next().expect("a cookie").to_owned();

@@ -6,7 +6,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Database, Server};
-use crate::world::{ADA, PASSWORD, Tokens, ask, change, login, post, post_with, refresh, register};
+use crate::world::{
+    ADA, PASSWORD, Tokens, ask, change, limited, login, post, post_with, refresh, register,
+};
 
 #[tokio::test]
 async fn ten_parallel_refreshes_of_one_token_are_one_family_and_nobody_is_logged_out() {
@@ -57,6 +59,43 @@ async fn a_refresh_token_that_we_did_not_sign_is_refused() {
         assert_eq!(refresh(&server, wrong).await.status, StatusCode::UNAUTHORIZED, "{wrong}");
     }
     assert!(refresh(&server, &tokens.refresh).await.status.is_success());
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_refreshes_is_over_after_seven_days() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let tokens = register(&server, ADA).await;
+    let pool = database.pool().await;
+    let days: i32 = sqlx::query_scalar(
+        "select extract(day from expires_at - last_used_at + interval '1 second')::int from sessions",
+    )
+    .fetch_one(&pool)
+    .await
+    .expect("a session");
+    assert_eq!(days, 7);
+    pool.close().await;
+    change(&database, "update sessions set expires_at = expires_at - interval '7 days'").await;
+    assert_eq!(refresh(&server, &tokens.refresh).await.status, StatusCode::UNAUTHORIZED);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn refreshes_of_one_session_are_limited_over_all_nodes() {
+    let database = Database::in_memory().await;
+    let servers = [limited(&database), limited(&database)];
+    let mut tokens = register(&servers[0], ADA).await;
+    for n in 0..30 {
+        let answer = refresh(&servers[n % 2], &tokens.refresh).await;
+        assert!(answer.status.is_success(), "the {n}th: {:?}", answer.body);
+        tokens = Tokens::of(&answer);
+    }
+    let refused =
+        [refresh(&servers[0], &tokens.refresh).await, refresh(&servers[1], &tokens.refresh).await];
+    for answer in refused {
+        assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    }
     database.remove().await;
 }
 

@@ -20,6 +20,9 @@ pub enum OauthError {
     /// The provider does not accept this server, for what the operator has set or registered.
     #[error("{0} refuses this server: {1}")]
     Refused(Provider, &'static str),
+    /// The provider's API does not know the token.
+    #[error("{0} does not know the token it gave")]
+    Unauthorized(Provider),
     /// The provider cannot be reached, fails, asks to come back later or takes too long.
     #[error("{0} does not answer")]
     Unavailable(Provider),
@@ -97,7 +100,7 @@ impl OauthError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Denied | Self::Expired | Self::Foreign => Fault::Person,
-            Self::NotSetUp(_) | Self::Refused(..) => Fault::Operator,
+            Self::NotSetUp(_) | Self::Refused(..) | Self::Unauthorized(_) => Fault::Operator,
             Self::Unusable(_) | Self::Untrusted(..) => Fault::Provider,
             Self::Unavailable(_) => Fault::Outage,
         }

@@ -73,7 +73,8 @@ impl Http {
         let answer = self.send(request).await?;
         match answer.status {
             StatusCode::OK => serde_json::from_slice(&answer.body).map_err(|_| self.unusable()),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            StatusCode::UNAUTHORIZED => Err(OauthError::Unauthorized(self.provider)),
+            StatusCode::FORBIDDEN => {
                 Err(OauthError::Refused(self.provider, "its API is not open to the token it gave"))
             }
             _ => Err(self.unusable()),

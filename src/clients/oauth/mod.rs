@@ -114,9 +114,10 @@ impl Providers {
             Client::Github(github) => github.profile(tokens).await,
             Client::X(x) => x.profile(tokens).await,
         };
-        // It took the tokens once: what it refuses is no longer allowed.
         looked.map_err(|error| match error {
-            OauthError::Refused(..) => OauthError::Expired,
+            OauthError::Unauthorized(_) => OauthError::Expired,
+            // It took the tokens once: it is asked too often, say.
+            OauthError::Refused(..) => OauthError::Unavailable(provider),
             error => error,
         })
     }

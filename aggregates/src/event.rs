@@ -4,6 +4,8 @@ use cqrs_es::Aggregate;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::catalogue::{OfferEvent, Pack, PackTerms, Plan, PlanTerms};
+use crate::purchase::{Purchase, PurchaseEvent};
 use crate::user::{User, UserEvent};
 use crate::wallet::{Wallet, WalletEvent};
 
@@ -14,6 +16,12 @@ pub enum Event {
     User(UserEvent),
     /// A wallet's.
     Wallet(Box<WalletEvent>),
+    /// A purchase's.
+    Purchase(PurchaseEvent),
+    /// A pack's.
+    Pack(OfferEvent<PackTerms>),
+    /// A plan's.
+    Plan(OfferEvent<PlanTerms>),
 }
 
 /// Why an event of the log cannot be read by this version of Saldo.
@@ -36,6 +44,24 @@ impl From<UserEvent> for Event {
 impl From<WalletEvent> for Event {
     fn from(event: WalletEvent) -> Self {
         Self::Wallet(Box::new(event))
+    }
+}
+
+impl From<PurchaseEvent> for Event {
+    fn from(event: PurchaseEvent) -> Self {
+        Self::Purchase(event)
+    }
+}
+
+impl From<OfferEvent<PackTerms>> for Event {
+    fn from(event: OfferEvent<PackTerms>) -> Self {
+        Self::Pack(event)
+    }
+}
+
+impl From<OfferEvent<PlanTerms>> for Event {
+    fn from(event: OfferEvent<PlanTerms>) -> Self {
+        Self::Plan(event)
     }
 }
 
@@ -70,9 +96,18 @@ impl Event {
         let malformed =
             |source| DecodeError::Malformed { event_type: event_type.to_owned(), source };
         match (aggregate_type, event_version) {
-            (User::TYPE, "1") => UserEvent::deserialize(payload).map(Self::User).map_err(malformed),
+            (User::TYPE, "1") => UserEvent::deserialize(payload).map(Self::from).map_err(malformed),
             (Wallet::TYPE, "1") => {
                 WalletEvent::deserialize(payload).map(Self::from).map_err(malformed)
+            }
+            (Purchase::TYPE, "1") => {
+                PurchaseEvent::deserialize(payload).map(Self::from).map_err(malformed)
+            }
+            (Pack::TYPE, "1") => {
+                OfferEvent::<PackTerms>::deserialize(payload).map(Self::from).map_err(malformed)
+            }
+            (Plan::TYPE, "1") => {
+                OfferEvent::<PlanTerms>::deserialize(payload).map(Self::from).map_err(malformed)
             }
             _ => Err(DecodeError::Unknown {
                 aggregate_type: aggregate_type.to_owned(),

@@ -81,6 +81,12 @@ ids! {
     IdentityId
     /// A person's key for programs.
     ApiKeyId
+    /// A pack of credits on sale.
+    PackId
+    /// A plan on sale.
+    PlanId
+    /// A purchase of a pack.
+    PurchaseId
     /// A proof that was asked for: a code, or a link.
     ChallengeId
 }

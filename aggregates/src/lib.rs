@@ -1,8 +1,11 @@
 //! The domain of Saldo: what may happen. No I/O, no clock, no randomness.
 
+pub mod catalogue;
 pub mod credits;
 pub mod event;
 pub mod id;
+pub mod money;
 pub mod pii;
+pub mod purchase;
 pub mod user;
 pub mod wallet;

@@ -1,7 +1,9 @@
 //! Every event form ever released, as it stands in the log. A line of `wire.jsonl` is never
 //! changed: the log is full of them. A new form is a new line.
 
+use aggregates::catalogue::OfferEvent;
 use aggregates::event::Event;
+use aggregates::purchase::PurchaseEvent;
 use aggregates::user::UserEvent;
 use aggregates::wallet::WalletEvent;
 use serde_json::Value;
@@ -21,6 +23,9 @@ fn every_released_form_is_read_and_today_s_are_written_the_same() {
         let written = match &event {
             Event::User(event) => serde_json::to_value(event),
             Event::Wallet(event) => serde_json::to_value(event),
+            Event::Purchase(event) => serde_json::to_value(event),
+            Event::Pack(event) => serde_json::to_value(event),
+            Event::Plan(event) => serde_json::to_value(event),
         };
         assert_eq!(written.expect("an event can be written"), payload, "{aggregate} {kind}");
         let text = Event::decode_text(&aggregate, &kind, &version, &payload.to_string());
@@ -30,19 +35,26 @@ fn every_released_form_is_read_and_today_s_are_written_the_same() {
 
 #[test]
 fn every_event_has_a_released_form() {
-    let (mut users, mut wallets) = (vec![], vec![]);
+    let (mut users, mut wallets, mut purchases) = (vec![], vec![], vec![]);
+    let (mut packs, mut plans) = (vec![], vec![]);
     for (aggregate, kind, version, payload) in golden() {
         match Event::decode(&aggregate, &kind, &version, payload).expect("readable") {
             Event::User(event) => users.push(place_of_user(&event)),
             Event::Wallet(event) => wallets.push(place_of_wallet(&event)),
+            Event::Purchase(event) => purchases.push(place_of_purchase(&event)),
+            Event::Pack(event) => packs.push(place_of_offer(&event)),
+            Event::Plan(event) => plans.push(place_of_offer(&event)),
         }
     }
-    for found in [&mut users, &mut wallets] {
+    for found in [&mut users, &mut wallets, &mut purchases, &mut packs, &mut plans] {
         found.sort_unstable();
         found.dedup();
     }
     assert_eq!(users, (0..=15).collect::<Vec<_>>());
     assert_eq!(wallets, (0..=20).collect::<Vec<_>>());
+    assert_eq!(purchases, (0..=9).collect::<Vec<_>>());
+    assert_eq!(packs, (0..=4).collect::<Vec<_>>());
+    assert_eq!(plans, (0..=4).collect::<Vec<_>>());
 }
 
 /// A new event does not compile before it has a place here, and then a line is missing above.
@@ -90,5 +102,30 @@ fn place_of_wallet(event: &WalletEvent) -> usize {
         WalletEvent::Frozen { .. } => 18,
         WalletEvent::Unfrozen { .. } => 19,
         WalletEvent::SpendLimitSet { .. } => 20,
+    }
+}
+
+fn place_of_purchase(event: &PurchaseEvent) -> usize {
+    match event {
+        PurchaseEvent::Created { .. } => 0,
+        PurchaseEvent::CheckoutOpened { .. } => 1,
+        PurchaseEvent::PaymentAwaited { .. } => 2,
+        PurchaseEvent::PaymentFailed { .. } => 3,
+        PurchaseEvent::Expired { .. } => 4,
+        PurchaseEvent::Paid { .. } => 5,
+        PurchaseEvent::Quarantined { .. } => 6,
+        PurchaseEvent::Accepted { .. } => 7,
+        PurchaseEvent::Fulfilled { .. } => 8,
+        PurchaseEvent::ReversalSet { .. } => 9,
+    }
+}
+
+fn place_of_offer<T>(event: &OfferEvent<T>) -> usize {
+    match event {
+        OfferEvent::Created { .. } => 0,
+        OfferEvent::Changed { .. } => 1,
+        OfferEvent::Retired { .. } => 2,
+        OfferEvent::Restored { .. } => 3,
+        OfferEvent::Listed { .. } => 4,
     }
 }

@@ -17,8 +17,10 @@ mod unit;
 
 use std::sync::Arc;
 
+use aggregates::catalogue::{Pack, Plan};
 use aggregates::event::Event;
 use aggregates::id::CommandId;
+use aggregates::purchase::Purchase;
 use aggregates::user::User;
 use aggregates::wallet::Wallet;
 use chrono::{DateTime, Utc};
@@ -68,7 +70,7 @@ impl Stored for Wallet {
     const SHAPE: i32 = 2;
 
     fn lane(store: &Store) -> &Lane<Self> {
-        &store.0.wallets
+        &store.0.lanes.wallets
     }
 }
 
@@ -79,7 +81,31 @@ impl Stored for User {
     const COMMANDS_PER_UNIT: usize = 1;
 
     fn lane(store: &Store) -> &Lane<Self> {
-        &store.0.users
+        &store.0.lanes.users
+    }
+}
+
+impl Stored for Purchase {
+    const SHAPE: i32 = 1;
+
+    fn lane(store: &Store) -> &Lane<Self> {
+        &store.0.lanes.purchases
+    }
+}
+
+impl Stored for Pack {
+    const SHAPE: i32 = 1;
+
+    fn lane(store: &Store) -> &Lane<Self> {
+        &store.0.lanes.packs
+    }
+}
+
+impl Stored for Plan {
+    const SHAPE: i32 = 1;
+
+    fn lane(store: &Store) -> &Lane<Self> {
+        &store.0.lanes.plans
     }
 }
 
@@ -226,8 +252,17 @@ struct Inner {
     appender: Appender,
     metrics: Metrics,
     tail: Tail,
+    lanes: Lanes,
+}
+
+/// The aggregates that this process keeps, by kind.
+#[derive(Default)]
+struct Lanes {
     wallets: Lane<Wallet>,
     users: Lane<User>,
+    purchases: Lane<Purchase>,
+    packs: Lane<Pack>,
+    plans: Lane<Plan>,
 }
 
 impl Store {
@@ -248,8 +283,8 @@ impl Store {
             metrics.clone(),
         );
         let codec = Codec::new(pool.clone(), wrapping);
-        let (wallets, users) = (Lane::default(), Lane::default());
-        Ok(Self(Arc::new(Inner { pool, codec, appender, metrics, tail, wallets, users })))
+        let lanes = Lanes::default();
+        Ok(Self(Arc::new(Inner { pool, codec, appender, metrics, tail, lanes })))
     }
 
     /// Executes a command on one aggregate, in order with all others on it.

@@ -42,7 +42,7 @@ async fn project_without(
 fn name(recorded: &Recorded) -> &'static str {
     match &recorded.event {
         Event::Wallet(event) => event.name(),
-        Event::User(_) => "",
+        _ => "",
     }
 }
 

@@ -1,6 +1,7 @@
 //! The read side of Saldo: tables that follow the log.
 
 pub mod balances;
+pub mod billing;
 mod copied;
 pub mod journal;
 pub mod projector;
@@ -11,4 +12,4 @@ pub mod transactions;
 pub mod users;
 
 /// The search path under which queries find the read models.
-pub const SEARCH_PATH: &str = "public,balances,transactions,users";
+pub const SEARCH_PATH: &str = "public,balances,billing,transactions,users";

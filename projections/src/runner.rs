@@ -58,6 +58,7 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(crate::balances::Balances),
         Arc::new(crate::transactions::Transactions),
         Arc::new(crate::users::Users),
+        Arc::new(crate::billing::Billing),
     ]
 }
 

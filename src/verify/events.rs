@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::facts::{UserFact, WalletFact};
 use super::plain;
 use super::rows::Fields;
+use super::trade::{Deal, Trades};
 use crate::store::hash::{Stored, leaf_hash};
 use aggregates::wallet::WalletEvent;
 
@@ -74,6 +75,8 @@ pub(super) enum Fact<'a> {
     Wallet(Uuid, Result<Box<(WalletFact<'a>, WalletEvent)>, Unread>),
     /// With the stored payload, which may have to be decrypted.
     User(Uuid, Result<(UserFact, &'a str), Unread>),
+    /// Of a purchase or an offer, to be read by who follows them.
+    Trade(Deal<'a>),
     /// Of a stream that this version does not know.
     Stranger(Box<str>),
 }
@@ -153,6 +156,9 @@ fn record<'a>(position: i64, aggregate_id: &str, fields: &mut Fields<'a>) -> Opt
         ("user", Some(id)) => {
             let fact = read(event_type, event_version, payload, UserFact::name);
             Fact::User(id, fact.map(|fact| (fact, payload)))
+        }
+        (kind, Some(id)) if Trades::know(kind) => {
+            Fact::Trade(Deal { kind, id, event_type, version: event_version, payload })
         }
         _ => Fact::Stranger(format!("{aggregate_type}/{aggregate_id}").into()),
     };

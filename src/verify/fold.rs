@@ -16,6 +16,7 @@ use super::facts::{Claim, Figures, UserFact, WalletFact};
 use super::people::{self, Person, Told, UserTrail};
 use super::report::{Kind, Report};
 use super::snapshots::Snapshots;
+use super::trade::Trades;
 use super::{Checkpoints, Subject};
 use crate::store::{Codec, hex, place};
 
@@ -60,6 +61,7 @@ pub(super) struct Fold {
     pub(super) wallets: HashMap<Uuid, WalletTrail, RandomState>,
     pub(super) users: HashMap<Uuid, UserTrail>,
     pub(super) persons: HashMap<Uuid, Person>,
+    trades: Trades,
 }
 
 impl Fold {
@@ -77,6 +79,7 @@ impl Fold {
             wallets: HashMap::default(),
             users: HashMap::new(),
             persons: HashMap::new(),
+            trades: Trades::default(),
         }
     }
 
@@ -111,12 +114,16 @@ impl Fold {
                 find_unread(position, &unread, report);
                 Expected::Unknown
             }
+            Fact::Trade(deal) => {
+                self.trades.follow(&deal, (position, sequence), report);
+                Expected::Nothing
+            }
             Fact::Stranger(stream) => {
                 let place = format_args!("position {position}");
                 report.find(
                     Kind::Unknown,
                     place,
-                    "a stream is a person's or a wallet's",
+                    "a stream is of a known kind",
                     "one of them",
                     stream,
                 );
@@ -204,6 +211,7 @@ impl Fold {
         self.wallets.extend(other.wallets);
         self.users.extend(other.users);
         self.persons.extend(other.persons);
+        self.trades.join(other.trades);
     }
 
     /// The log is at its end: books are closed, and the aggregates must have arrived where they
@@ -233,6 +241,7 @@ impl Fold {
         for (id, trail) in &self.users {
             trail.compare(*id, report);
         }
+        self.trades.close(&self.wallets, report);
         self.snapshots.find_left(report);
     }
 }

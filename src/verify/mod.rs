@@ -17,6 +17,7 @@ mod plain;
 mod report;
 mod rows;
 mod snapshots;
+mod trade;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

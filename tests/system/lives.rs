@@ -119,7 +119,7 @@ impl Life {
             amount: Credits::new(amount),
             priority: Priority::default(),
             expires_at: lasts.map(|lasts| self.now + lasts),
-            funding: if bought { Funding::Purchase(self.id()) } else { Funding::Adjustment },
+            funding: Funding::Adjustment,
             reversal_group: bought.then(|| self.group()),
         };
         self.ask(Ask::Grant { grant, reason: "a test".to_owned() }).await;

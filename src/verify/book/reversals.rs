@@ -22,6 +22,11 @@ pub(in crate::verify) struct Group {
 }
 
 impl Book {
+    /// What of a payment is reversed, as far as the wallet was told.
+    pub(in crate::verify) fn reversed_of(&self, group: Uuid) -> i64 {
+        self.groups.get(&group).map_or(0, |group| group.reversed_minor)
+    }
+
     pub(in crate::verify) fn reverse(&mut self, id: Uuid, amount: i64, claimed: i64) -> Checked {
         let captured = |hold: &Hold| Spent { amount: hold.figures.captured, reversed: 0 };
         let known = self.debits.get(id).or_else(|| self.holds.get(&id).map(captured));

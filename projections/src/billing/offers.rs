@@ -1,0 +1,200 @@
+//! Packs and plans.
+
+use aggregates::catalogue::{Interval, Listing, OfferEvent, PackTerms, PlanTerms, Tier};
+use chrono::{DateTime, Utc};
+use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::projector::all_of;
+
+/// A pack.
+#[derive(Clone, Debug, FromRow)]
+pub struct PackRow {
+    /// Its id.
+    pub pack_id: Uuid,
+    /// What it is called.
+    pub name: String,
+    /// What is bought.
+    pub credits: i64,
+    /// What comes on top.
+    pub bonus: i64,
+    /// What it costs, in the smallest unit of the currency.
+    pub amount_minor: i64,
+    /// ISO 4217, in lower case.
+    pub currency: String,
+    /// How many days the credits last; for ever when none.
+    pub lasts_days: Option<i32>,
+    /// Whether it can be bought.
+    pub on_sale: bool,
+}
+
+/// A plan.
+#[derive(Clone, Debug, FromRow)]
+pub struct PlanRow {
+    /// Its id.
+    pub plan_id: Uuid,
+    /// What it is called.
+    pub name: String,
+    /// `basic` or `pro`.
+    pub tier: String,
+    /// Credits a month.
+    pub quota: i64,
+    /// What it costs for each interval, in the smallest unit of the currency.
+    pub amount_minor: i64,
+    /// ISO 4217, in lower case.
+    pub currency: String,
+    /// `month` or `year`.
+    pub pay_interval: String,
+    /// How much of a month's unused quota is carried into the next, at most.
+    pub rollover: i64,
+    /// How many days it is free at first.
+    pub trial_days: i32,
+    /// Whether it can be bought.
+    pub on_sale: bool,
+}
+
+/// Packs, the cheapest first; retired ones, too, where `all`.
+pub async fn packs(pool: &PgPool, all: bool) -> sqlx::Result<Vec<PackRow>> {
+    sqlx::query_as(
+        "select pack_id, name, credits, bonus, amount_minor, currency, lasts_days, on_sale
+         from packs where on_sale or $1 order by currency, amount_minor, pack_id",
+    )
+    .bind(all)
+    .fetch_all(pool)
+    .await
+}
+
+/// Plans, the cheapest first; retired ones, too, where `all`.
+pub async fn plans(pool: &PgPool, all: bool) -> sqlx::Result<Vec<PlanRow>> {
+    sqlx::query_as(
+        "select plan_id, name, tier, quota, amount_minor, currency, pay_interval, rollover,
+             trial_days, on_sale
+         from plans where on_sale or $1 order by currency, amount_minor, plan_id",
+    )
+    .bind(all)
+    .fetch_all(pool)
+    .await
+}
+
+/// Packs and plans that Stripe does not list as they are.
+pub async fn to_list(pool: &PgPool) -> sqlx::Result<(Vec<Uuid>, Vec<Uuid>)> {
+    let packs = sqlx::query_scalar(
+        "select pack_id from packs
+         where (listed_version, listed_active) is distinct from (version, on_sale)",
+    );
+    let plans = sqlx::query_scalar(
+        "select plan_id from plans
+         where (listed_version, listed_active) is distinct from (version, on_sale)",
+    );
+    Ok((packs.fetch_all(pool).await?, plans.fetch_all(pool).await?))
+}
+
+pub(super) async fn follow_pack(
+    db: &mut PgConnection,
+    id: Uuid,
+    event: &OfferEvent<PackTerms>,
+) -> sqlx::Result<()> {
+    let (terms, at) = match event {
+        OfferEvent::Created { terms, at } | OfferEvent::Changed { terms, at } => (terms, at),
+        other => return follow(db, "packs", "pack_id", id, other).await,
+    };
+    let lasts = terms.lasts_days.and_then(|days| i32::try_from(days).ok());
+    sqlx::query(
+        "insert into packs (pack_id, name, credits, bonus, amount_minor, currency, lasts_days,
+             version, on_sale, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, 1, true, $8)
+         on conflict (pack_id) do update
+         set name = excluded.name, credits = excluded.credits, bonus = excluded.bonus,
+             amount_minor = excluded.amount_minor, currency = excluded.currency,
+             lasts_days = excluded.lasts_days, version = packs.version + 1",
+    )
+    .bind(id)
+    .bind(&terms.name)
+    .bind(terms.credits.get())
+    .bind(terms.bonus.get())
+    .bind(terms.price.amount_minor)
+    .bind(terms.price.currency.to_string())
+    .bind(lasts)
+    .bind(at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn follow_plan(
+    db: &mut PgConnection,
+    id: Uuid,
+    event: &OfferEvent<PlanTerms>,
+) -> sqlx::Result<()> {
+    match event {
+        OfferEvent::Created { terms, at } | OfferEvent::Changed { terms, at } => {
+            set_plan(db, id, terms, *at).await
+        }
+        other => follow(db, "plans", "plan_id", id, other).await,
+    }
+}
+
+async fn set_plan(
+    db: &mut PgConnection,
+    id: Uuid,
+    terms: &PlanTerms,
+    at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let tier = match terms.tier {
+        Tier::Basic => "basic",
+        Tier::Pro => "pro",
+    };
+    let interval = match terms.interval {
+        Interval::Month => "month",
+        Interval::Year => "year",
+    };
+    sqlx::query(
+        "insert into plans (plan_id, name, tier, quota, amount_minor, currency, pay_interval,
+             rollover, trial_days, version, on_sale, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, true, $10)
+         on conflict (plan_id) do update
+         set name = excluded.name, tier = excluded.tier, quota = excluded.quota,
+             amount_minor = excluded.amount_minor, currency = excluded.currency,
+             pay_interval = excluded.pay_interval, rollover = excluded.rollover,
+             trial_days = excluded.trial_days, version = plans.version + 1",
+    )
+    .bind(id)
+    .bind(&terms.name)
+    .bind(tier)
+    .bind(terms.quota.get())
+    .bind(terms.price.amount_minor)
+    .bind(terms.price.currency.to_string())
+    .bind(interval)
+    .bind(terms.rollover.get())
+    .bind(i32::try_from(terms.trial_days).unwrap_or(i32::MAX))
+    .bind(at)
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// What changes in an offer besides its terms. `table` and `key` are constants.
+async fn follow<T>(
+    db: &mut PgConnection,
+    table: &str,
+    key: &str,
+    id: Uuid,
+    event: &OfferEvent<T>,
+) -> sqlx::Result<()> {
+    let set = match event {
+        OfferEvent::Created { .. } | OfferEvent::Changed { .. } => return Ok(()),
+        OfferEvent::Retired { .. } => "on_sale = false",
+        OfferEvent::Restored { .. } => "on_sale = true",
+        OfferEvent::Listed { .. } => {
+            "product = $2, price = $3, listed_version = $4, listed_active = $5"
+        }
+    };
+    let statement = format!("update {table} set {set} where {key} = $1");
+    let mut query = sqlx::query(AssertSqlSafe(statement)).bind(id);
+    if let OfferEvent::Listed { listing, .. } = event {
+        let Listing { product, price, version, active } = listing;
+        let version = i32::try_from(*version).unwrap_or(i32::MAX);
+        query = query.bind(product).bind(price).bind(version).bind(active);
+    }
+    all_of(1, query.execute(db).await?.rows_affected())
+}

@@ -4,6 +4,7 @@ pub mod llm;
 pub mod mail;
 pub mod oauth;
 pub mod sms;
+pub mod stripe;
 
 /// An HTTP client, with the one TLS provider of the house.
 pub fn http() -> reqwest::ClientBuilder {

@@ -63,6 +63,28 @@ fn every_place_is_on_the_map() {
 }
 
 #[test]
+fn only_its_client_knows_how_stripe_is_called() {
+    let crates = [
+        "use stripe::",
+        " ::stripe::",
+        "stripe_billing",
+        "stripe_checkout",
+        "stripe_core",
+        "stripe_product",
+        "stripe_types",
+        "stripe_webhook",
+    ];
+    let mut wrong = Vec::new();
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut |path, text| {
+        let named: Vec<_> = crates.iter().filter(|name| text.contains(**name)).collect();
+        if !path.starts_with("src/clients/stripe") && !named.is_empty() {
+            wrong.push(format!("{}: {named:?}", path.display()));
+        }
+    });
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
 fn the_domain_and_the_read_side_know_nothing_of_the_world() {
     let manifest = |name: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name).join("Cargo.toml");

@@ -1,0 +1,209 @@
+//! Webhooks against Stripe's own libraries: what they sign is taken here, and what they refuse is
+//! refused.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use saldo::clients::stripe::webhook::verify;
+use saldo::{clock, store::hex};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::answers::event;
+use crate::signing::{header, v1};
+
+/// A library of Stripe's, and how to get it.
+struct Library {
+    name: &'static str,
+    program: &'static str,
+    files: &'static [(&'static str, &'static str)],
+    install: &'static [&'static str],
+    run: &'static [&'static str],
+}
+
+const NODE: Library = Library {
+    name: "npm-stripe",
+    program: "node",
+    files: &[
+        ("package.json", include_str!("sdk/package.json")),
+        ("package-lock.json", include_str!("sdk/package-lock.json")),
+        ("sdk.mjs", include_str!("sdk/sdk.mjs")),
+    ],
+    install: &["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
+    run: &["node", "sdk.mjs"],
+};
+
+const PYTHON: Library = Library {
+    name: "pypi-stripe",
+    program: "python3",
+    files: &[
+        ("requirements.txt", include_str!("sdk/requirements.txt")),
+        ("sdk.py", include_str!("sdk/sdk.py")),
+    ],
+    install: &[
+        "python3",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--target=.",
+        "--requirement=requirements.txt",
+    ],
+    run: &["python3", "sdk.py"],
+};
+
+const OURS: &str = "whsec_ours";
+const OTHER: &str = "whsec_other";
+
+#[test]
+fn what_npm_stripe_signs_and_refuses_is_taken_and_refused() {
+    agree(&NODE);
+}
+
+#[test]
+fn what_pypi_stripe_signs_and_refuses_is_taken_and_refused() {
+    agree(&PYTHON);
+}
+
+fn agree(library: &Library) {
+    let Some(folder) = installed(library) else { return };
+    let now = clock::now().timestamp();
+    takes_what_it_signs(library, &folder, now);
+    let cases = headers(now);
+    let asked = cases.iter().map(
+        |(_, body, header)| json!({ "verify": { "body": body, "header": header, "secret": OURS } }),
+    );
+    let theirs = ask(library, &folder, &asked.collect());
+    for ((name, body, header), theirs) in cases.iter().zip(&theirs) {
+        let ours = verify(body.as_bytes(), header, &[OURS.into()]).is_ok();
+        assert_eq!(Value::Bool(ours), *theirs, "{name}: {header}");
+    }
+    assert_eq!(theirs.len(), cases.len());
+    assert!(theirs.contains(&Value::Bool(true)) && theirs.contains(&Value::Bool(false)));
+}
+
+/// With each secret, old and new, and in any script.
+fn takes_what_it_signs(library: &Library, folder: &Path, now: i64) {
+    let mut cases = Vec::new();
+    for body in bodies() {
+        for (secret, age) in [(OURS, 0), (OURS, 200), (OURS, 400), (OTHER, 0)] {
+            cases.push((body.clone(), secret, now - age, secret == OURS && age < 300));
+        }
+    }
+    let sign = |(body, secret, time, _): &(String, &str, i64, bool)| json!({ "sign": { "body": body, "secret": secret, "time": time } });
+    let signed = ask(library, folder, &cases.iter().map(sign).collect());
+    assert_eq!(signed.len(), cases.len());
+    for ((body, secret, time, good), header) in cases.iter().zip(&signed) {
+        let header = header.as_str().expect("a header");
+        let taken = verify(body.as_bytes(), header, &[OURS.into()]);
+        assert_eq!(taken.is_ok(), *good, "{secret} {time} {header}: {taken:?}");
+    }
+}
+
+fn bodies() -> Vec<String> {
+    let mut foreign = event(1);
+    foreign["data"]["object"]["name"] = json!("Ada Lovelace-Øström 🂡 \u{2028}");
+    let pretty = serde_json::to_string_pretty(&foreign).expect("JSON") + "\n";
+    vec![event(1).to_string(), foreign.to_string(), pretty]
+}
+
+/// Headers that are good and that are not. Not among them is a time to come: Stripe's libraries take
+/// any, and here a clock that far off is an error.
+fn headers(now: i64) -> Vec<(&'static str, String, String)> {
+    let body = event(1).to_string();
+    let (good, other) = (v1(OURS, now, &body), v1(OTHER, now, &body));
+    let changed = body.replace("evt_1", "evt_2");
+    let same = |name: &'static str, header: String| (name, body.clone(), header);
+    vec![
+        same("good", header(OURS, now, &body)),
+        same("another secret", header(OTHER, now, &body)),
+        same("two, ours first", format!("t={now},v1={good},v1={other}")),
+        same("two, ours last", format!("t={now},v1={other},v1={good}")),
+        same("one that is no hex", format!("t={now},v1=zz,v1={good}")),
+        same("an old scheme beside", format!("t={now},v0={good},v1={good}")),
+        same("an old scheme alone", format!("t={now},v0={good}")),
+        same("no signature", format!("t={now}")),
+        same("no time", format!("v1={good}")),
+        same("a time that is none", format!("t=now,v1={good}")),
+        same("another time", format!("t={},v1={good}", now - 1)),
+        same("too old", header(OURS, now - 400, &body)),
+        same("nearly too old", header(OURS, now - 200, &body)),
+        same("nothing", String::new()),
+        same("nonsense", "nonsense".to_owned()),
+        same("cut off", format!("t={now},v1={}", &good[..40])),
+        ("changed", changed.clone(), header(OURS, now, &body)),
+        ("signed after the change", changed.clone(), header(OURS, now, &changed)),
+        ("one more line", format!("{body}\n"), header(OURS, now, &body)),
+    ]
+}
+
+/// What the library says to each case.
+fn ask(library: &Library, folder: &Path, cases: &Value) -> Vec<Value> {
+    let mut process = Command::new(library.run[0])
+        .args(&library.run[1..])
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it can be started");
+    let mut stdin = process.stdin.take().expect("stdin is piped");
+    stdin.write_all(cases.to_string().as_bytes()).expect("it reads");
+    drop(stdin);
+    let said = process.wait_with_output().expect("it ends");
+    assert!(said.status.success(), "{} fails", library.name);
+    serde_json::from_slice(&said.stdout).expect("a list")
+}
+
+/// None, and said aloud, where the library cannot be had. Where `CI` is set, nothing may be missing.
+fn installed(library: &Library) -> Option<PathBuf> {
+    match install(library) {
+        Ok(folder) => Some(folder),
+        Err(why) => {
+            let line = format!("skipped: {}: {why}", library.name);
+            // Not `eprintln`, which is captured.
+            writeln!(std::io::stderr(), "{line}").expect("stderr is open");
+            assert!(std::env::var_os("CI").is_none(), "{line}");
+            None
+        }
+    }
+}
+
+/// The folder with the library in it, installed once for each set of files, by whichever test comes
+/// first.
+fn install(library: &Library) -> Result<PathBuf, String> {
+    for program in [library.program, library.install[0]] {
+        let version = Command::new(program).arg("--version").output();
+        version.map_err(|error| format!("{program} cannot be run: {error}"))?;
+    }
+    let mut hash = Sha256::new();
+    for (_, text) in library.files {
+        hash.update(text);
+    }
+    let name = format!("{}-{}", library.name, hex(&hash.finalize()[..8]));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let lock = File::create(folder.join("lock")).map_err(|error| error.to_string())?;
+    lock.lock().map_err(|error| error.to_string())?;
+    let done = folder.join("done");
+    if done.exists() {
+        return Ok(folder);
+    }
+    for (name, text) in library.files {
+        fs::write(folder.join(name), text).map_err(|error| error.to_string())?;
+    }
+    let installed = Command::new(library.install[0])
+        .args(&library.install[1..])
+        .current_dir(&folder)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if !installed.status.success() {
+        return Err(format!("installing fails: {}", String::from_utf8_lossy(&installed.stderr)));
+    }
+    fs::write(done, "").map_err(|error| error.to_string())?;
+    Ok(folder)
+}

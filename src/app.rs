@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aggregates::id::UserId;
+use secrecy::SecretString;
 use sqlx::PgPool;
 
 use crate::clients::llm::LlmProvider;
 use crate::clients::oauth::Providers;
+use crate::clients::stripe::Stripe;
 use crate::closings::Closings;
 use crate::config::Settings;
 use crate::error::{Problem, Result};
@@ -45,6 +47,10 @@ pub struct Parts {
     pub providers: Providers,
     /// Which sessions are over.
     pub closings: Closings,
+    /// Who takes money, where something is sold.
+    pub stripe: Option<Stripe>,
+    /// What proves that a webhook is Stripe's: two, while one replaces the other.
+    pub stripe_secrets: Vec<SecretString>,
     /// Who answers AI calls.
     pub llm: Box<dyn LlmProvider>,
     /// The last position that each caller wrote on this node.

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use crate::clients::mail::MailSettings;
 use crate::clients::oauth::{self, AddressError, Issuer, Places, ProviderSettings, Providers};
 use crate::clients::sms::{self, SmsSender, SmsSettings};
+use crate::clients::stripe::{self, Stripe};
 
 /// Where Saldo runs; decides what is required and what is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -43,6 +44,23 @@ pub struct Config {
     /// How people come in, and how they are written to.
     #[command(flatten)]
     pub sign_in: SignInConfig,
+    /// How things are sold.
+    #[command(flatten)]
+    pub billing: BillingConfig,
+}
+
+/// How things are sold.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct BillingConfig {
+    /// What Stripe knows this server by, `sk_…` or `rk_…`; without it, nothing is sold.
+    #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true)]
+    pub stripe_secret_key: Option<SecretString>,
+    /// What Stripe signs webhooks with, `whsec_…`; two with a comma while one replaces the other.
+    #[arg(long, env = "STRIPE_WEBHOOK_SECRET", hide_env_values = true, value_delimiter = ',')]
+    pub stripe_webhook_secret: Vec<SecretString>,
+    /// What speaks as Stripe does, where it is not Stripe; with a test key only.
+    #[arg(long, env = "STRIPE_API_BASE")]
+    pub stripe_api_base: Option<String>,
 }
 
 /// Whether something is on.
@@ -178,6 +196,21 @@ impl Config {
             rate_limits,
             sends_texts: local || self.sms()?.is_some(),
         })
+    }
+
+    /// Who takes money; nobody where nothing is sold.
+    pub fn stripe(&self) -> Result<Option<Stripe>, ConfigError> {
+        let billing = &self.billing;
+        let Some(secret_key) = billing.stripe_secret_key.clone() else { return Ok(None) };
+        if billing.stripe_webhook_secret.is_empty() {
+            return Err(ConfigError::Half("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"));
+        }
+        let base = billing.stripe_api_base.as_deref().map(str::parse).transpose();
+        let base =
+            base.map_err(|_| ConfigError::Service(stripe::SettingsError::Base.to_string()))?;
+        let settings = stripe::Settings { secret_key, base, timeout: stripe::TIMEOUT };
+        let stripe = Stripe::new(&settings);
+        stripe.map(Some).map_err(|error| ConfigError::Service(error.to_string()))
     }
 
     /// With whose accounts people can sign in.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use aggregates::catalogue::OfferError;
+use aggregates::purchase::PurchaseError;
 use aggregates::user::UserError;
 use aggregates::wallet::WalletError;
 use axum::http::StatusCode;
@@ -178,6 +180,39 @@ impl<E: Into<Problem>> From<ExecuteError<E>> for Problem {
 impl From<std::convert::Infallible> for Problem {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
+    }
+}
+
+impl From<OfferError> for Problem {
+    fn from(error: OfferError) -> Self {
+        let field = match error {
+            OfferError::Exists => {
+                return Self::new(StatusCode::CONFLICT, "exists", error.to_string());
+            }
+            OfferError::Unknown => return Self::not_found(),
+            OfferError::Name => "name",
+            OfferError::Price => "amount_minor",
+            OfferError::Credits => "credits",
+            OfferError::Lasts => "lasts_days",
+        };
+        Self::field(field, error.to_string())
+    }
+}
+
+impl From<PurchaseError> for Problem {
+    fn from(error: PurchaseError) -> Self {
+        match error {
+            PurchaseError::Unknown => Self::not_found(),
+            PurchaseError::Exists
+            | PurchaseError::CheckoutOpened
+            | PurchaseError::PaidAlready
+            | PurchaseError::NotPaid
+            | PurchaseError::NotQuarantined
+            | PurchaseError::ReversalMoved
+            | PurchaseError::ReversalOutOfRange => {
+                Self::new(StatusCode::CONFLICT, "not_possible_now", error.to_string())
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod app;
 pub mod bench;
+pub mod billing;
 pub mod cli;
 pub mod clients;
 pub mod clock;

@@ -45,6 +45,24 @@ pub struct Job {
     payload: serde_json::Value,
     key: String,
     most: i32,
+    /// Work of one queue is done one after the other.
+    queue: Option<String>,
+}
+
+/// Work that makes a person a customer of Stripe's.
+pub const CREATE_CUSTOMER: &str = "create_customer";
+/// Work that settles what Stripe has told of an object.
+pub const SETTLE_OBJECT: &str = "settle_object";
+/// Work that lists a pack at Stripe.
+pub const LIST_PACK: &str = "list_pack";
+/// Work that lists a plan at Stripe.
+pub const LIST_PLAN: &str = "list_plan";
+
+/// What work is about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct About {
+    /// Its id.
+    pub subject: String,
 }
 
 impl LetterTo {
@@ -76,6 +94,9 @@ pub fn place(task: &str, id: Uuid) -> String {
 /// Tries of a message, each later than the one before: the last after some ten hours.
 const MOST: i32 = 12;
 
+/// Tries of work about something: the last after some three days, as long as Stripe tries.
+pub const MOST_ABOUT: i32 = 18;
+
 fn job<T: Serialize>(
     task: &'static str,
     keys: &Keys,
@@ -83,14 +104,23 @@ fn job<T: Serialize>(
     what: &T,
 ) -> Result<Job, CodecError> {
     let sealed = keys.sealing.seal(&place(task, id), what)?;
-    Ok(Job { task, payload: json!(Sealed { id, sealed }), key: format!("{task}/{id}"), most: MOST })
+    let (payload, key) = (json!(Sealed { id, sealed }), format!("{task}/{id}"));
+    Ok(Job { task, payload, key, most: MOST, queue: None })
 }
 
 impl Job {
+    /// Work about something, once for however many ask for it, and one at a time.
+    #[must_use]
+    pub fn about(task: &'static str, subject: &str) -> Self {
+        let key = format!("{task}/{subject}");
+        let payload = json!(About { subject: subject.to_owned() });
+        Self { task, payload, queue: Some(key.clone()), key, most: MOST_ABOUT }
+    }
+
     /// The row that enqueues it with a unit's events.
     #[must_use]
     pub fn row(self) -> SideRow {
-        let Self { task, payload, key, most } = self;
+        let Self { task, payload, key, most, .. } = self;
         SideRow::Job { task, payload, job_key: key, most }
     }
 
@@ -98,12 +128,13 @@ impl Job {
     pub async fn enqueue(&self, db: &mut PgConnection) -> sqlx::Result<()> {
         sqlx::query(
             "select graphile_worker.add_job(identifier => $1, payload => $2::json, job_key => $3,
-                 max_attempts => $4)",
+                 max_attempts => $4, queue_name => $5)",
         )
         .bind(self.task)
         .bind(self.payload.to_string())
         .bind(&self.key)
         .bind(self.most)
+        .bind(&self.queue)
         .execute(db)
         .await?;
         Ok(())

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::app::{App, Parts};
+use crate::billing::offers;
 use crate::clients::llm::{LlmProvider, Local};
 use crate::closings::Closings;
 use crate::config::{Config, ConfigError};
@@ -57,6 +58,9 @@ pub enum StartError {
     /// A setting cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// What is sold could not be put on sale.
+    #[error("what is sold could not be put on sale: {0}")]
+    Shop(String),
     /// Jobs cannot be run.
     #[error(transparent)]
     Jobs(#[from] JobsError),
@@ -157,6 +161,7 @@ impl Node {
         let settings = config.settings(address)?;
         let messages = Messages::new(config)?;
         let providers = config.providers()?;
+        let stripe = config.stripe()?;
         let database = database(config).await?;
         let keys = Keys::in_folder(&config.data_dir)?;
         let (pool, options) = (database.pool.clone(), database.options.clone());
@@ -175,8 +180,13 @@ impl Node {
             settings,
             providers,
             closings: Closings::default(),
+            stripe,
+            stripe_secrets: config.billing.stripe_webhook_secret.clone(),
         });
         processes::look(&app).await?;
+        if app.stripe.is_some() {
+            offers::open_shop(&app).await.map_err(|problem| StartError::Shop(problem.detail))?;
+        }
         let signer = Signer::new(&app, config.data_dir.join(heads::FILE));
         processes::start(&app, &signer, config.data_dir.clone(), &stopped);
         let working = jobs::run(app.clone(), messages, options, stopped);

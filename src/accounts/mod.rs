@@ -29,6 +29,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
+use crate::queue::{self, Job};
 use crate::store::{Envelope, ExecuteError, SideRow};
 use crate::tokens::RefreshToken;
 pub use visitor::Visitor;
@@ -104,6 +105,9 @@ pub async fn register(
     }
     commands.extend(newcomer.asks.into_iter().map(ask));
     envelope.side.extend(newcomer.rows.into_iter().map(|row| row.of(user)));
+    if app.stripe.is_some() {
+        envelope.side.push(Job::about(queue::CREATE_CUSTOMER, &user.to_string()).row());
+    }
     if entering == Entering::AtOnce {
         envelope.side.push(session.row(Some(&key), visitor)?);
         commands.push(session.start(newcomer.by, None));

@@ -1,9 +1,11 @@
 //! The API: one file per resource, and what they share.
 
 mod account;
+mod admin;
 mod ai;
 mod api_keys;
 mod auth;
+mod billing;
 mod caller;
 mod cookies;
 mod debits;
@@ -23,6 +25,7 @@ mod statement;
 mod system;
 mod visitor;
 mod wallet;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -60,6 +63,9 @@ pub fn router(app: App) -> Router {
                 .merge(statement::routes())
                 .merge(holds::routes())
                 .merge(debits::routes())
+                .merge(billing::routes())
+                .merge(webhooks::routes())
+                .merge(admin::routes())
                 .merge(ai::routes()),
         )
         .merge(system::routes())

@@ -1,6 +1,7 @@
 //! Work with retries, in the database's own queue: any number of nodes take it, and what a node that
 //! dies had taken is taken again.
 
+mod billing;
 mod messages;
 mod sweep;
 
@@ -80,6 +81,8 @@ async fn worker(
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options);
     let daily = Cron::daily_at::<sweep::Sweep>(3, 17);
     let daily = daily.map_err(|error| JobsError::Queue(error.to_string()))?;
+    let hourly = Cron::hourly_at::<billing::Heal>(7);
+    let hourly = hourly.map_err(|error| JobsError::Queue(error.to_string()))?;
     let stopped = async move {
         // An error is a node that is gone: so are we.
         let _ = stop.wait_for(|stop| *stop).await;
@@ -100,7 +103,13 @@ async fn worker(
         .define_job::<messages::SendLetter>()
         .define_job::<messages::SendText>()
         .define_job::<sweep::Sweep>()
+        .define_job::<billing::CreateCustomer>()
+        .define_job::<billing::SettleObject>()
+        .define_job::<billing::ListPack>()
+        .define_job::<billing::ListPlan>()
+        .define_job::<billing::Heal>()
         .with_cron(daily)
+        .with_cron(hourly)
         .init()
         .await
         .map_err(|error| JobsError::Queue(error.to_string()))

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, StatusCode};
-use saldo::config::{Config, Environment, SignInConfig, Switch};
+use saldo::config::{BillingConfig, Config, Environment, SignInConfig, Switch};
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -119,6 +119,7 @@ impl Database {
             data_dir: self.data.clone(),
             database_connections: 8,
             sign_in: SignInConfig { rate_limits: Some(Switch::Off), ..SignInConfig::default() },
+            billing: BillingConfig::default(),
         }
     }
 

@@ -32,6 +32,6 @@ pub enum Ask {
     Accept { reason: String },
     /// Note that its credits are in the wallet.
     Fulfil,
-    /// Note what of the payment is reversed.
-    SetReversal { reversal: Reversal },
+    /// Note what of the payment is reversed, as it was read when that had changed `after` times.
+    SetReversal { reversal: Reversal, after: u32 },
 }

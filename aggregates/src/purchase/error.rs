@@ -15,6 +15,8 @@ pub enum PurchaseError {
     NotPaid,
     #[error("the purchase is not in quarantine")]
     NotQuarantined,
+    #[error("what is reversed was read before it changed: read it again")]
+    ReversalMoved,
     #[error("what is reversed must be between 0 and what was paid")]
     ReversalOutOfRange,
 }

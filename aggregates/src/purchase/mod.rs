@@ -29,6 +29,8 @@ pub struct Purchase {
     payment: Option<Payment>,
     paid_at: Option<DateTime<Utc>>,
     reversal: Reversal,
+    /// How often that changed.
+    reversals: u32,
 }
 
 impl Purchase {
@@ -60,6 +62,13 @@ impl Purchase {
     #[must_use]
     pub fn reversal(&self) -> Reversal {
         self.reversal
+    }
+
+    /// How often what is reversed has changed: whoever notes what they have read names the count from
+    /// before they read it.
+    #[must_use]
+    pub fn reversals(&self) -> u32 {
+        self.reversals
     }
 
     /// The grants that the payment is for, from the order as it was made; none before it is paid.
@@ -124,7 +133,7 @@ impl Purchase {
             (Ask::Accept { .. }, _) => Err(PurchaseError::NotQuarantined),
             (Ask::Fulfil, S::Paid) => Ok(vec![E::Fulfilled { at }]),
             (Ask::Fulfil, _) => Err(PurchaseError::NotPaid),
-            (Ask::SetReversal { reversal }, _) => self.set_reversal(reversal, at),
+            (Ask::SetReversal { reversal, after }, _) => self.set_reversal(reversal, after, at),
         }
     }
 
@@ -148,6 +157,7 @@ impl Purchase {
     fn set_reversal(
         &self,
         reversal: Reversal,
+        after: u32,
         at: DateTime<Utc>,
     ) -> Result<Vec<PurchaseEvent>, PurchaseError> {
         let Some(payment) = &self.payment else { return Err(PurchaseError::NotPaid) };
@@ -158,6 +168,9 @@ impl Purchase {
         }
         if reversal == self.reversal {
             return Ok(vec![]);
+        }
+        if after != self.reversals {
+            return Err(PurchaseError::ReversalMoved);
         }
         Ok(vec![PurchaseEvent::ReversalSet { reversal, at }])
     }
@@ -203,7 +216,10 @@ impl Aggregate for Purchase {
                 (self.stage, self.paid_at) = (Stage::Paid, Some(at));
             }
             PurchaseEvent::Fulfilled { .. } => self.stage = Stage::Fulfilled,
-            PurchaseEvent::ReversalSet { reversal, .. } => self.reversal = reversal,
+            PurchaseEvent::ReversalSet { reversal, .. } => {
+                self.reversal = reversal;
+                self.reversals += 1;
+            }
         }
     }
 }

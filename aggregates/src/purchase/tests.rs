@@ -35,9 +35,13 @@ fn opening() -> Ask {
 }
 
 fn reversing(reversed_minor: i64) -> Ask {
+    reversing_after(0, reversed_minor)
+}
+
+fn reversing_after(after: u32, reversed_minor: i64) -> Ask {
     let reversal =
         Reversal { refunded_minor: reversed_minor, reversed_minor, ..Reversal::default() };
-    Ask::SetReversal { reversal }
+    Ask::SetReversal { reversal, after }
 }
 
 /// What comes of these, one after the other; refusals are told and change nothing.
@@ -135,6 +139,19 @@ fn what_is_reversed_is_part_of_what_was_paid() {
     }
     let early = [Ask::Create { order: order() }, reversing(1)];
     assert_eq!(after(early).1, [PurchaseError::NotPaid]);
+}
+
+/// Of two who read, the one who read before does not undo what the other has noted.
+#[test]
+fn an_older_reading_of_what_is_reversed_does_not_count() {
+    let paid = || [Ask::Create { order: order() }, opening(), paying(900)];
+    let told = [reversing_after(0, 500), reversing_after(0, 100)];
+    let (purchase, refused) = after(paid().into_iter().chain(told));
+    assert_eq!(refused, [PurchaseError::ReversalMoved]);
+    assert_eq!(purchase.reversal().reversed_minor, 500);
+    let told = [reversing_after(0, 500), reversing_after(0, 500), reversing_after(1, 100)];
+    let (purchase, refused) = after(paid().into_iter().chain(told));
+    assert_eq!((purchase.reversal().reversed_minor, refused), (100, vec![]));
 }
 
 fn ask() -> impl Strategy<Value = Ask> {

@@ -122,6 +122,12 @@ impl Wallet {
         Balance { available, ..self.balance }
     }
 
+    /// Why spending is stopped, where it is.
+    #[must_use]
+    pub fn frozen(&self) -> Option<&str> {
+        self.frozen.as_deref()
+    }
+
     /// An open hold.
     #[must_use]
     pub fn hold(&self, id: HoldId) -> Option<&Hold> {

@@ -63,18 +63,16 @@ pub async fn of_user(
     sqlx::query_as(select(rest)).bind(user).bind(cursor).bind(limit).fetch_all(pool).await
 }
 
-/// One of the person's purchases.
-pub async fn one(pool: &PgPool, user: Uuid, id: Uuid) -> sqlx::Result<Option<PurchaseRow>> {
-    let query = sqlx::query_as(select("where user_id = $1 and purchase_id = $2"));
-    query.bind(user).bind(id).fetch_optional(pool).await
-}
-
-/// The purchase of a checkout session.
-pub async fn by_checkout(pool: &PgPool, checkout: &str) -> sqlx::Result<Option<Uuid>> {
-    sqlx::query_scalar("select purchase_id from purchases where checkout = $1")
-        .bind(checkout)
-        .fetch_optional(pool)
-        .await
+/// Whether a payment of the person's is disputed, beside that of this purchase.
+pub async fn is_disputed_beside(pool: &PgPool, user: Uuid, id: Uuid) -> sqlx::Result<bool> {
+    sqlx::query_scalar(
+        "select exists (select from purchases
+             where user_id = $1 and disputed and purchase_id <> $2)",
+    )
+    .bind(user)
+    .bind(id)
+    .fetch_one(pool)
+    .await
 }
 
 /// The purchase that a payment is for.

@@ -1,0 +1,239 @@
+//! What Stripe tells: kept before it is answered, each event once, and worked off object by object.
+
+use axum::http::StatusCode;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sqlx::{FromRow, PgConnection};
+use tracing::{error, warn};
+use utoipa::ToSchema;
+
+use super::{settle, stripe};
+use crate::app::App;
+use crate::clients::stripe::webhook::{self, Rejected};
+use crate::clients::stripe::{EventEnvelope, Malformed};
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::queue::{Job, MOST_ABOUT, SETTLE_OBJECT};
+use crate::store::hex;
+
+/// Events are looked for from so long before the last look: lists and clocks are not exact.
+const OVERLAP: TimeDelta = TimeDelta::hours(1);
+/// Stripe lists the events of thirty days.
+const LISTED: TimeDelta = TimeDelta::days(30);
+
+/// An event that Stripe has told of.
+#[derive(Clone, Debug, Serialize, FromRow, ToSchema)]
+pub struct EventRow {
+    /// `evt_…`.
+    pub event_id: String,
+    /// What happened.
+    pub kind: String,
+    /// What it is about.
+    pub object_id: String,
+    /// `webhook`, `healed` or `replayed`.
+    pub source: String,
+    /// `waiting`, `done`, `ignored`, `quarantined` or `dead`.
+    pub state: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Why it failed last.
+    pub error: Option<String>,
+    /// Since when it is here.
+    pub received_at: DateTime<Utc>,
+}
+
+/// Takes a webhook: 400 for what is not Stripe's, an error where it cannot be kept, so that Stripe
+/// sends it again.
+pub async fn take(app: &App, body: &[u8], signature: &str) -> Result<()> {
+    match webhook::verify(body, signature, &app.stripe_secrets) {
+        Ok(event) => keep(app, &event, &String::from_utf8_lossy(body), "webhook").await,
+        Err(Rejected::Malformed(malformed)) => bury(app, body, &malformed).await,
+        Err(rejected @ (Rejected::Signature | Rejected::Timestamp)) => {
+            let detail = rejected.to_string();
+            Err(Problem::new(StatusCode::BAD_REQUEST, "bad_signature", detail))
+        }
+    }
+}
+
+/// Keeps an event, and enqueues the work that follows, in one transaction. One that is known already
+/// changes nothing.
+pub async fn keep(app: &App, event: &EventEnvelope, raw: &str, source: &str) -> Result<()> {
+    let live = stripe(app)?.is_live();
+    let object = event.object_id.as_deref().unwrap_or_default();
+    let state = match work_of(&event.kind, event) {
+        _ if event.livemode != live || event.account.is_some() => "quarantined",
+        Some(_) => "waiting",
+        None => "ignored",
+    };
+    let mut unit = app.db().begin().await?;
+    let new = sqlx::query(
+        "insert into stripe_inbox (event_id, kind, object, object_id, created, livemode,
+             api_version, payload, source, state, settled_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+             case when $10 = 'waiting' then null else clock_timestamp() end)
+         on conflict (event_id) do nothing",
+    )
+    .bind(&event.id)
+    .bind(&event.kind)
+    .bind(&event.object_type)
+    .bind(object)
+    .bind(event.created)
+    .bind(event.livemode)
+    .bind(&event.api_version)
+    .bind(raw)
+    .bind(source)
+    .bind(state)
+    .execute(&mut *unit)
+    .await?
+    .rows_affected()
+        == 1;
+    if new && state == "quarantined" {
+        error!(event.id, event.kind, "an event of Stripe's is of another mode or account");
+    }
+    if new && state == "waiting" {
+        enqueue(&mut unit, object).await?;
+    }
+    unit.commit().await?;
+    Ok(())
+}
+
+/// One job for each object, and one at a time: many events of an object need one look at it.
+async fn enqueue(db: &mut PgConnection, object: &str) -> Result<()> {
+    Ok(Job::about(SETTLE_OBJECT, object).enqueue(db).await?)
+}
+
+/// What is Stripe's and cannot be understood is kept for somebody to look at: never dropped.
+async fn bury(app: &App, body: &[u8], malformed: &Malformed) -> Result<()> {
+    let id = format!("malformed_{}", hex(&Sha256::digest(body)[..16]));
+    error!(id, field = malformed.field, "an event of Stripe's cannot be understood: it is kept");
+    sqlx::query(
+        "insert into stripe_inbox (event_id, kind, object, object_id, created, livemode, payload,
+             source, state, error, settled_at)
+         values ($1, 'unknown', 'unknown', '', $2, false, $3, 'webhook', 'dead', $4,
+             clock_timestamp())
+         on conflict (event_id) do nothing",
+    )
+    .bind(id)
+    .bind(clock::now())
+    .bind(String::from_utf8_lossy(body))
+    .bind(malformed.to_string())
+    .execute(app.db())
+    .await?;
+    Ok(())
+}
+
+/// What an event makes us look at.
+enum Work {
+    Checkout(String),
+    Payment(String),
+}
+
+/// The object that is to be read; none for what does not concern us.
+fn work_of(kind: &str, event: &EventEnvelope) -> Option<Work> {
+    let text = |field: &str| {
+        let value = event.object.get(field)?;
+        value.as_str().or_else(|| value.get("id")?.as_str()).map(str::to_owned)
+    };
+    match kind.split('.').next().unwrap_or_default() {
+        "checkout" => event.object_id.clone().map(Work::Checkout),
+        "payment_intent" => event.object_id.clone().map(Work::Payment),
+        "charge" | "refund" => text("payment_intent").map(Work::Payment),
+        _ => None,
+    }
+}
+
+/// Works off what was told of an object: one look at what it is now settles all that waits. An error
+/// is tried again by the queue.
+pub async fn settle(app: &App, object: &str) -> Result<()> {
+    let waiting: Vec<(String, String)> = sqlx::query_as(
+        "update stripe_inbox set attempts = attempts + 1
+         where object_id = $1 and state = 'waiting' returning event_id, payload",
+    )
+    .bind(object)
+    .fetch_all(app.db())
+    .await?;
+    // They are of one object, and so is what there is to look at.
+    let Some((_, payload)) = waiting.first() else { return Ok(()) };
+    let event = EventEnvelope::read(payload.as_bytes()).map_err(Problem::failed)?;
+    let settled = match work_of(&event.kind, &event) {
+        Some(Work::Checkout(session)) => settle::checkout(app, &session).await,
+        Some(Work::Payment(intent)) => settle::payment(app, &intent).await,
+        None => Ok(()),
+    };
+    let ids: Vec<String> = waiting.into_iter().map(|(id, _)| id).collect();
+    let error = settled
+        .as_ref()
+        .err()
+        .map(|problem: &Problem| problem.cause.clone().unwrap_or_else(|| problem.detail.clone()));
+    if let Some(error) = &error {
+        warn!(object, error, "what Stripe told could not be settled; it is tried again");
+    }
+    sqlx::query(
+        "update stripe_inbox
+         set state = case when $2::text is null then 'done' when attempts >= $3 then 'dead'
+                 else state end,
+             error = $2, settled_at = case when $2::text is null then clock_timestamp() end
+         where event_id = any($1) and state = 'waiting'",
+    )
+    .bind(&ids)
+    .bind(error)
+    .bind(MOST_ABOUT)
+    .execute(app.db())
+    .await?;
+    settled
+}
+
+/// Goes through the events that Stripe lists since the last time: what no webhook brought is kept
+/// now.
+pub async fn heal(app: &App) -> Result<()> {
+    let now = clock::now();
+    let reached: Option<DateTime<Utc>> =
+        sqlx::query_scalar("select healed_to from stripe_cursor").fetch_optional(app.db()).await?;
+    let since = reached.map_or(now - LISTED, |reached| (reached - OVERLAP).max(now - LISTED));
+    for listed in stripe(app)?.events_since(since).await? {
+        match &listed.envelope {
+            Ok(event) => keep(app, event, &listed.raw, "healed").await?,
+            Err(malformed) => bury(app, listed.raw.as_bytes(), malformed).await?,
+        }
+    }
+    sqlx::query(
+        "insert into stripe_cursor (healed_to) values ($1)
+         on conflict (id) do update set healed_to = greatest(stripe_cursor.healed_to, $1)",
+    )
+    .bind(now)
+    .execute(app.db())
+    .await?;
+    // Somebody may have died between the money and the credits.
+    for id in projections::billing::unfulfilled(app.db(), now - TimeDelta::minutes(1)).await? {
+        settle::fulfil(app, id.into()).await?;
+    }
+    Ok(())
+}
+
+/// The newest events, from before `cursor`.
+pub async fn list(app: &App, cursor: Option<String>, limit: i64) -> Result<Vec<EventRow>> {
+    let rows = sqlx::query_as(
+        "select event_id, kind, object_id, source, state, attempts, error, received_at
+         from stripe_inbox
+         where $1::text is null or (received_at, event_id) <
+             (select received_at, event_id from stripe_inbox where event_id = $1)
+         order by received_at desc, event_id desc limit $2",
+    );
+    Ok(rows.bind(cursor).bind(limit).fetch_all(app.db()).await?)
+}
+
+/// Has an event worked off again, whatever became of it.
+pub async fn replay(app: &App, event: &str) -> Result<()> {
+    let mut unit = app.db().begin().await?;
+    let object: Option<String> = sqlx::query_scalar(
+        "update stripe_inbox set state = 'waiting', source = 'replayed', settled_at = null
+         where event_id = $1 and object_id <> '' returning object_id",
+    )
+    .bind(event)
+    .fetch_optional(&mut *unit)
+    .await?;
+    enqueue(&mut unit, &object.ok_or_else(Problem::not_found)?).await?;
+    unit.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Money: what is on sale, who buys it, what was paid, and what became of that.
+//!
+//! Stripe is the truth about money, the log about credits. Whatever Stripe tells us is taken as
+//! "this object has changed": the object is read, and what follows from its present state is asked of
+//! the aggregates, which decide whether anything does.
+
+pub mod checkout;
+pub mod customers;
+pub mod inbox;
+pub mod offers;
+pub mod settle;
+
+use axum::http::StatusCode;
+
+use crate::app::App;
+use crate::clients::stripe::{Stripe, StripeError};
+use crate::error::{Problem, Result};
+use crate::store::Metadata;
+
+/// Stripe's client, where it is set up.
+fn stripe(app: &App) -> Result<&Stripe> {
+    app.stripe.as_ref().ok_or_else(|| {
+        let detail = "nothing is sold here: STRIPE_SECRET_KEY is not set";
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "billing_not_set_up", detail)
+    })
+}
+
+/// What stands beside events that follow from what Stripe says.
+fn by(process: &str) -> Metadata {
+    Metadata { actor: Some(process.to_owned()), ..Metadata::default() }
+}
+
+/// What the client is told when Stripe does not do something.
+impl From<StripeError> for Problem {
+    fn from(error: StripeError) -> Self {
+        let (status, code) = match &error {
+            StripeError::Declined { .. } => (StatusCode::PAYMENT_REQUIRED, "payment_declined"),
+            StripeError::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            StripeError::Busy | StripeError::Unavailable | StripeError::Ambiguous => {
+                (StatusCode::SERVICE_UNAVAILABLE, "stripe_unavailable")
+            }
+            StripeError::Invalid { .. } | StripeError::Refused | StripeError::Unusable { .. } => {
+                (StatusCode::BAD_GATEWAY, "stripe_failed")
+            }
+        };
+        let detail = match &error {
+            StripeError::Declined { .. } => error.to_string(),
+            _ => "Stripe did not do it: try again, nothing was charged twice".to_owned(),
+        };
+        let mut problem = Self::new(status, code, detail);
+        problem.cause = Some(error.to_string());
+        problem
+    }
+}

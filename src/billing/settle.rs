@@ -1,0 +1,220 @@
+//! Whatever became of a purchase at Stripe follows here: from the webhook, the return page and the
+//! reconciler alike, in whatever order and however often.
+
+use aggregates::id::{CommandId, PurchaseId, ReversalGroup, WalletId};
+use aggregates::money::Money;
+use aggregates::purchase::{Ask, Order, Payment, Purchase, PurchaseError, Reversal, Stage};
+use aggregates::wallet::{self, Wallet, WalletCommand};
+use tracing::{error, warn};
+use uuid::Uuid;
+
+use super::checkout::{PURCHASE, send};
+use super::{by, stripe};
+use crate::app::App;
+use crate::clients::stripe::{
+    Checkout, CheckoutMode, CheckoutStatus, Dispute, IntentStatus, Payment as Paid, RefundStatus,
+};
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::store::{Envelope, ExecuteError};
+
+/// What is written beside events that follow from Stripe's.
+const ACTOR: &str = "stripe";
+/// Why a wallet is frozen while a payment is disputed.
+const DISPUTED: &str = "a payment is disputed";
+/// How often something is read anew because somebody else was there meanwhile.
+const ATTEMPTS: usize = 10;
+
+/// Brings the purchase of a checkout session to what the session is now.
+pub async fn checkout(app: &App, session: &str) -> Result<()> {
+    let session = stripe(app)?.checkout(session).await?;
+    let Some(id) = purchase_of(&session) else {
+        return Ok(());
+    };
+    match (&session.status, &session.payment_intent) {
+        (CheckoutStatus::Complete, Some(intent)) => payment(app, intent).await,
+        (CheckoutStatus::Expired, None) => tell(app, id, Ask::Expire).await,
+        (CheckoutStatus::Expired, Some(intent)) => {
+            payment(app, intent).await?;
+            tell(app, id, Ask::Expire).await
+        }
+        (CheckoutStatus::Complete, None) => {
+            error!(checkout = session.id, "a checkout is complete without a payment");
+            Err(Problem::failed("a checkout is complete without a payment"))
+        }
+        (CheckoutStatus::Open | CheckoutStatus::Unknown(_), _) => Ok(()),
+    }
+}
+
+/// The purchase that a session of ours is for.
+fn purchase_of(session: &Checkout) -> Option<PurchaseId> {
+    let of_pack = session.mode == CheckoutMode::Payment;
+    let id = session.client_reference_id.as_deref().filter(|_| of_pack)?;
+    id.parse().ok()
+}
+
+/// Brings the purchase that a payment is for to what the payment is now: paid, failed, refunded,
+/// disputed. A payment of something else is passed over.
+pub async fn payment(app: &App, intent: &str) -> Result<()> {
+    let Some(id) = purchase_paid_by(app, intent).await? else { return Ok(()) };
+    for _ in 0..ATTEMPTS {
+        let after = app.store.load::<Purchase>(id).await?.reversals();
+        let paid = stripe(app)?.payment(intent).await?;
+        match &paid.status {
+            IntentStatus::Succeeded => pay(app, id, &paid).await?,
+            IntentStatus::Processing => return tell(app, id, Ask::AwaitPayment).await,
+            IntentStatus::Canceled => return tell(app, id, Ask::Fail).await,
+            IntentStatus::RequiresPaymentMethod => return failed(app, id).await,
+            _ => return Ok(()),
+        }
+        match reverse(app, id, &paid, after).await {
+            // Somebody has read the payment later than we did, perhaps: it is read again.
+            Err(ExecuteError::Refused(PurchaseError::ReversalMoved)) => {}
+            reversed => {
+                reversed?;
+                fulfil(app, id).await?;
+                return follow(app, id).await;
+            }
+        }
+    }
+    Err(Problem::busy("the payment changes all the time; try again"))
+}
+
+/// The purchase that a payment is for; none for one of something else.
+async fn purchase_paid_by(app: &App, intent: &str) -> Result<Option<PurchaseId>> {
+    if let Some(id) = projections::billing::by_intent(app.db(), intent).await? {
+        return Ok(Some(PurchaseId(id)));
+    }
+    let paid = stripe(app)?.payment(intent).await?;
+    Ok(paid.metadata.get(PURCHASE).and_then(|id| id.parse().ok()))
+}
+
+async fn tell(app: &App, id: PurchaseId, ask: Ask) -> Result<()> {
+    send(app, id, CommandId(Uuid::now_v7()), by(ACTOR), ask).await.map(drop)
+}
+
+/// A payment that waits for another card has failed only where it was under way for days.
+async fn failed(app: &App, id: PurchaseId) -> Result<()> {
+    if app.store.load::<Purchase>(id).await?.stage() == Stage::AwaitingPayment {
+        return tell(app, id, Ask::Fail).await;
+    }
+    Ok(())
+}
+
+async fn pay(app: &App, id: PurchaseId, paid: &Paid) -> Result<()> {
+    let currency = paid.currency.parse().map_err(Problem::failed)?;
+    let amount_minor = paid.amount_received;
+    let payment = Payment { intent: paid.intent.clone(), paid: Money { amount_minor, currency } };
+    let command = CommandId::derive(id.0, &format!("paid by {}", paid.intent));
+    send(app, id, command, by(ACTOR), Ask::Pay { payment }).await?;
+    let purchase = app.store.load::<Purchase>(id).await?;
+    if purchase.stage() == Stage::Quarantined {
+        error!(purchase.id = %id, "what was paid is not what was asked for: it waits for somebody");
+    }
+    Ok(())
+}
+
+/// Puts what was paid for into the wallet, once.
+pub async fn fulfil(app: &App, id: PurchaseId) -> Result<()> {
+    let purchase = app.store.load::<Purchase>(id).await?;
+    let Some(order) = purchase.order().filter(|_| purchase.stage() == Stage::Paid) else {
+        return Ok(());
+    };
+    for grant in purchase.grants(id) {
+        let envelope = Envelope::new(CommandId::derive(grant.id.0, "grant"), by(ACTOR));
+        let reason = format!("{} bought", order.name);
+        let ask = wallet::Ask::Grant { grant, reason };
+        let command = WalletCommand { now: clock::now(), ask };
+        let outcome =
+            app.store.execute::<Wallet>(WalletId::from(order.user), envelope, command).await?;
+        app.wrote(order.user, outcome.position);
+    }
+    let command = CommandId::derive(id.0, "fulfil");
+    let position = send(app, id, command, by(ACTOR), Ask::Fulfil).await?;
+    app.wrote(order.user, position);
+    Ok(())
+}
+
+/// Notes what of the payment is reversed; `after` so many other notes.
+async fn reverse(
+    app: &App,
+    id: PurchaseId,
+    paid: &Paid,
+    after: u32,
+) -> Result<(), ExecuteError<PurchaseError>> {
+    let reversal = reversal(paid);
+    let envelope = Envelope::once(by(ACTOR));
+    let ask = Ask::SetReversal { reversal, after };
+    let command = aggregates::purchase::PurchaseCommand { now: clock::now(), ask };
+    app.store.execute::<Purchase>(id, envelope, command).await.map(drop)
+}
+
+/// From Stripe's refunds and disputes as they are: what succeeded, and what is withdrawn.
+fn reversal(paid: &Paid) -> Reversal {
+    let refunded = paid.refunds.iter().filter(|refund| refund.status == RefundStatus::Succeeded);
+    let refunded_minor = refunded.map(|refund| refund.amount).sum::<i64>();
+    let disputed_minor = paid.disputes.iter().map(|dispute| dispute.withdrawn_minor).sum::<i64>();
+    Reversal {
+        refunded_minor,
+        disputed_minor,
+        reversed_minor: refunded_minor
+            .saturating_add(disputed_minor)
+            .clamp(0, paid.amount_received),
+        disputed: paid.disputes.iter().any(is_open),
+    }
+}
+
+/// Whether a bank has yet to decide; an inquiry moves nothing.
+fn is_open(dispute: &Dispute) -> bool {
+    !dispute.is_inquiry && !matches!(dispute.status.as_str(), "won" | "lost" | "prevented")
+}
+
+/// Lets the wallet follow the purchase: its reversal, and whether it is disputed. Whoever changes the
+/// purchase looks again afterwards, so that the last word is always that of the purchase.
+pub async fn follow(app: &App, id: PurchaseId) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        let purchase = app.store.load::<Purchase>(id).await?;
+        let (Some(order), Some(payment)) = (purchase.order(), purchase.payment()) else {
+            return Ok(());
+        };
+        if purchase.reversals() == 0 {
+            return Ok(());
+        }
+        let Reversal { reversed_minor, disputed, .. } = purchase.reversal();
+        let group = ReversalGroup(id.0);
+        let paid_minor = payment.paid.amount_minor;
+        let ask = wallet::Ask::SetReversalTarget { group, reversed_minor, paid_minor };
+        ask_wallet(app, order, ask).await?;
+        freeze(app, id, order, disputed).await?;
+        if app.store.load::<Purchase>(id).await?.reversals() == purchase.reversals() {
+            return Ok(());
+        }
+    }
+    warn!(purchase.id = %id, "a purchase changes all the time; its wallet follows later");
+    Err(Problem::busy("the purchase changes all the time; try again"))
+}
+
+/// Stops spending while a payment is disputed, and lets it go on afterwards; another freeze stays.
+async fn freeze(app: &App, id: PurchaseId, order: &Order, disputed: bool) -> Result<()> {
+    let wallet = app.store.load::<Wallet>(WalletId::from(order.user)).await?;
+    let ask = match (wallet.frozen(), disputed) {
+        (None, true) => wallet::Ask::Freeze { reason: DISPUTED.to_owned() },
+        (Some(DISPUTED), false) => {
+            if projections::billing::is_disputed_beside(app.db(), order.user.0, id.0).await? {
+                return Ok(());
+            }
+            wallet::Ask::Unfreeze { reason: "the dispute is over".to_owned() }
+        }
+        _ => return Ok(()),
+    };
+    ask_wallet(app, order, ask).await
+}
+
+async fn ask_wallet(app: &App, order: &Order, ask: wallet::Ask) -> Result<()> {
+    let command = WalletCommand { now: clock::now(), ask };
+    let envelope = Envelope::once(by(ACTOR));
+    let outcome =
+        app.store.execute::<Wallet>(WalletId::from(order.user), envelope, command).await?;
+    app.wrote(order.user, outcome.position);
+    Ok(())
+}

@@ -1,0 +1,298 @@
+//! What administrators do: what is on sale, and what Stripe has told.
+
+use aggregates::catalogue::{Ask, Interval, PackTerms, PlanTerms, Tier};
+use aggregates::credits::Credits;
+use aggregates::money::Money;
+use aggregates::user::{Role, User};
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::caller::Caller;
+use super::json::{Json, Path, Query};
+use super::position::At;
+use crate::app::App;
+use crate::billing::inbox::{self, EventRow};
+use crate::billing::offers;
+use crate::error::{Problem, Result};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(create_pack))
+        .routes(routes!(change_pack))
+        .routes(routes!(retire_pack))
+        .routes(routes!(restore_pack))
+        .routes(routes!(create_plan))
+        .routes(routes!(change_plan))
+        .routes(routes!(retire_plan))
+        .routes(routes!(restore_plan))
+        .routes(routes!(events))
+        .routes(routes!(replay))
+}
+
+/// Who is asking, in person, and may administer.
+struct Administrator(Caller);
+
+impl FromRequestParts<App> for Administrator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = <Caller as FromRequestParts<App>>::from_request_parts(parts, app).await?;
+        let state = app.store.load::<User>(caller.user).await?;
+        if state.role() == Role::Admin {
+            return Ok(Self(caller));
+        }
+        let detail = "this is for administrators";
+        Err(Problem::new(StatusCode::FORBIDDEN, "not_an_administrator", detail))
+    }
+}
+
+/// A pack as it is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PackBody {
+    /// 1 to 100 characters.
+    #[schema(example = "Starter")]
+    name: String,
+    /// At least 1.
+    #[schema(value_type = i64, minimum = 1, example = 200)]
+    credits: Credits,
+    /// Credits that come on top, and are reversed with it.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>, minimum = 0, example = 0)]
+    bonus: Credits,
+    /// What it costs.
+    #[schema(value_type = Price)]
+    price: Money,
+    /// How many days the credits last; for ever by default.
+    #[schema(minimum = 1, maximum = 3653)]
+    lasts_days: Option<u32>,
+}
+
+/// A plan as it is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PlanBody {
+    /// 1 to 100 characters.
+    #[schema(example = "Pro")]
+    name: String,
+    /// `basic` or `pro`.
+    #[schema(value_type = String, example = "pro")]
+    tier: Tier,
+    /// Credits a month; at least 1.
+    #[schema(value_type = i64, minimum = 1, example = 10_000)]
+    quota: Credits,
+    /// What it costs for each interval.
+    #[schema(value_type = Price)]
+    price: Money,
+    /// `month` or `year`.
+    #[schema(value_type = String, example = "month")]
+    interval: Interval,
+    /// How much of a month's unused quota is carried into the next, at most.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>, minimum = 0, example = 0)]
+    rollover: Credits,
+    /// How many days it is free at first.
+    #[serde(default)]
+    #[schema(maximum = 3653, example = 0)]
+    trial_days: u32,
+}
+
+/// Money.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it says what `Money` looks like")]
+struct Price {
+    /// In the smallest unit of the currency: cents of USD, whole JPY.
+    #[schema(example = 900)]
+    amount_minor: i64,
+    /// ISO 4217.
+    #[schema(example = "usd")]
+    currency: String,
+}
+
+/// An offer that was made.
+#[derive(Serialize, ToSchema)]
+struct Made {
+    id: Uuid,
+}
+
+/// What Stripe has told, the newest first.
+#[derive(Serialize, ToSchema)]
+struct Events {
+    items: Vec<EventRow>,
+    next_cursor: Option<String>,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    /// As `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// 1 to 200; 50 by default.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i64>,
+}
+
+impl From<PackBody> for PackTerms {
+    fn from(PackBody { name, credits, bonus, price, lasts_days }: PackBody) -> Self {
+        Self { name, credits, bonus, price, lasts_days }
+    }
+}
+
+impl From<PlanBody> for PlanTerms {
+    fn from(body: PlanBody) -> Self {
+        let PlanBody { name, tier, quota, price, interval, rollover, trial_days } = body;
+        Self { name, tier, quota, price, interval, rollover, trial_days }
+    }
+}
+
+/// Puts a pack on sale; Stripe lists it soon.
+#[utoipa::path(post, path = "/admin/packs", tag = "admin", request_body = PackBody,
+    responses((status = 201, body = Made), (status = 403, body = Problem), (status = 422, body = Problem)),
+    security(("bearer" = [])))]
+async fn create_pack(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Json(body): Json<PackBody>,
+) -> Result<At<(StatusCode, axum::Json<Made>)>> {
+    let (id, ask) = (Uuid::now_v7(), Ask::Create { terms: PackTerms::from(body) });
+    let position = offers::ask(&app, id, caller.metadata(), ask).await?;
+    Ok(At(position, (StatusCode::CREATED, axum::Json(Made { id }))))
+}
+
+/// Sells a pack on other terms. What was bought before stays as it was bought.
+#[utoipa::path(put, path = "/admin/packs/{id}", tag = "admin", request_body = PackBody,
+    params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
+    security(("bearer" = [])))]
+async fn change_pack(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Path(id): Path<Uuid>,
+    Json(body): Json<PackBody>,
+) -> Result<At<StatusCode>> {
+    let ask = Ask::Change { terms: PackTerms::from(body) };
+    let position = offers::ask(&app, id, caller.metadata(), ask).await?;
+    Ok(At(position, StatusCode::NO_CONTENT))
+}
+
+/// Sells a pack no more.
+#[utoipa::path(post, path = "/admin/packs/{id}/retire", tag = "admin", params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)),
+    security(("bearer" = [])))]
+async fn retire_pack(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<At<StatusCode>> {
+    let position = offers::ask::<PackTerms>(&app, id, caller.metadata(), Ask::Retire).await?;
+    Ok(At(position, StatusCode::NO_CONTENT))
+}
+
+/// Sells a pack again.
+#[utoipa::path(post, path = "/admin/packs/{id}/restore", tag = "admin", params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)),
+    security(("bearer" = [])))]
+async fn restore_pack(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<At<StatusCode>> {
+    let position = offers::ask::<PackTerms>(&app, id, caller.metadata(), Ask::Restore).await?;
+    Ok(At(position, StatusCode::NO_CONTENT))
+}
+
+/// Puts a plan on sale; Stripe lists it soon.
+#[utoipa::path(post, path = "/admin/plans", tag = "admin", request_body = PlanBody,
+    responses((status = 201, body = Made), (status = 403, body = Problem), (status = 422, body = Problem)),
+    security(("bearer" = [])))]
+async fn create_plan(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Json(body): Json<PlanBody>,
+) -> Result<At<(StatusCode, axum::Json<Made>)>> {
+    let (id, ask) = (Uuid::now_v7(), Ask::Create { terms: PlanTerms::from(body) });
+    let position = offers::ask(&app, id, caller.metadata(), ask).await?;
+    Ok(At(position, (StatusCode::CREATED, axum::Json(Made { id }))))
+}
+
+/// Sells a plan on other terms. What was bought before stays as it was bought.
+#[utoipa::path(put, path = "/admin/plans/{id}", tag = "admin", request_body = PlanBody,
+    params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
+    security(("bearer" = [])))]
+async fn change_plan(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Path(id): Path<Uuid>,
+    Json(body): Json<PlanBody>,
+) -> Result<At<StatusCode>> {
+    let ask = Ask::Change { terms: PlanTerms::from(body) };
+    let position = offers::ask(&app, id, caller.metadata(), ask).await?;
+    Ok(At(position, StatusCode::NO_CONTENT))
+}
+
+/// Sells a plan no more.
+#[utoipa::path(post, path = "/admin/plans/{id}/retire", tag = "admin", params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)),
+    security(("bearer" = [])))]
+async fn retire_plan(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<At<StatusCode>> {
+    let position = offers::ask::<PlanTerms>(&app, id, caller.metadata(), Ask::Retire).await?;
+    Ok(At(position, StatusCode::NO_CONTENT))
+}
+
+/// Sells a plan again.
+#[utoipa::path(post, path = "/admin/plans/{id}/restore", tag = "admin", params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem)),
+    security(("bearer" = [])))]
+async fn restore_plan(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<At<StatusCode>> {
+    let position = offers::ask::<PlanTerms>(&app, id, caller.metadata(), Ask::Restore).await?;
+    Ok(At(position, StatusCode::NO_CONTENT))
+}
+
+/// What Stripe has told, and what became of it.
+#[utoipa::path(get, path = "/admin/stripe/events", tag = "admin", params(Page),
+    responses((status = 200, body = Events), (status = 403, body = Problem), (status = 422, body = Problem)),
+    security(("bearer" = [])))]
+async fn events(
+    State(app): State<App>,
+    Administrator(_caller): Administrator,
+    Query(Page { cursor, limit }): Query<Page>,
+) -> Result<axum::Json<Events>> {
+    let limit = limit.unwrap_or(50);
+    if !(1..=200).contains(&limit) {
+        return Err(Problem::field("limit", "must be between 1 and 200"));
+    }
+    let items = inbox::list(&app, cursor, limit).await?;
+    let full = i64::try_from(items.len()).is_ok_and(|count| count == limit);
+    let next_cursor = items.last().filter(|_| full).map(|row| row.event_id.clone());
+    Ok(axum::Json(Events { items, next_cursor }))
+}
+
+/// Has an event of Stripe's worked off again, whatever became of it.
+#[utoipa::path(post, path = "/admin/stripe/events/{id}/replay", tag = "admin",
+    params(("id" = String, Path)),
+    responses((status = 202), (status = 403, body = Problem), (status = 404, body = Problem)),
+    security(("bearer" = [])))]
+async fn replay(
+    State(app): State<App>,
+    Administrator(_caller): Administrator,
+    Path(id): Path<String>,
+) -> Result<StatusCode> {
+    inbox::replay(&app, &id).await?;
+    Ok(StatusCode::ACCEPTED)
+}

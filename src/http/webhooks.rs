@@ -1,0 +1,30 @@
+//! What others tell us.
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+use crate::billing::inbox;
+use crate::error::{Problem, Result};
+
+/// Longer webhooks than any of Stripe's.
+const LONGEST: usize = 1024 * 1024;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(stripe)).layer(DefaultBodyLimit::max(LONGEST))
+}
+
+/// Takes an event of Stripe's: it is kept before it is answered, and worked off afterwards. An error
+/// makes Stripe send it again.
+#[utoipa::path(post, path = "/webhooks/stripe", tag = "webhooks",
+    params(("Stripe-Signature" = String, Header,)), request_body = String,
+    responses((status = 204), (status = 400, description = "it is not Stripe's", body = Problem),
+        (status = 503, description = "it could not be kept", body = Problem)))]
+async fn stripe(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<StatusCode> {
+    let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
+    inbox::take(&app, &body, signature.unwrap_or_default()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

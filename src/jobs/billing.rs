@@ -1,0 +1,92 @@
+//! What follows at Stripe, and from Stripe, with retries.
+
+use aggregates::catalogue::{PackTerms, PlanTerms};
+use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
+use serde::{Deserialize, Serialize};
+
+use crate::app::App;
+use crate::billing::{customers, inbox, offers};
+use crate::error::Problem;
+use crate::queue::{self, About};
+
+/// Makes a person a customer of Stripe's.
+#[derive(Serialize, Deserialize)]
+pub(super) struct CreateCustomer(About);
+
+/// Settles what Stripe has told of an object.
+#[derive(Serialize, Deserialize)]
+pub(super) struct SettleObject(About);
+
+/// Lists a pack at Stripe as it is.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ListPack(About);
+
+/// Lists a plan at Stripe as it is.
+#[derive(Serialize, Deserialize)]
+pub(super) struct ListPlan(About);
+
+/// Looks for what Stripe has told and nobody has heard.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Heal {}
+
+impl TaskHandler for CreateCustomer {
+    const IDENTIFIER: &'static str = queue::CREATE_CUSTOMER;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let app = app(&context)?;
+        let user = self.0.subject.parse().map_err(|_| "that is no person".to_owned())?;
+        match customers::of(&app, user).await {
+            // Who is gone meanwhile needs none.
+            Err(problem) if problem.status == 404 => Ok(()),
+            customer => customer.map(drop).map_err(told),
+        }
+    }
+}
+
+impl TaskHandler for SettleObject {
+    const IDENTIFIER: &'static str = queue::SETTLE_OBJECT;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        inbox::settle(&app(&context)?, &self.0.subject).await.map_err(told)
+    }
+}
+
+impl TaskHandler for ListPack {
+    const IDENTIFIER: &'static str = queue::LIST_PACK;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let id = self.0.subject.parse().map_err(|_| "that is no pack".to_owned())?;
+        offers::list::<PackTerms>(&app(&context)?, id).await.map(drop).map_err(told)
+    }
+}
+
+impl TaskHandler for ListPlan {
+    const IDENTIFIER: &'static str = queue::LIST_PLAN;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let id = self.0.subject.parse().map_err(|_| "that is no plan".to_owned())?;
+        offers::list::<PlanTerms>(&app(&context)?, id).await.map(drop).map_err(told)
+    }
+}
+
+impl TaskHandler for Heal {
+    const IDENTIFIER: &'static str = "heal";
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let app = app(&context)?;
+        if app.stripe.is_none() {
+            return Ok(());
+        }
+        offers::list_all(&app).await.map_err(told)?;
+        inbox::heal(&app).await.map_err(told)
+    }
+}
+
+fn app(context: &WorkerContext) -> Result<App, String> {
+    let app = context.get_ext::<App>().cloned();
+    app.ok_or_else(|| "the worker was started without its parts".to_owned())
+}
+
+fn told(problem: Problem) -> String {
+    problem.cause.unwrap_or(problem.detail)
+}

@@ -1,0 +1,67 @@
+//! What is on sale: an administrator's, and Stripe's.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::shop::Shop;
+use crate::world::{ask, send};
+
+#[tokio::test]
+async fn the_shop_opens_with_the_packs_and_plans_of_old() {
+    let shop = Shop::open().await;
+    shop.pack("Starter").await;
+    let packs = ask(&shop.server, Method::GET, "/billing/packs", "").await;
+    let told = |item: &Value, credits: &str| {
+        (item["name"].clone(), item[credits].clone(), item["amount_minor"].clone())
+    };
+    let items = packs.body["items"].as_array().expect("packs");
+    let packs: Vec<_> = items.iter().map(|item| told(item, "credits")).collect();
+    assert_eq!(
+        packs,
+        [(json!("Starter"), json!(200), json!(900)), (json!("Pro"), json!(500), json!(1900)),]
+    );
+    let plans = ask(&shop.server, Method::GET, "/billing/plans", "").await;
+    let items = plans.body["items"].as_array().expect("plans");
+    let plans: Vec<_> = items.iter().map(|item| told(item, "quota")).collect();
+    assert_eq!(
+        plans,
+        [(json!("Basic"), json!(1000), json!(900)), (json!("Pro"), json!(10_000), json!(2900)),]
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_administrator_makes_changes_and_retires_a_pack_and_stripe_follows() {
+    let shop = Shop::open().await;
+    let price = |amount: i64| json!({ "amount_minor": amount, "currency": "eur" });
+    let body = json!({ "name": "Large", "credits": 1000, "bonus": 100, "price": price(4000) });
+    let refused = send(&shop.server, Method::POST, "/admin/packs", &shop.ada.access, &body).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let (done, said) = shop.database.run(&["admin", "grant", "ada@example.com"]);
+    assert!(done, "{said}");
+    let made = send(&shop.server, Method::POST, "/admin/packs", &shop.ada.access, &body).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
+    let active = |amount: i64| {
+        let prices = shop.stripe.objects("price");
+        prices.iter().any(|price| price["unit_amount"] == amount && price["active"] == true)
+    };
+    shop.until(|| async { active(4000) }).await;
+
+    let path = format!("/admin/packs/{}", made.body["id"].as_str().expect("an id"));
+    let cheaper = json!({ "name": "Large", "credits": 1000, "price": price(3500) });
+    let changed = send(&shop.server, Method::PUT, &path, &shop.ada.access, &cheaper).await;
+    assert_eq!(changed.status, StatusCode::NO_CONTENT, "{:?}", changed.body);
+    shop.until(|| async { active(3500) && !active(4000) }).await;
+    let free = json!({ "name": "Large", "credits": 1000, "price": price(0) });
+    let refused = send(&shop.server, Method::PUT, &path, &shop.ada.access, &free).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "free is not sold");
+
+    let retire = format!("{path}/retire");
+    let retired = ask(&shop.server, Method::POST, &retire, &shop.ada.access).await;
+    assert_eq!(retired.status, StatusCode::NO_CONTENT);
+    let order = shop.try_order(made.body["id"].as_str().expect("an id"), "one").await;
+    assert_eq!((order.status, &order.body["code"]), (StatusCode::CONFLICT, &json!("retired")));
+    let product = |product: &Value| product["name"] == "Large" && product["active"] == false;
+    shop.until(|| async { shop.stripe.objects("product").iter().any(product) }).await;
+    shop.close().await;
+}

@@ -1,0 +1,17 @@
+//! Buying, paying and taking back, through Stripe's double.
+
+mod catalogue;
+mod histories;
+mod packs;
+mod reversals;
+mod shop;
+#[path = "../support/stripe/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "shared with the tests of the double")]
+mod stripe;
+#[path = "../system/support.rs"]
+#[expect(dead_code, reason = "shared with the tests of the whole system")]
+mod support;
+mod webhooks;
+#[path = "../sign_in/world.rs"]
+#[expect(dead_code, reason = "shared with the tests of sign-in")]
+mod world;

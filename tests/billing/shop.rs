@@ -1,0 +1,136 @@
+//! A server that sells, Stripe's double, and somebody who buys.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::stripe::{SECRET_KEY, StripeDouble, WEBHOOK_SECRET};
+use crate::support::{Answer, Database, Server};
+use crate::world::{Tokens, ask, post_with, register};
+
+pub struct Shop {
+    pub database: Database,
+    pub server: Server,
+    pub stripe: StripeDouble,
+    pub ada: Tokens,
+}
+
+/// A server that sells by this double.
+pub fn serve(database: &Database, stripe: &StripeDouble) -> Server {
+    serve_with(database, stripe, &[WEBHOOK_SECRET])
+}
+
+pub fn serve_with(database: &Database, stripe: &StripeDouble, secrets: &[&str]) -> Server {
+    let secrets = secrets.join(",");
+    let settings = [
+        ("SALDO_RATE_LIMITS", "off"),
+        ("STRIPE_SECRET_KEY", SECRET_KEY),
+        ("STRIPE_WEBHOOK_SECRET", secrets.as_str()),
+        ("STRIPE_API_BASE", stripe.url.as_str()),
+    ];
+    database.server_with(&database.url(), &settings)
+}
+
+impl Shop {
+    pub async fn open() -> Self {
+        let database = Database::in_memory().await;
+        let stripe = StripeDouble::start().await;
+        let server = serve(&database, &stripe);
+        let client = saldo::clients::http().build().expect("a client");
+        stripe.webhooks_go_to(client, &format!("{}/api/v1/webhooks/stripe", server.url));
+        let ada = register(&server, "ada@example.com").await;
+        Self { database, server, stripe, ada }
+    }
+
+    /// The id of a pack on sale.
+    pub async fn pack(&self, name: &str) -> String {
+        for _ in 0..100 {
+            let packs = ask(&self.server, Method::GET, "/billing/packs", &self.ada.access).await;
+            let items = packs.body["items"].as_array().expect("packs").clone();
+            if let Some(pack) = items.iter().find(|pack| pack["name"] == name) {
+                return pack["id"].as_str().expect("an id").to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{name} is not on sale");
+    }
+
+    /// Orders a pack: the purchase, and Stripe's checkout.
+    pub async fn order(&self, name: &str, key: &str) -> (String, String) {
+        let answer = self.try_order(&self.pack(name).await, key).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
+        let id = answer.body["id"].as_str().expect("an id").to_owned();
+        let checkout = self.checkout_of(&id);
+        (id, checkout)
+    }
+
+    pub async fn try_order(&self, pack: &str, key: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.ada.access);
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+        post_with(&self.server, "/billing/checkout", &headers, &json!({ "pack": pack })).await
+    }
+
+    fn checkout_of(&self, purchase: &str) -> String {
+        let sessions = self.stripe.objects("checkout.session");
+        let session = sessions.iter().find(|session| session["client_reference_id"] == purchase);
+        session.expect("a session")["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// A pack that is bought and in the wallet; the purchase and the checkout.
+    pub async fn bought(&self, name: &str, key: &str) -> (String, String) {
+        let (purchase, checkout) = self.order(name, key).await;
+        self.stripe.pay_checkout(&checkout);
+        self.stripe.deliver().await;
+        self.until(|| async { self.state(&purchase).await == "fulfilled" }).await;
+        (purchase, checkout)
+    }
+
+    /// The purchase's state, by what was heard: nobody asks Stripe.
+    pub async fn state(&self, purchase: &str) -> String {
+        let payments = ask(&self.server, Method::GET, "/billing/payments", &self.ada.access).await;
+        let items = payments.body["items"].as_array().expect("payments").clone();
+        let found = items.iter().find(|payment| payment["id"] == purchase);
+        found.expect("a payment")["state"].as_str().expect("a state").to_owned()
+    }
+
+    /// What the return page shows.
+    pub async fn poll(&self, purchase: &str) -> Value {
+        let path = format!("/billing/checkout/{purchase}");
+        let answer = ask(&self.server, Method::GET, &path, &self.ada.access).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+        answer.body
+    }
+
+    pub async fn wallet(&self) -> Value {
+        ask(&self.server, Method::GET, "/wallet", &self.ada.access).await.body
+    }
+
+    pub async fn available(&self) -> i64 {
+        self.wallet().await["available"].as_i64().expect("a number")
+    }
+
+    /// Waits until something is so: what follows a webhook is a job's.
+    pub async fn until<F: Future<Output = bool>>(&self, is_so: impl Fn() -> F) {
+        for _ in 0..250 {
+            if is_so().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        panic!("it is not so after ten seconds; the wallet: {}", self.wallet().await);
+    }
+
+    /// Waits until the wallet has so much.
+    pub async fn until_available(&self, credits: i64) {
+        self.until(|| async { self.available().await == credits }).await;
+    }
+
+    /// The log and all that follows from it must be right.
+    pub async fn close(self) {
+        drop(self.server);
+        let (clean, said) = self.database.run(&["verify"]);
+        assert!(clean, "{said}");
+        self.database.remove().await;
+    }
+}

@@ -6,9 +6,14 @@ mod browser;
 mod double;
 mod github;
 mod google;
+#[path = "../shared/installed.rs"]
+#[expect(dead_code, reason = "other tests install what is not for Node.js")]
+mod installed;
 mod keys;
 mod lies;
 mod limits;
 mod node;
 mod signing;
+#[path = "../shared/skip.rs"]
+mod skip;
 mod x;

@@ -4,6 +4,8 @@
 
 mod answers;
 mod errors;
+#[path = "../shared/installed.rs"]
+mod installed;
 mod lists;
 mod objects;
 mod requests;
@@ -12,4 +14,6 @@ mod sdk;
 mod server;
 mod shapes;
 mod signing;
+#[path = "../shared/skip.rs"]
+mod skip;
 mod webhook;

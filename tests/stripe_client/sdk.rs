@@ -1,60 +1,49 @@
 //! Webhooks against Stripe's own libraries: what they sign is taken here, and what they refuse is
 //! refused.
 
-use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use saldo::clients::stripe::webhook::verify;
-use saldo::{clock, store::hex};
+use saldo::clock;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::answers::event;
+use crate::installed::{NPM, PIP, Package};
 use crate::signing::{header, v1};
 
-/// A library of Stripe's, and how to get it.
+/// A library of Stripe's, and the script that uses it.
 struct Library {
-    name: &'static str,
-    program: &'static str,
-    files: &'static [(&'static str, &'static str)],
-    install: &'static [&'static str],
-    run: &'static [&'static str],
+    package: Package,
+    script: &'static str,
 }
 
 const NODE: Library = Library {
-    name: "npm-stripe",
-    program: "node",
-    files: &[
-        ("package.json", include_str!("sdk/package.json")),
-        ("package-lock.json", include_str!("sdk/package-lock.json")),
-        ("sdk.mjs", include_str!("sdk/sdk.mjs")),
-    ],
-    install: &["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-    run: &["node", "sdk.mjs"],
+    package: Package {
+        name: "npm-stripe",
+        files: &[
+            ("package.json", include_str!("sdk/package.json")),
+            ("package-lock.json", include_str!("sdk/package-lock.json")),
+            ("sdk.mjs", include_str!("sdk/sdk.mjs")),
+        ],
+        program: "node",
+        by: NPM,
+    },
+    script: "sdk.mjs",
 };
 
 const PYTHON: Library = Library {
-    name: "pypi-stripe",
-    program: "python3",
-    files: &[
-        ("requirements.txt", include_str!("sdk/requirements.txt")),
-        ("sdk.py", include_str!("sdk/sdk.py")),
-    ],
-    install: &[
-        "python3",
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "--only-binary=:all:",
-        "--target=.",
-        "--requirement=requirements.txt",
-    ],
-    run: &["python3", "sdk.py"],
+    package: Package {
+        name: "pypi-stripe",
+        files: &[
+            ("requirements.txt", include_str!("sdk/requirements.txt")),
+            ("sdk.py", include_str!("sdk/sdk.py")),
+        ],
+        program: "python3",
+        by: PIP,
+    },
+    script: "sdk.py",
 };
 
 const OURS: &str = "whsec_ours";
@@ -71,7 +60,7 @@ fn what_pypi_stripe_signs_and_refuses_is_taken_and_refused() {
 }
 
 fn agree(library: &Library) {
-    let Some(folder) = installed(library) else { return };
+    let Some(folder) = library.package.folder() else { return };
     let now = clock::now().timestamp();
     takes_what_it_signs(library, &folder, now);
     let cases = headers(now);
@@ -144,8 +133,8 @@ fn headers(now: i64) -> Vec<(&'static str, String, String)> {
 
 /// What the library says to each case.
 fn ask(library: &Library, folder: &Path, cases: &Value) -> Vec<Value> {
-    let mut process = Command::new(library.run[0])
-        .args(&library.run[1..])
+    let mut process = Command::new(library.package.program)
+        .arg(library.script)
         .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -155,55 +144,6 @@ fn ask(library: &Library, folder: &Path, cases: &Value) -> Vec<Value> {
     stdin.write_all(cases.to_string().as_bytes()).expect("it reads");
     drop(stdin);
     let said = process.wait_with_output().expect("it ends");
-    assert!(said.status.success(), "{} fails", library.name);
+    assert!(said.status.success(), "{} fails", library.package.name);
     serde_json::from_slice(&said.stdout).expect("a list")
-}
-
-/// None, and said aloud, where the library cannot be had. Where `CI` is set, nothing may be missing.
-fn installed(library: &Library) -> Option<PathBuf> {
-    match install(library) {
-        Ok(folder) => Some(folder),
-        Err(why) => {
-            let line = format!("skipped: {}: {why}", library.name);
-            // Not `eprintln`, which is captured.
-            writeln!(std::io::stderr(), "{line}").expect("stderr is open");
-            assert!(std::env::var_os("CI").is_none(), "{line}");
-            None
-        }
-    }
-}
-
-/// The folder with the library in it, installed once for each set of files, by whichever test comes
-/// first.
-fn install(library: &Library) -> Result<PathBuf, String> {
-    for program in [library.program, library.install[0]] {
-        let version = Command::new(program).arg("--version").output();
-        version.map_err(|error| format!("{program} cannot be run: {error}"))?;
-    }
-    let mut hash = Sha256::new();
-    for (_, text) in library.files {
-        hash.update(text);
-    }
-    let name = format!("{}-{}", library.name, hex(&hash.finalize()[..8]));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
-    let lock = File::create(folder.join("lock")).map_err(|error| error.to_string())?;
-    lock.lock().map_err(|error| error.to_string())?;
-    let done = folder.join("done");
-    if done.exists() {
-        return Ok(folder);
-    }
-    for (name, text) in library.files {
-        fs::write(folder.join(name), text).map_err(|error| error.to_string())?;
-    }
-    let installed = Command::new(library.install[0])
-        .args(&library.install[1..])
-        .current_dir(&folder)
-        .output()
-        .map_err(|error| error.to_string())?;
-    if !installed.status.success() {
-        return Err(format!("installing fails: {}", String::from_utf8_lossy(&installed.stderr)));
-    }
-    fs::write(done, "").map_err(|error| error.to_string())?;
-    Ok(folder)
 }

@@ -3,9 +3,16 @@
 mod checkout;
 mod faults;
 mod histories;
+#[path = "../shared/installed.rs"]
+mod installed;
+mod node;
 mod requests;
 mod resources;
 mod reversals;
+mod schema;
+#[path = "../shared/skip.rs"]
+mod skip;
+mod spec;
 #[expect(dead_code, unused_imports, reason = "it has levers for other tests, too")]
 #[path = "../support/stripe/mod.rs"]
 mod stripe;

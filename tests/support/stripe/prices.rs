@@ -58,7 +58,7 @@ fn recurring(form: &Form) -> Outcome {
     let count = form.integer("recurring.interval_count")?.unwrap_or(1);
     Ok(json!({
         "interval": interval, "interval_count": count, "meter": null,
-        "trial_period_days": null, "usage_type": "licensed",
+        "usage_type": "licensed",
     }))
 }
 

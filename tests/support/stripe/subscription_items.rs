@@ -27,9 +27,7 @@ pub fn items_of(subscription: &Value) -> Vec<Value> {
 /// The list with other items in it.
 pub fn list_of(subscription: &str, items: &[Value]) -> Value {
     let url = format!("/v1/subscription_items?subscription={subscription}");
-    let mut list = super::lists::list(&url, items, false);
-    list["total_count"] = items.len().into();
-    list
+    super::lists::list(&url, items, false)
 }
 
 pub fn period(subscription: &Value) -> (i64, i64) {

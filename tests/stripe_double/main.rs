@@ -1,6 +1,7 @@
 //! The double of Stripe, as an application meets it.
 
 mod checkout;
+mod client;
 mod faults;
 mod histories;
 #[path = "../shared/installed.rs"]

@@ -16,17 +16,19 @@ use crate::support::{DAY, Shop, text};
 
 /// Takes what is well signed, unless it is down.
 #[derive(Clone, Default)]
-struct Endpoint(Arc<Mutex<Inbox>>);
+pub struct Endpoint(Arc<Mutex<Inbox>>);
 
 #[derive(Default)]
 struct Inbox {
     taken: Vec<Value>,
+    /// The same with their headers, as they came.
+    bodies: Vec<(String, String)>,
     down: bool,
 }
 
 impl Endpoint {
     #[expect(clippy::disallowed_methods, reason = "it ends with the runtime of its test")]
-    async fn listen(shop: &Shop) -> Self {
+    pub async fn listen(shop: &Shop) -> Self {
         let endpoint = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/hook", listener.local_addr().expect("an address"));
@@ -35,6 +37,10 @@ impl Endpoint {
         shop.stripe.webhooks_go_to(shop.client.clone(), &url);
         shop.stripe.lose("*");
         endpoint
+    }
+
+    pub fn bodies(&self) -> Vec<(String, String)> {
+        self.0.lock().expect("nobody panicked").bodies.clone()
     }
 
     fn is_down(&self, down: bool) {
@@ -61,6 +67,7 @@ async fn take(State(endpoint): State<Endpoint>, headers: HeaderMap, body: String
     if !is_signed(header, &body, WEBHOOK_SECRET) {
         return StatusCode::BAD_REQUEST;
     }
+    inbox.bodies.push((header.to_owned(), body.clone()));
     inbox.taken.push(serde_json::from_str(&body).expect("JSON"));
     StatusCode::OK
 }

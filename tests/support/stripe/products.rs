@@ -2,13 +2,17 @@
 
 use serde_json::{Value, json};
 
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::form::Form;
 use super::lists::{page, wants};
 use super::world::{LIVEMODE, World};
 
 pub fn create(world: &mut World, form: &Form) -> Outcome {
     let id = form.text("id").map(str::to_owned);
+    if id.as_deref().is_some_and(|id| world.get(id).is_some()) {
+        let message = "Product already exists.";
+        return Err(Failure::coded("resource_already_exists", message).at("id"));
+    }
     let product = json!({
         "id": id.unwrap_or_else(|| world.id("prod")), "object": "product",
         "active": form.flag("active")?.unwrap_or(true), "created": world.now,

@@ -56,8 +56,13 @@ pub struct BillingConfig {
     #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true)]
     pub stripe_secret_key: Option<SecretString>,
     /// What Stripe signs webhooks with, `whsec_…`; two with a comma while one replaces the other.
-    #[arg(long, env = "STRIPE_WEBHOOK_SECRET", hide_env_values = true, value_delimiter = ',')]
-    pub stripe_webhook_secret: Vec<SecretString>,
+    #[arg(
+        long = "stripe-webhook-secret",
+        env = "STRIPE_WEBHOOK_SECRET",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub webhook_secrets: Vec<SecretString>,
     /// What speaks as Stripe does, where it is not Stripe; with a test key only.
     #[arg(long, env = "STRIPE_API_BASE")]
     pub stripe_api_base: Option<String>,
@@ -202,7 +207,7 @@ impl Config {
     pub fn stripe(&self) -> Result<Option<Stripe>, ConfigError> {
         let billing = &self.billing;
         let Some(secret_key) = billing.stripe_secret_key.clone() else { return Ok(None) };
-        if billing.stripe_webhook_secret.is_empty() {
+        if billing.webhook_secrets.is_empty() {
             return Err(ConfigError::Half("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET"));
         }
         let base = billing.stripe_api_base.as_deref().map(str::parse).transpose();

@@ -181,7 +181,7 @@ impl Node {
             providers,
             closings: Closings::default(),
             stripe,
-            stripe_secrets: config.billing.stripe_webhook_secret.clone(),
+            stripe_secrets: config.billing.webhook_secrets.clone(),
         });
         processes::look(&app).await?;
         if app.stripe.is_some() {

@@ -11,6 +11,9 @@ mod delivery;
 #[path = "../oauth/double.rs"]
 #[expect(dead_code, reason = "shared with the tests of the providers' clients")]
 mod double;
+#[path = "../shared/installed.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod installed;
 #[path = "../oauth/keys.rs"]
 mod keys;
 mod linked;

@@ -39,7 +39,7 @@ fn make(
 ) -> Outcome {
     let left = number(&charge["amount"]) - number(&charge["amount_refunded"]);
     let amount = amount.unwrap_or(left);
-    may(charge, amount, left)?;
+    may(world, charge, amount, left)?;
     let status = if world.moods.refunds_wait { "pending" } else { "succeeded" };
     let refund = json!({
         "id": world.id("re"), "object": "refund", "amount": amount,
@@ -61,8 +61,15 @@ fn make(
     Ok(refund)
 }
 
-fn may(charge: &Value, amount: i64, left: i64) -> Outcome<()> {
-    if charge["disputed"] == true {
+/// Whether a bank has the money, or may take it: not where it has given in.
+fn is_contested(world: &World, charge: &Value) -> bool {
+    let given_in = |dispute: &Value| ["won", "warning_closed"].contains(&text(&dispute["status"]));
+    let mut disputes = world.all("dispute").filter(|dispute| dispute["charge"] == charge["id"]);
+    disputes.any(|dispute| !given_in(dispute))
+}
+
+fn may(world: &World, charge: &Value, amount: i64, left: i64) -> Outcome<()> {
+    if is_contested(world, charge) {
         let message = "This charge has been disputed and cannot be refunded.";
         return Err(Failure::coded("charge_disputed", message));
     }
@@ -101,7 +108,7 @@ impl StripeDouble {
     pub fn refundable(&self, payment: &str) -> i64 {
         let world = self.world();
         let charge = world.the(&charge_of(&world, payment));
-        if charge["paid"] != true || charge["disputed"] == true {
+        if charge["paid"] != true || is_contested(&world, &charge) {
             return 0;
         }
         number(&charge["amount"]) - number(&charge["amount_refunded"])

@@ -126,9 +126,10 @@ begin
 
     if 'job' = any (kinds) then
         perform graphile_worker.add_job(
-            identifier => r.task, payload => r.payload, job_key => r.job_key, max_attempts => r.most)
+            identifier => r.task, payload => r.payload, job_key => r.job_key,
+            max_attempts => r.most, queue_name => r.queue)
         from jsonb_to_recordset(side)
-            as r (unit int, kind text, task text, payload json, job_key text, most int)
+            as r (unit int, kind text, task text, payload json, job_key text, most int, queue text)
         where r.kind = 'job' and r.unit <> all (refused);
     end if;
 

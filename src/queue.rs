@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -53,6 +54,8 @@ pub struct Job {
 pub const CREATE_CUSTOMER: &str = "create_customer";
 /// Work that settles what Stripe has told of an object.
 pub const SETTLE_OBJECT: &str = "settle_object";
+/// Work that looks for what Stripe has told and nobody has heard.
+pub const HEAL: &str = "heal";
 /// Work that lists a pack at Stripe.
 pub const LIST_PACK: &str = "list_pack";
 /// Work that lists a plan at Stripe.
@@ -94,7 +97,9 @@ pub fn place(task: &str, id: Uuid) -> String {
 /// Tries of a message, each later than the one before: the last after some ten hours.
 const MOST: i32 = 12;
 
-/// Tries of work about something: the last after some three days, as long as Stripe tries.
+/// Queues of one kind of work.
+const QUEUES: u8 = 16;
+/// Tries of work about something: the last after some two days.
 pub const MOST_ABOUT: i32 = 18;
 
 fn job<T: Serialize>(
@@ -109,19 +114,22 @@ fn job<T: Serialize>(
 }
 
 impl Job {
-    /// Work about something, once for however many ask for it, and one at a time.
+    /// Work about something, once for however many ask for it, and one at a time: what is about the
+    /// same is in the same of a few queues, which are never removed, since work that was just put
+    /// into a queue that goes would never be found.
     #[must_use]
     pub fn about(task: &'static str, subject: &str) -> Self {
         let key = format!("{task}/{subject}");
         let payload = json!(About { subject: subject.to_owned() });
-        Self { task, payload, queue: Some(key.clone()), key, most: MOST_ABOUT }
+        let queue = format!("{task} {}", Sha256::digest(subject)[0] % QUEUES);
+        Self { task, payload, queue: Some(queue), key, most: MOST_ABOUT }
     }
 
     /// The row that enqueues it with a unit's events.
     #[must_use]
     pub fn row(self) -> SideRow {
-        let Self { task, payload, key, most, .. } = self;
-        SideRow::Job { task, payload, job_key: key, most }
+        let Self { task, payload, key, most, queue } = self;
+        SideRow::Job { task, payload, job_key: key, most, queue }
     }
 
     /// Enqueues it in the caller's transaction.

@@ -24,6 +24,7 @@ use crate::jobs::{self, JobsError, Messages};
 use crate::keys::{Keys, KeysError};
 use crate::passwords::{PasswordError, Passwords};
 use crate::processes::Signer;
+use crate::queue::{self, Job};
 use crate::store::{Store, heads};
 use crate::tokens::Tokens;
 use crate::{http, processes};
@@ -186,6 +187,8 @@ impl Node {
         processes::look(&app).await?;
         if app.stripe.is_some() {
             offers::open_shop(&app).await.map_err(|problem| StartError::Shop(problem.detail))?;
+            let mut db = pool.acquire().await?;
+            Job::about(queue::HEAL, "stripe").enqueue(&mut db).await?;
         }
         let signer = Signer::new(&app, config.data_dir.join(heads::FILE));
         processes::start(&app, &signer, config.data_dir.clone(), &stopped);

@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("processes", &["app", "store"]),
     ("jobs", &["app", "billing", "clients", "inbox", "queue", "store"]),
     ("http", &["accounts", "app", "billing", "clients", "explain", "inbox", "metering", "store"]),
-    ("serve", &["app", "billing", "clients", "http", "jobs", "processes", "store"]),
+    ("serve", &["app", "billing", "clients", "http", "jobs", "processes", "queue", "store"]),
     ("verify", &["store"]),
     ("bench", &["serve", "store", "verify"]),
     ("cli", &["accounts", "bench", "clients", "serve", "store", "verify"]),

@@ -36,6 +36,10 @@ pub const TO_ACCOUNT: Limit = per_minute("account", 5);
 pub const REFRESHES: Limit = per_minute("refresh", 30);
 /// Asking a provider what it knows of one person.
 pub const PROVIDER: Limit = per_minute("provider", 5);
+/// Orders of one person.
+pub const CHECKOUTS: Limit = per_minute("checkouts", 10);
+/// Looking at what became of one purchase at Stripe.
+pub const LOOKS: Limit = per_minute("looks", 30);
 /// Wrong passwords of one account: who guesses that often is not answered any more, right or wrong.
 pub const WRONG_PASSWORDS: Limit =
     Limit { name: "wrong password", burst: 10, every: TimeDelta::minutes(6), optional: false };

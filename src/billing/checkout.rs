@@ -1,6 +1,6 @@
 //! Buying a pack: the order, and Stripe's page that asks for the payment.
 
-use aggregates::catalogue::Pack;
+use aggregates::catalogue::{Pack, PackTerms};
 use aggregates::id::{CommandId, PackId, PurchaseId, UserId};
 use aggregates::purchase::{Ask, Order, Purchase, PurchaseCommand};
 use axum::http::StatusCode;
@@ -43,14 +43,21 @@ pub struct Opened {
 pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
     let Wanted { user, pack, intent, metadata } = wanted;
     let id = PurchaseId::derive(intent, "purchase");
-    let order = order(app, user, pack).await?;
-    let listing = offers::list::<aggregates::catalogue::PackTerms>(app, pack.0).await?;
-    if listing.version != order.version {
-        return Err(Problem::busy("the pack is being changed; try again"));
-    }
+    let listing = offers::list::<PackTerms>(app, pack.0).await?;
     let customer = customers::of(app, user).await?;
-    let ask = Ask::Create { order };
-    send(app, id, CommandId::derive(id.0, "create"), metadata.clone(), ask).await?;
+    let ask = Ask::Create { order: order(app, user, pack).await? };
+    let created = CommandId::derive(id.0, "create");
+    let position = send(app, id, created, metadata.clone(), ask).await?;
+    // Where it was ordered before, it is what was ordered then.
+    let purchase = app.store.load::<Purchase>(id).await?;
+    if let Some(session) = purchase.checkout() {
+        let checkout = stripe(app)?.checkout(session).await?;
+        return Ok(Opened { id, checkout, position });
+    }
+    if purchase.order().is_none_or(|order| order.version != listing.version) {
+        let detail = "the pack has changed since: order it again, with a new Idempotency-Key";
+        return Err(Problem::new(StatusCode::CONFLICT, "changed", detail));
+    }
     let page = &app.settings.public_url;
     let new = NewCheckout {
         customer: &customer,

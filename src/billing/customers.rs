@@ -2,12 +2,14 @@
 //! metadata.
 
 use aggregates::id::UserId;
+use sha2::{Digest, Sha256};
 
 use super::stripe;
 use crate::accounts;
 use crate::app::App;
 use crate::clients::stripe::NewCustomer;
 use crate::error::{Problem, Result};
+use crate::store::hex;
 
 /// The person's customer; made where there is none. Whoever asks at the same time gets the same one:
 /// Stripe answers one key with one customer.
@@ -22,7 +24,10 @@ pub async fn of(app: &App, user: UserId) -> Result<String> {
         found
     } else {
         let new = NewCustomer { user: user.0, email: email.as_deref(), name: name.as_deref() };
-        customers.create_customer(&new, &format!("customer/{user}")).await?
+        // One key has one body at Stripe: who has another name by now is asked for by another.
+        let told = format!("{user}\n{email:?}\n{name:?}");
+        let key = format!("customer/{user}/{}", hex(&Sha256::digest(told)[..8]));
+        customers.create_customer(&new, &key).await?
     };
     sqlx::query(
         "insert into stripe_customers (user_id, customer) values ($1, $2)

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::{FromRow, PgConnection};
 use tracing::{error, warn};
@@ -47,7 +48,7 @@ pub struct EventRow {
 /// sends it again.
 pub async fn take(app: &App, body: &[u8], signature: &str) -> Result<()> {
     match webhook::verify(body, signature, &app.stripe_secrets) {
-        Ok(event) => keep(app, &event, &String::from_utf8_lossy(body), "webhook").await,
+        Ok(event) => keep(app, &event, "webhook").await,
         Err(Rejected::Malformed(malformed)) => bury(app, body, &malformed).await,
         Err(rejected @ (Rejected::Signature | Rejected::Timestamp)) => {
             let detail = rejected.to_string();
@@ -58,8 +59,9 @@ pub async fn take(app: &App, body: &[u8], signature: &str) -> Result<()> {
 
 /// Keeps an event, and enqueues the work that follows, in one transaction. One that is known already
 /// changes nothing.
-pub async fn keep(app: &App, event: &EventEnvelope, raw: &str, source: &str) -> Result<()> {
+pub async fn keep(app: &App, event: &EventEnvelope, source: &str) -> Result<()> {
     let live = stripe(app)?.is_live();
+    let kept = what_is_needed(event);
     let object = event.object_id.as_deref().unwrap_or_default();
     let state = match work_of(&event.kind, event) {
         _ if event.livemode != live || event.account.is_some() => "quarantined",
@@ -81,7 +83,7 @@ pub async fn keep(app: &App, event: &EventEnvelope, raw: &str, source: &str) -> 
     .bind(event.created)
     .bind(event.livemode)
     .bind(&event.api_version)
-    .bind(raw)
+    .bind(kept.to_string())
     .bind(source)
     .bind(state)
     .execute(&mut *unit)
@@ -123,22 +125,44 @@ async fn bury(app: &App, body: &[u8], malformed: &Malformed) -> Result<()> {
     Ok(())
 }
 
+/// Of an event, what says which object is to be read. The rest is personal data of who pays, and is
+/// not kept.
+fn what_is_needed(event: &EventEnvelope) -> Value {
+    let object = &event.object;
+    json!({
+        "id": event.id, "type": event.kind, "created": event.created.timestamp(),
+        "livemode": event.livemode, "api_version": event.api_version,
+        "data": { "object": {
+            "id": event.object_id, "object": event.object_type,
+            "payment_intent": object.get("payment_intent").and_then(id_of),
+            "charge": object.get("charge").and_then(id_of),
+        } },
+    })
+}
+
+/// An object's id, where it stands as itself or as its id.
+fn id_of(value: &Value) -> Option<String> {
+    value.as_str().or_else(|| value.get("id")?.as_str()).map(str::to_owned)
+}
+
 /// What an event makes us look at.
 enum Work {
     Checkout(String),
     Payment(String),
+    Charge(String),
 }
 
 /// The object that is to be read; none for what does not concern us.
 fn work_of(kind: &str, event: &EventEnvelope) -> Option<Work> {
-    let text = |field: &str| {
-        let value = event.object.get(field)?;
-        value.as_str().or_else(|| value.get("id")?.as_str()).map(str::to_owned)
-    };
+    let text = |field: &str| event.object.get(field).and_then(id_of);
     match kind.split('.').next().unwrap_or_default() {
         "checkout" => event.object_id.clone().map(Work::Checkout),
         "payment_intent" => event.object_id.clone().map(Work::Payment),
-        "charge" | "refund" => text("payment_intent").map(Work::Payment),
+        "charge" | "refund" => match text("payment_intent") {
+            Some(intent) => Some(Work::Payment(intent)),
+            None if event.object_type == "charge" => event.object_id.clone().map(Work::Charge),
+            None => text("charge").map(Work::Charge),
+        },
         _ => None,
     }
 }
@@ -159,6 +183,7 @@ pub async fn settle(app: &App, object: &str) -> Result<()> {
     let settled = match work_of(&event.kind, &event) {
         Some(Work::Checkout(session)) => settle::checkout(app, &session).await,
         Some(Work::Payment(intent)) => settle::payment(app, &intent).await,
+        Some(Work::Charge(charge)) => settle::charge(app, &charge).await,
         None => Ok(()),
     };
     let ids: Vec<String> = waiting.into_iter().map(|(id, _)| id).collect();
@@ -169,18 +194,25 @@ pub async fn settle(app: &App, object: &str) -> Result<()> {
     if let Some(error) = &error {
         warn!(object, error, "what Stripe told could not be settled; it is tried again");
     }
-    sqlx::query(
+    let dead = sqlx::query_scalar::<_, Option<String>>(
         "update stripe_inbox
          set state = case when $2::text is null then 'done' when attempts >= $3 then 'dead'
                  else state end,
              error = $2, settled_at = case when $2::text is null then clock_timestamp() end
-         where event_id = any($1) and state = 'waiting'",
+         where event_id = any($1) and state = 'waiting'
+         returning case when state = 'dead' then event_id end",
     )
     .bind(&ids)
     .bind(error)
     .bind(MOST_ABOUT)
-    .execute(app.db())
-    .await?;
+    .fetch_all(app.db())
+    .await?
+    .into_iter()
+    .flatten()
+    .collect::<Vec<String>>();
+    if !dead.is_empty() {
+        error!(object, events = ?dead, "what Stripe told is given up: it waits for somebody");
+    }
     settled
 }
 
@@ -193,7 +225,7 @@ pub async fn heal(app: &App) -> Result<()> {
     let since = reached.map_or(now - LISTED, |reached| (reached - OVERLAP).max(now - LISTED));
     for listed in stripe(app)?.events_since(since).await? {
         match &listed.envelope {
-            Ok(event) => keep(app, event, &listed.raw, "healed").await?,
+            Ok(event) => keep(app, event, "healed").await?,
             Err(malformed) => bury(app, listed.raw.as_bytes(), malformed).await?,
         }
     }
@@ -204,10 +236,28 @@ pub async fn heal(app: &App) -> Result<()> {
     .bind(now)
     .execute(app.db())
     .await?;
+    wake(app).await?;
     // Somebody may have died between the money and the credits.
+    let mut completed = Ok(());
     for id in projections::billing::unfulfilled(app.db(), now - TimeDelta::minutes(1)).await? {
-        settle::fulfil(app, id.into()).await?;
+        completed = completed.and(settle::complete(app, id.into()).await);
     }
+    completed
+}
+
+/// Enqueues again what has waited for long: its work may have been given up half-way.
+async fn wake(app: &App) -> Result<()> {
+    let mut unit = app.db().begin().await?;
+    let objects: Vec<String> = sqlx::query_scalar(
+        "select distinct object_id from stripe_inbox
+         where state = 'waiting' and received_at < clock_timestamp() - interval '10 minutes'",
+    )
+    .fetch_all(&mut *unit)
+    .await?;
+    for object in objects {
+        enqueue(&mut unit, &object).await?;
+    }
+    unit.commit().await?;
     Ok(())
 }
 
@@ -227,8 +277,9 @@ pub async fn list(app: &App, cursor: Option<String>, limit: i64) -> Result<Vec<E
 pub async fn replay(app: &App, event: &str) -> Result<()> {
     let mut unit = app.db().begin().await?;
     let object: Option<String> = sqlx::query_scalar(
-        "update stripe_inbox set state = 'waiting', source = 'replayed', settled_at = null
-         where event_id = $1 and object_id <> '' returning object_id",
+        "update stripe_inbox
+         set state = 'waiting', source = 'replayed', attempts = 0, error = null, settled_at = null
+         where event_id = $1 and object_id <> '' and state <> 'quarantined' returning object_id",
     )
     .bind(event)
     .fetch_optional(&mut *unit)

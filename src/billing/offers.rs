@@ -124,7 +124,10 @@ where
     }
     let (stripe, version, active) = (stripe(app)?, offer.version(), offer.is_on_sale());
     let product = product::<T>(stripe, id, terms, version, active).await?;
-    let key = format!("{}/{id}/price/{version}", T::TYPE);
+    if let Some(known) = offer.listing().filter(|listing| listing.version == version) {
+        let listing = Listing { active, ..known.clone() };
+        return note::<T>(app, id, listing).await;
+    }
     let price = NewPrice {
         product: &product,
         currency: &terms.price().currency.to_string(),
@@ -133,11 +136,19 @@ where
         lookup_key: &format!("{}/{id}", T::TYPE),
         metadata: client::Metadata::from([("version".to_owned(), version.to_string())]),
     };
+    let key = format!("{}/{id}/price/{version}", T::TYPE);
     let price = stripe.create_price(&price, &key).await?.id;
     if let Some(before) = offer.listing().filter(|listing| listing.price != price) {
         stripe.archive_price(&before.price, &format!("{}/archived", before.price)).await?;
     }
-    let listing = Listing { product, price, version, active };
+    note::<T>(app, id, Listing { product, price, version, active }).await
+}
+
+/// Notes as what Stripe lists an offer.
+async fn note<T: Sold>(app: &App, id: Uuid, listing: Listing) -> Result<Listing>
+where
+    Offer<T>: Stored<Command = OfferCommand<T>, Error = aggregates::catalogue::OfferError>,
+{
     let command = OfferCommand { now: clock::now(), ask: Ask::List { listing: listing.clone() } };
     let envelope = Envelope::once(by("list_offer"));
     app.store.execute::<Offer<T>>(id, envelope, command).await?;
@@ -170,14 +181,15 @@ async fn product<T: Sold>(
     Ok(product)
 }
 
-/// Lists at Stripe all that it does not list as it is.
+/// Lists at Stripe all that it does not list as it is. One that it refuses does not keep the others.
 pub async fn list_all(app: &App) -> Result<()> {
     let (packs, plans) = projections::billing::to_list(app.db()).await?;
+    let mut listed = Ok(());
     for pack in packs {
-        list::<PackTerms>(app, pack).await?;
+        listed = listed.and(list::<PackTerms>(app, pack).await.map(drop));
     }
     for plan in plans {
-        list::<PlanTerms>(app, plan).await?;
+        listed = listed.and(list::<PlanTerms>(app, plan).await.map(drop));
     }
-    Ok(())
+    listed
 }

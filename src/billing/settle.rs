@@ -3,7 +3,9 @@
 
 use aggregates::id::{CommandId, PurchaseId, ReversalGroup, WalletId};
 use aggregates::money::Money;
-use aggregates::purchase::{Ask, Order, Payment, Purchase, PurchaseError, Reversal, Stage};
+use aggregates::purchase::{
+    Ask, Order, Payment, Purchase, PurchaseCommand, PurchaseError, Reversal, Stage,
+};
 use aggregates::wallet::{self, Wallet, WalletCommand};
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -16,7 +18,7 @@ use crate::clients::stripe::{
 };
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::{Envelope, ExecuteError};
+use crate::store::{Envelope, ExecuteError, Metadata};
 
 /// What is written beside events that follow from Stripe's.
 const ACTOR: &str = "stripe";
@@ -28,9 +30,10 @@ const ATTEMPTS: usize = 10;
 /// Brings the purchase of a checkout session to what the session is now.
 pub async fn checkout(app: &App, session: &str) -> Result<()> {
     let session = stripe(app)?.checkout(session).await?;
-    let Some(id) = purchase_of(&session) else {
+    let Some(id) = purchase_of(&session) else { return Ok(()) };
+    if !is_ours(app, id).await? {
         return Ok(());
-    };
+    }
     match (&session.status, &session.payment_intent) {
         (CheckoutStatus::Complete, Some(intent)) => payment(app, intent).await,
         (CheckoutStatus::Expired, None) => tell(app, id, Ask::Expire).await,
@@ -53,30 +56,49 @@ fn purchase_of(session: &Checkout) -> Option<PurchaseId> {
     id.parse().ok()
 }
 
+/// Whether there is such a purchase: others may sell by the same account.
+async fn is_ours(app: &App, id: PurchaseId) -> Result<bool> {
+    let known = app.store.load::<Purchase>(id).await?.stage() != Stage::Nothing;
+    if !known {
+        error!(purchase.id = %id, "Stripe knows a purchase that is not in the log");
+    }
+    Ok(known)
+}
+
+/// The same for a charge, where that is all that was told.
+pub async fn charge(app: &App, charge: &str) -> Result<()> {
+    let paid = stripe(app)?.payment_of_charge(charge).await?;
+    payment(app, &paid.intent).await
+}
+
 /// Brings the purchase that a payment is for to what the payment is now: paid, failed, refunded,
 /// disputed. A payment of something else is passed over.
 pub async fn payment(app: &App, intent: &str) -> Result<()> {
     let Some(id) = purchase_paid_by(app, intent).await? else { return Ok(()) };
+    if !is_ours(app, id).await? {
+        return Ok(());
+    }
     for _ in 0..ATTEMPTS {
         let after = app.store.load::<Purchase>(id).await?.reversals();
         let paid = stripe(app)?.payment(intent).await?;
         match &paid.status {
             IntentStatus::Succeeded => pay(app, id, &paid).await?,
             IntentStatus::Processing => return tell(app, id, Ask::AwaitPayment).await,
-            IntentStatus::Canceled => return tell(app, id, Ask::Fail).await,
-            IntentStatus::RequiresPaymentMethod => return failed(app, id).await,
+            IntentStatus::Canceled | IntentStatus::RequiresPaymentMethod => {
+                return failed(app, id).await;
+            }
             _ => return Ok(()),
         }
         match reverse(app, id, &paid, after).await {
-            // Somebody has read the payment later than we did, perhaps: it is read again.
-            Err(ExecuteError::Refused(PurchaseError::ReversalMoved)) => {}
-            reversed => {
-                reversed?;
-                fulfil(app, id).await?;
-                return follow(app, id).await;
-            }
+            // It is as it was read.
+            Ok(0) => return complete(app, id).await,
+            // What was noted may have been read before somebody else read something newer that was
+            // the same as before: it is read until nothing changes.
+            Ok(_) | Err(ExecuteError::Refused(PurchaseError::ReversalMoved)) => {}
+            Err(error) => return Err(error.into()),
         }
     }
+    complete(app, id).await?;
     Err(Problem::busy("the payment changes all the time; try again"))
 }
 
@@ -115,7 +137,7 @@ async fn pay(app: &App, id: PurchaseId, paid: &Paid) -> Result<()> {
 }
 
 /// Puts what was paid for into the wallet, once.
-pub async fn fulfil(app: &App, id: PurchaseId) -> Result<()> {
+async fn fulfil(app: &App, id: PurchaseId) -> Result<()> {
     let purchase = app.store.load::<Purchase>(id).await?;
     let Some(order) = purchase.order().filter(|_| purchase.stage() == Stage::Paid) else {
         return Ok(());
@@ -135,18 +157,32 @@ pub async fn fulfil(app: &App, id: PurchaseId) -> Result<()> {
     Ok(())
 }
 
-/// Notes what of the payment is reversed; `after` so many other notes.
+/// Takes what was paid for what was asked for, where they differ; the position of the event.
+pub async fn accept(app: &App, id: PurchaseId, metadata: Metadata, reason: String) -> Result<i64> {
+    let command = CommandId(Uuid::now_v7());
+    let position = send(app, id, command, metadata, Ask::Accept { reason }).await?;
+    complete(app, id).await?;
+    Ok(position)
+}
+
+/// Notes what of the payment is reversed; `after` so many other notes. How much news that was.
 async fn reverse(
     app: &App,
     id: PurchaseId,
     paid: &Paid,
     after: u32,
-) -> Result<(), ExecuteError<PurchaseError>> {
-    let reversal = reversal(paid);
-    let envelope = Envelope::once(by(ACTOR));
-    let ask = Ask::SetReversal { reversal, after };
-    let command = aggregates::purchase::PurchaseCommand { now: clock::now(), ask };
-    app.store.execute::<Purchase>(id, envelope, command).await.map(drop)
+) -> Result<usize, ExecuteError<PurchaseError>> {
+    let ask = Ask::SetReversal { reversal: reversal(paid), after };
+    let command = PurchaseCommand { now: clock::now(), ask };
+    let noted = app.store.execute::<Purchase>(id, Envelope::once(by(ACTOR)), command).await?;
+    Ok(noted.events.len())
+}
+
+/// What is paid is granted, and what is reversed is taken back: that first, so that nothing can be
+/// spent in between. The wallet remembers it until the grant comes.
+pub async fn complete(app: &App, id: PurchaseId) -> Result<()> {
+    follow(app, id).await?;
+    fulfil(app, id).await
 }
 
 /// From Stripe's refunds and disputes as they are: what succeeded, and what is withdrawn.
@@ -171,7 +207,7 @@ fn is_open(dispute: &Dispute) -> bool {
 
 /// Lets the wallet follow the purchase: its reversal, and whether it is disputed. Whoever changes the
 /// purchase looks again afterwards, so that the last word is always that of the purchase.
-pub async fn follow(app: &App, id: PurchaseId) -> Result<()> {
+async fn follow(app: &App, id: PurchaseId) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let purchase = app.store.load::<Purchase>(id).await?;
         let (Some(order), Some(payment)) = (purchase.order(), purchase.payment()) else {

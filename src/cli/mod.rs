@@ -14,6 +14,7 @@ use projections::runner;
 use tracing_subscriber::EnvFilter;
 
 use crate::bench;
+use crate::clients::stripe::webhook;
 use crate::config::Config;
 use crate::serve::{self, StartError};
 use crate::store::Store;
@@ -94,7 +95,7 @@ pub fn run() -> ExitCode {
     let _ = dotenvy::dotenv();
     let cli = Cli::parse();
     // Notices of the database say that what should be there is there.
-    let usual = || EnvFilter::new("info,sqlx::postgres::notice=warn");
+    let usual = || EnvFilter::new(format!("info,sqlx::postgres::notice=warn,{}", webhook::QUIET));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| usual());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let runtime = match tokio::runtime::Runtime::new() {

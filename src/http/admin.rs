@@ -14,11 +14,12 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::caller::Caller;
+use super::holds::checked_reason;
 use super::json::{Json, Path, Query};
 use super::position::At;
 use crate::app::App;
 use crate::billing::inbox::{self, EventRow};
-use crate::billing::offers;
+use crate::billing::{offers, settle};
 use crate::error::{Problem, Result};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -33,6 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(restore_plan))
         .routes(routes!(events))
         .routes(routes!(replay))
+        .routes(routes!(accept))
 }
 
 /// Who is asking, in person, and may administer.
@@ -295,4 +297,35 @@ async fn replay(
 ) -> Result<StatusCode> {
     inbox::replay(&app, &id).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Why something is done.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Why {
+    /// For the log: 1 to 200 characters, no personal data.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        example = "paid in another currency, agreed by mail"
+    )]
+    reason: String,
+}
+
+/// Takes what was paid for what was asked for, where they differ: the credits are granted as they
+/// were ordered.
+#[utoipa::path(post, path = "/admin/purchases/{id}/accept", tag = "admin", request_body = Why,
+    params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, description = "it is not in quarantine", body = Problem), (status = 422, body = Problem)),
+    security(("bearer" = [])))]
+async fn accept(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Path(id): Path<Uuid>,
+    Json(Why { reason }): Json<Why>,
+) -> Result<At<StatusCode>> {
+    let reason = checked_reason(reason)?;
+    let position = settle::accept(&app, id.into(), caller.metadata(), reason).await?;
+    Ok(At(position, StatusCode::NO_CONTENT))
 }

@@ -16,6 +16,7 @@ use super::caller::Caller;
 use super::idempotency::{IdempotencyKey, Intent};
 use super::json::{Json, Path, Query};
 use super::position::{At, MinPosition};
+use crate::accounts::limits;
 use crate::app::App;
 use crate::billing::checkout::{self, Wanted};
 use crate::billing::settle;
@@ -202,6 +203,7 @@ async fn open(
     key: Option<IdempotencyKey>,
     Json(body): Json<Order>,
 ) -> Result<At<(StatusCode, axum::Json<Opened>)>> {
+    limits::CHECKOUTS.count(&app, &caller.user.to_string()).await?;
     let intent = Intent::new(&caller, "billing/checkout", key.as_ref(), &body)?;
     let metadata = intent.envelope(&caller, "checkout").metadata;
     let wanted = Wanted { user: caller.user, pack: body.pack, intent: intent.id, metadata };
@@ -225,13 +227,18 @@ async fn show(
 ) -> Result<axum::Json<Bought>> {
     let mut purchase = mine(&app, &caller, id).await?;
     let open = matches!(purchase.stage(), Stage::CheckoutOpened | Stage::AwaitingPayment);
-    if let Some(session) = purchase.checkout().filter(|_| open) {
-        settle::checkout(&app, session).await?;
+    // Whoever asks more often is told what is known here.
+    let may_look = open && limits::LOOKS.has_room(&app, &id.to_string()).await?;
+    if let Some(session) = purchase.checkout().filter(|_| may_look) {
+        if let Err(problem) = settle::checkout(&app, session).await {
+            // What is known here is an answer, too.
+            tracing::warn!(cause = problem.cause, "Stripe could not be asked for a checkout");
+        }
         purchase = mine(&app, &caller, id).await?;
     }
     if purchase.stage() == Stage::Paid {
         // Somebody else is about to; whoever is first, it is done once.
-        settle::fulfil(&app, id).await?;
+        settle::complete(&app, id).await?;
         purchase = mine(&app, &caller, id).await?;
     }
     let credits = purchase.order().map_or(0, |order| order.credits.get() + order.bonus.get());

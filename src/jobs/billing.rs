@@ -70,15 +70,16 @@ impl TaskHandler for ListPlan {
 }
 
 impl TaskHandler for Heal {
-    const IDENTIFIER: &'static str = "heal";
+    const IDENTIFIER: &'static str = queue::HEAL;
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         let app = app(&context)?;
         if app.stripe.is_none() {
             return Ok(());
         }
-        offers::list_all(&app).await.map_err(told)?;
-        inbox::heal(&app).await.map_err(told)
+        // One does not wait for the other.
+        let (healed, listed) = (inbox::heal(&app).await, offers::list_all(&app).await);
+        healed.and(listed).map_err(told)
     }
 }
 

@@ -162,7 +162,14 @@ pub enum SideRow {
     /// The person's keys rest with the account, or are good again with it.
     ApiKeysRest { user_id: UserId, rest: bool },
     /// Work that follows. A job of the same key that waits is replaced.
-    Job { task: &'static str, payload: serde_json::Value, job_key: String, most: i32 },
+    Job {
+        task: &'static str,
+        payload: serde_json::Value,
+        job_key: String,
+        most: i32,
+        /// Work of one queue is done one after the other.
+        queue: Option<String>,
+    },
     /// What an AI call delivered, encrypted with the person's key.
     Analysis {
         analysis_id: Uuid,

@@ -47,11 +47,17 @@ async fn an_administrator_makes_changes_and_retires_a_pack_and_stripe_follows() 
     };
     shop.until(|| async { active(4000) }).await;
 
-    let path = format!("/admin/packs/{}", made.body["id"].as_str().expect("an id"));
+    let pack = made.body["id"].as_str().expect("an id");
+    let early = shop.try_order(pack, "early").await;
+    assert_eq!(early.status, StatusCode::CREATED, "{:?}", early.body);
+    let path = format!("/admin/packs/{pack}");
     let cheaper = json!({ "name": "Large", "credits": 1000, "price": price(3500) });
     let changed = send(&shop.server, Method::PUT, &path, &shop.ada.access, &cheaper).await;
     assert_eq!(changed.status, StatusCode::NO_CONTENT, "{:?}", changed.body);
     shop.until(|| async { active(3500) && !active(4000) }).await;
+    // What was ordered stays as it was ordered, however often it is asked for.
+    let again = shop.try_order(pack, "early").await;
+    assert_eq!((again.status, again.body), (StatusCode::CREATED, early.body));
     let free = json!({ "name": "Large", "credits": 1000, "price": price(0) });
     let refused = send(&shop.server, Method::PUT, &path, &shop.ada.access, &free).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "free is not sold");
@@ -59,7 +65,7 @@ async fn an_administrator_makes_changes_and_retires_a_pack_and_stripe_follows() 
     let retire = format!("{path}/retire");
     let retired = ask(&shop.server, Method::POST, &retire, &shop.ada.access).await;
     assert_eq!(retired.status, StatusCode::NO_CONTENT);
-    let order = shop.try_order(made.body["id"].as_str().expect("an id"), "one").await;
+    let order = shop.try_order(pack, "one").await;
     assert_eq!((order.status, &order.body["code"]), (StatusCode::CONFLICT, &json!("retired")));
     let product = |product: &Value| product["name"] == "Large" && product["active"] == false;
     shop.until(|| async { shop.stripe.objects("product").iter().any(product) }).await;

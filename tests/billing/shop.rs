@@ -121,6 +121,21 @@ impl Shop {
         panic!("it is not so after ten seconds; the wallet: {}", self.wallet().await);
     }
 
+    /// Whether nothing waits to be done, and all that was done can be read.
+    pub async fn is_quiet(&self) -> bool {
+        let pool = self.database.pool().await;
+        let quiet = sqlx::query_scalar(
+            "select not exists (select from stripe_inbox where state = 'waiting')
+                 and not exists (select from graphile_worker._private_jobs)
+                 and (select min(position) from projections.checkpoints)
+                     = (select position from log_head)",
+        )
+        .fetch_one(&pool)
+        .await;
+        pool.close().await;
+        quiet.expect("an answer")
+    }
+
     /// Waits until the wallet has so much.
     pub async fn until_available(&self, credits: i64) {
         self.until(|| async { self.available().await == credits }).await;

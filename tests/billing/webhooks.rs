@@ -49,7 +49,11 @@ async fn only_what_stripe_has_signed_is_taken() {
     let event = shop.stripe.events_of("checkout.session.completed")[0].clone();
     let (header, body) = shop.stripe.sealed(event["id"].as_str().expect("an id"));
     assert_eq!(shop.stripe.post(&header, body.clone()).await.0, Some(204));
-    change(&shop.database, "delete from stripe_inbox where state = 'quarantined'").await;
+    let pool = shop.database.pool().await;
+    let gone = sqlx::query("delete from stripe_inbox where state = 'quarantined'").execute(&pool);
+    assert_eq!(gone.await.expect("rows").rows_affected(), 1);
+    pool.close().await;
+    assert_eq!(shop.available().await, 100);
     // Two secrets, while one replaces the other.
     let both = serve_with(&shop.database, &shop.stripe, &[WEBHOOK_SECRET, NEXT_WEBHOOK_SECRET]);
     let client = saldo::clients::http().build().expect("a client");

@@ -233,24 +233,34 @@ async fn follow(app: &App, id: PurchaseId) -> Result<()> {
 /// Stops spending while a payment is disputed, and lets it go on afterwards; another freeze stays.
 async fn freeze(app: &App, id: PurchaseId, order: &Order, disputed: bool) -> Result<()> {
     let wallet = app.store.load::<Wallet>(WalletId::from(order.user)).await?;
-    let ask = match (wallet.frozen(), disputed) {
-        (None, true) => wallet::Ask::Freeze { reason: DISPUTED.to_owned() },
-        (Some(DISPUTED), false) => {
-            if projections::billing::is_disputed_beside(app.db(), order.user.0, id.0).await? {
-                return Ok(());
+    let stop = || wallet::Ask::Freeze { reason: DISPUTED.to_owned() };
+    match (wallet.frozen(), disputed) {
+        (None, true) => ask_wallet(app, order, stop()).await.map(drop),
+        (Some(DISPUTED), false) if !is_disputed_beside(app, id, order).await? => {
+            let go_on = wallet::Ask::Unfreeze { reason: "the dispute is over".to_owned() };
+            let position = ask_wallet(app, order, go_on).await?;
+            // Another payment may be disputed since, and have found the wallet frozen: what was
+            // noted before that is in the log before this.
+            let seen = app.caught_up("billing", order.user, Some(position)).await;
+            if seen.is_err() || is_disputed_beside(app, id, order).await? {
+                ask_wallet(app, order, stop()).await?;
             }
-            wallet::Ask::Unfreeze { reason: "the dispute is over".to_owned() }
+            seen
         }
-        _ => return Ok(()),
-    };
-    ask_wallet(app, order, ask).await
+        _ => Ok(()),
+    }
 }
 
-async fn ask_wallet(app: &App, order: &Order, ask: wallet::Ask) -> Result<()> {
+async fn is_disputed_beside(app: &App, id: PurchaseId, order: &Order) -> Result<bool> {
+    Ok(projections::billing::is_disputed_beside(app.db(), order.user.0, id.0).await?)
+}
+
+/// Asks something of the buyer's wallet; the position of the event.
+async fn ask_wallet(app: &App, order: &Order, ask: wallet::Ask) -> Result<i64> {
     let command = WalletCommand { now: clock::now(), ask };
     let envelope = Envelope::once(by(ACTOR));
     let outcome =
         app.store.execute::<Wallet>(WalletId::from(order.user), envelope, command).await?;
     app.wrote(order.user, outcome.position);
-    Ok(())
+    Ok(outcome.position)
 }

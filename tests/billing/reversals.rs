@@ -64,6 +64,33 @@ async fn a_dispute_that_is_won_and_then_a_refund_take_what_was_paid_once() {
     shop.close().await;
 }
 
+#[tokio::test]
+async fn a_wallet_is_frozen_until_the_last_of_its_disputes_is_over() {
+    let shop = Shop::open().await;
+    let (_, one) = shop.bought("Starter", "one").await;
+    let (_, other) = shop.bought("Starter", "two").await;
+    let first = shop.stripe.open_dispute(&one, None, Funds::Withdrawn);
+    let second = shop.stripe.open_dispute(&other, None, Funds::Withdrawn);
+    shop.stripe.deliver().await;
+    shop.until_available(100).await;
+    let debit = json!({ "amount": 1, "reason": "render" });
+    let spend = async || {
+        let path = "/wallet/debits";
+        send(&shop.server, Method::POST, path, &shop.ada.access, &debit).await.status
+    };
+    shop.stripe.win_dispute(&first);
+    shop.stripe.deliver().await;
+    shop.until_available(300).await;
+    shop.until(|| shop.is_quiet()).await;
+    assert_eq!(spend().await, StatusCode::PAYMENT_REQUIRED);
+    shop.stripe.win_dispute(&second);
+    shop.stripe.deliver().await;
+    shop.until_available(500).await;
+    shop.until(|| shop.is_quiet()).await;
+    assert_eq!(spend().await, StatusCode::CREATED);
+    shop.close().await;
+}
+
 /// T10.
 #[tokio::test]
 async fn funds_that_come_back_after_a_lost_dispute_bring_the_credits_back() {

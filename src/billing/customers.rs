@@ -31,7 +31,7 @@ pub async fn of(app: &App, user: UserId) -> Result<String> {
     };
     sqlx::query(
         "insert into stripe_customers (user_id, customer) values ($1, $2)
-         on conflict (user_id) do nothing",
+         on conflict do nothing",
     )
     .bind(user.0)
     .bind(&customer.id)

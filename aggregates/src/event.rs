@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::catalogue::{OfferEvent, Pack, PackTerms, Plan, PlanTerms};
 use crate::purchase::{Purchase, PurchaseEvent};
+use crate::subscription::{Subscription, SubscriptionEvent};
 use crate::user::{User, UserEvent};
 use crate::wallet::{Wallet, WalletEvent};
 
@@ -18,6 +19,8 @@ pub enum Event {
     Wallet(Box<WalletEvent>),
     /// A purchase's.
     Purchase(PurchaseEvent),
+    /// A subscription's.
+    Subscription(Box<SubscriptionEvent>),
     /// A pack's.
     Pack(OfferEvent<PackTerms>),
     /// A plan's.
@@ -50,6 +53,12 @@ impl From<WalletEvent> for Event {
 impl From<PurchaseEvent> for Event {
     fn from(event: PurchaseEvent) -> Self {
         Self::Purchase(event)
+    }
+}
+
+impl From<SubscriptionEvent> for Event {
+    fn from(event: SubscriptionEvent) -> Self {
+        Self::Subscription(Box::new(event))
     }
 }
 
@@ -102,6 +111,9 @@ impl Event {
             }
             (Purchase::TYPE, "1") => {
                 PurchaseEvent::deserialize(payload).map(Self::from).map_err(malformed)
+            }
+            (Subscription::TYPE, "1") => {
+                SubscriptionEvent::deserialize(payload).map(Self::from).map_err(malformed)
             }
             (Pack::TYPE, "1") => {
                 OfferEvent::<PackTerms>::deserialize(payload).map(Self::from).map_err(malformed)

@@ -87,8 +87,19 @@ ids! {
     PlanId
     /// A purchase of a pack.
     PurchaseId
+    /// A subscription to a plan.
+    SubscriptionId
     /// A proof that was asked for: a code, or a link.
     ChallengeId
+}
+
+impl ReversalGroup {
+    /// What was carried over from the grants of this payment. It is reversed where the whole of the
+    /// payment is: of a part, the grants that it came from answer for all that was granted.
+    #[must_use]
+    pub fn of_carried(self) -> Self {
+        Self::derive(self.0, "carried over")
+    }
 }
 
 impl From<UserId> for WalletId {

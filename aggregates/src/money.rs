@@ -25,6 +25,53 @@ pub struct Money {
     pub currency: Currency,
 }
 
+/// What of a payment is reversed, as Stripe has it now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reversal {
+    /// What succeeded refunds gave back.
+    pub refunded_minor: i64,
+    /// What disputes have withdrawn, and not given back.
+    pub disputed_minor: i64,
+    /// Both, and no more than was paid.
+    pub reversed_minor: i64,
+    /// Whether a dispute is open.
+    pub disputed: bool,
+}
+
+/// Currencies without a smaller unit, and those with thousandths, as Stripe has them
+/// (docs.stripe.com/currencies).
+const WHOLE: [&str; 16] = [
+    "bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv",
+    "xaf", "xof", "xpf",
+];
+const THOUSANDTHS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
+
+impl Currency {
+    /// How many decimal places its amounts have.
+    fn places(self) -> usize {
+        let code = self.to_string();
+        match code.as_str() {
+            code if WHOLE.contains(&code) => 0,
+            code if THOUSANDTHS.contains(&code) => 3,
+            _ => 2,
+        }
+    }
+}
+
+impl Money {
+    /// As people read it: `9.00 USD`, `900 JPY`, `0.900 BHD`.
+    #[must_use]
+    pub fn told(self) -> String {
+        let places = self.currency.places();
+        let sign = if self.amount_minor < 0 { "-" } else { "" };
+        let digits = format!("{:0>width$}", self.amount_minor.unsigned_abs(), width = places + 1);
+        let (whole, part) = digits.split_at(digits.len() - places);
+        let point = if places > 0 { "." } else { "" };
+        let code = self.currency.to_string().to_ascii_uppercase();
+        format!("{sign}{whole}{point}{part} {code}")
+    }
+}
+
 impl FromStr for Currency {
     type Err = NotCurrency;
 
@@ -67,6 +114,20 @@ impl fmt::Display for Money {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_amount_is_told_in_the_units_that_people_know() {
+        let cases = [
+            (900, "usd", "9.00 USD"),
+            (-5, "eur", "-0.05 EUR"),
+            (900, "jpy", "900 JPY"),
+            (900, "bhd", "0.900 BHD"),
+        ];
+        for (amount_minor, currency, told) in cases {
+            let currency = currency.parse().expect("a currency");
+            assert_eq!(Money { amount_minor, currency }.told(), told);
+        }
+    }
 
     #[test]
     fn a_currency_is_three_letters_in_whatever_case() {

@@ -4,6 +4,7 @@
 use aggregates::catalogue::OfferEvent;
 use aggregates::event::Event;
 use aggregates::purchase::PurchaseEvent;
+use aggregates::subscription::SubscriptionEvent;
 use aggregates::user::UserEvent;
 use aggregates::wallet::WalletEvent;
 use serde_json::Value;
@@ -24,6 +25,7 @@ fn every_released_form_is_read_and_today_s_are_written_the_same() {
             Event::User(event) => serde_json::to_value(event),
             Event::Wallet(event) => serde_json::to_value(event),
             Event::Purchase(event) => serde_json::to_value(event),
+            Event::Subscription(event) => serde_json::to_value(event),
             Event::Pack(event) => serde_json::to_value(event),
             Event::Plan(event) => serde_json::to_value(event),
         };
@@ -36,23 +38,26 @@ fn every_released_form_is_read_and_today_s_are_written_the_same() {
 #[test]
 fn every_event_has_a_released_form() {
     let (mut users, mut wallets, mut purchases) = (vec![], vec![], vec![]);
-    let (mut packs, mut plans) = (vec![], vec![]);
+    let (mut subscriptions, mut packs, mut plans) = (vec![], vec![], vec![]);
     for (aggregate, kind, version, payload) in golden() {
         match Event::decode(&aggregate, &kind, &version, payload).expect("readable") {
             Event::User(event) => users.push(place_of_user(&event)),
             Event::Wallet(event) => wallets.push(place_of_wallet(&event)),
             Event::Purchase(event) => purchases.push(place_of_purchase(&event)),
+            Event::Subscription(event) => subscriptions.push(place_of_subscription(&event)),
             Event::Pack(event) => packs.push(place_of_offer(&event)),
             Event::Plan(event) => plans.push(place_of_offer(&event)),
         }
     }
-    for found in [&mut users, &mut wallets, &mut purchases, &mut packs, &mut plans] {
+    let sold = [&mut purchases, &mut subscriptions, &mut packs, &mut plans];
+    for found in sold.into_iter().chain([&mut users, &mut wallets]) {
         found.sort_unstable();
         found.dedup();
     }
     assert_eq!(users, (0..=15).collect::<Vec<_>>());
     assert_eq!(wallets, (0..=20).collect::<Vec<_>>());
     assert_eq!(purchases, (0..=9).collect::<Vec<_>>());
+    assert_eq!(subscriptions, (0..=15).collect::<Vec<_>>());
     assert_eq!(packs, (0..=4).collect::<Vec<_>>());
     assert_eq!(plans, (0..=4).collect::<Vec<_>>());
 }
@@ -117,6 +122,27 @@ fn place_of_purchase(event: &PurchaseEvent) -> usize {
         PurchaseEvent::Accepted { .. } => 7,
         PurchaseEvent::Fulfilled { .. } => 8,
         PurchaseEvent::ReversalSet { .. } => 9,
+    }
+}
+
+fn place_of_subscription(event: &SubscriptionEvent) -> usize {
+    match event {
+        SubscriptionEvent::Ordered { .. } => 0,
+        SubscriptionEvent::CheckoutOpened { .. } => 1,
+        SubscriptionEvent::Abandoned { .. } => 2,
+        SubscriptionEvent::Began { .. } => 3,
+        SubscriptionEvent::StatusChanged { .. } => 4,
+        SubscriptionEvent::PeriodAdvanced { .. } => 5,
+        SubscriptionEvent::PlanChanged { .. } => 6,
+        SubscriptionEvent::EndScheduled { .. } => 7,
+        SubscriptionEvent::EndUnscheduled { .. } => 8,
+        SubscriptionEvent::ChangeAwaited { .. } => 9,
+        SubscriptionEvent::ChangeClosed { .. } => 10,
+        SubscriptionEvent::Duplicated { .. } => 11,
+        SubscriptionEvent::Invoiced { .. } => 12,
+        SubscriptionEvent::ReversalSet { .. } => 13,
+        SubscriptionEvent::QuotaReleased { .. } => 14,
+        SubscriptionEvent::QuotaGranted { .. } => 15,
     }
 }
 

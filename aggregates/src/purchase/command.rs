@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::terms::{Order, Payment, Reversal};
+use super::terms::{Order, Payment};
+use crate::money::Reversal;
 
 /// What may be asked of a purchase, at the time `now`.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 
-use super::terms::{Order, Payment, Reversal};
+use super::terms::{Order, Payment};
+use crate::money::Reversal;
 
 /// What happened to a purchase. `at` is the time the command carried.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

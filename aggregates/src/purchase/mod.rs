@@ -10,7 +10,7 @@ mod tests;
 pub use command::{Ask, PurchaseCommand};
 pub use error::PurchaseError;
 pub use event::PurchaseEvent;
-pub use terms::{Order, Payment, Reversal, Stage};
+pub use terms::{Order, Payment, Stage};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::Aggregate;
@@ -18,6 +18,7 @@ use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{GrantId, PurchaseId, ReversalGroup};
+use crate::money::Reversal;
 use crate::wallet::{Funding, GrantKind, GrantTerms, Priority};
 
 /// What the next decision about a purchase needs.

@@ -78,16 +78,3 @@ pub struct Payment {
     /// How much came.
     pub paid: Money,
 }
-
-/// What of a payment is reversed, as Stripe has it now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reversal {
-    /// What succeeded refunds gave back.
-    pub refunded_minor: i64,
-    /// What disputes have withdrawn, and not given back.
-    pub disputed_minor: i64,
-    /// Both, and no more than was paid.
-    pub reversed_minor: i64,
-    /// Whether a dispute is open.
-    pub disputed: bool,
-}

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::terms::{By, GrantTerms, Price, Usage};
+use super::terms::{By, Funding, GrantTerms, Price, Usage};
 use crate::credits::Credits;
 use crate::id::{ApiKeyId, DebitId, GrantId, HoldId, ReversalGroup, UserId};
 
@@ -25,6 +25,9 @@ pub enum Ask {
     Grant { grant: GrantTerms, reason: String },
     /// Withdraw what remains of a grant, or `amount` of it; what is held stays.
     VoidGrant { grant: GrantId, amount: Option<Credits>, reason: String },
+    /// Carry what is left of these grants over, up to `most`, until `expires_at`. Each is carried
+    /// once; of one whose time is over, what it lost by that.
+    CarryOver { from: Vec<GrantId>, most: Credits, expires_at: DateTime<Utc>, funding: Funding },
     /// Book that a grant's time is over.
     ExpireGrant { grant: GrantId },
 

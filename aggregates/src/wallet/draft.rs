@@ -8,7 +8,9 @@ use super::error::WalletError;
 use super::event::WalletEvent;
 use super::spending::Over;
 use super::state::Wallet;
-use super::terms::{Balance, By, GrantTerms, Movement, Price, SpendWindow};
+use super::terms::{
+    Balance, By, Funding, GrantKind, GrantTerms, Movement, Price, Priority, SpendWindow,
+};
 use crate::credits::{Credits, NotCredits};
 use crate::id::{ApiKeyId, DebitId, GrantId, ReversalGroup};
 
@@ -149,6 +151,42 @@ impl Draft {
         };
         let balance = self.balance().less_available(amount)?;
         self.emit(WalletEvent::GrantVoided { movement, reason, balance, at: self.now });
+        Ok(())
+    }
+
+    /// Puts what is left of grants into others that last longer, each into one of its own.
+    pub(super) fn carry_over(
+        &mut self,
+        from: Vec<GrantId>,
+        most: Credits,
+        expires_at: DateTime<Utc>,
+        funding: &Funding,
+    ) -> Result<(), WalletError> {
+        let mut most = most;
+        for from in from {
+            let id = GrantId::derive(from.0, "carried over");
+            if let Some(carried) = self.wallet.grants.get(&id) {
+                most = most.saturating_sub(carried.amount);
+                continue;
+            }
+            let Some(grant) = self.wallet.grants.get(&from) else { continue };
+            let over = grant.is_over(self.now);
+            let reversal_group = grant.reversal_group.map(ReversalGroup::of_carried);
+            let amount = most.min(if over { grant.expired } else { grant.remaining });
+            if amount.is_zero() {
+                continue;
+            }
+            if !over {
+                self.void(from, Some(amount), "carried over".to_owned())?;
+            }
+            most = most.checked_sub(amount)?;
+            let (kind, funding) = (GrantKind::Rollover, funding.clone());
+            let priority = Priority::default();
+            let expires_at = Some(expires_at);
+            let grant =
+                GrantTerms { id, kind, amount, priority, expires_at, funding, reversal_group };
+            self.grant(grant, "carried over".to_owned())?;
+        }
         Ok(())
     }
 

@@ -60,6 +60,9 @@ impl Wallet {
 
             Ask::Grant { grant, reason } => draft.grant(grant, reason)?,
             Ask::VoidGrant { grant, amount, reason } => draft.void(grant, amount, reason)?,
+            Ask::CarryOver { from, most, expires_at, funding } => {
+                draft.carry_over(from, most, expires_at, &funding)?;
+            }
 
             Ask::Authorize { hold, spend, expires_at } => {
                 draft.authorize(hold, spend, expires_at)?;

@@ -86,6 +86,12 @@ fn granting(grant: u128, amount: i64, expires_at: Option<i64>, group: Option<u12
     }
 }
 
+fn carrying(from: &[u128], most: i64, expires_at: i64) -> Ask {
+    let from = from.iter().map(|grant| id(*grant)).collect();
+    let (most, expires_at) = (credits(most), at(expires_at));
+    Ask::CarryOver { from, most, expires_at, funding: Funding::Adjustment }
+}
+
 fn debiting(debit: u128, amount: i64) -> Ask {
     Ask::Debit { debit: id(debit), spend: spending(None, amount) }
 }

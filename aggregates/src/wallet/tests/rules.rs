@@ -311,3 +311,26 @@ fn reversed_credits_return_to_the_grants_they_came_from_and_only_once() {
     run.ask(5, reverse(10)).expect("reverses");
     assert_eq!(run.available(5), 100);
 }
+
+#[test]
+fn what_is_left_of_grants_is_carried_over_once_and_no_more_than_may_be() {
+    let mut run = Run::opened();
+    run.grant(1, 100, Some(50)).expect("grants");
+    run.grant(2, 100, Some(50)).expect("grants");
+    run.debit(2, 70).expect("spends");
+    run.ask(3, carrying(&[1, 2], 90, 80)).expect("carries");
+    run.ask(4, carrying(&[1, 2], 90, 80)).expect("carries nothing more");
+    assert_eq!(run.available(10), 130);
+    // 30 of the first and 60 of the second.
+    assert_eq!(run.available(60), 90);
+    assert_eq!(run.available(80), 0);
+}
+
+#[test]
+fn what_was_lost_to_expiry_can_be_carried_over_too() {
+    let mut run = Run::opened();
+    run.grant(1, 100, Some(50)).expect("grants");
+    run.debit(2, 70).expect("spends");
+    run.ask(60, carrying(&[1, 9], 90, 80)).expect("carries");
+    assert_eq!(run.available(60), 30);
+}

@@ -1,0 +1,282 @@
+//! What of a plan's quota is due, from what was paid: by the invoices' lines and by nothing else.
+//!
+//! A line for a whole period begins a *base*: the period in months, one tranche each. A change in
+//! between adds the rest of the new plan and takes the rest of the old one, so that a tranche is
+//! worth the sum of its parts over time: `floor(Σ ± quota × seconds of the line in the tranche ÷
+//! seconds of the tranche)`. What was given before counts, however often plans are changed: up,
+//! down and up again brings no more than was paid for, and nothing that was given is taken back.
+
+use chrono::{DateTime, Months, TimeDelta, Utc};
+
+use super::Subscription;
+use super::error::SubscriptionError;
+use super::terms::{Carry, Invoice, InvoiceState, Line, LineKind, Period, PlanVersion, Tranche};
+use crate::catalogue::Interval;
+use crate::credits::{Credits, NotCredits};
+use crate::id::{GrantId, ReversalGroup, SubscriptionId};
+use crate::wallet::{Funding, GrantKind, GrantTerms, Priority};
+
+/// How much longer than its time a tranche lasts: Stripe asks for a renewal about an hour after the
+/// period has ended, and nobody should be without quota meanwhile.
+pub(super) const GRACE: TimeDelta = TimeDelta::hours(3);
+
+/// A period that was paid for as a whole.
+struct Base<'a> {
+    line: &'a Line,
+    /// When each of its tranches begins, and when the last one ends.
+    marks: Vec<DateTime<Utc>>,
+}
+
+/// A line, and the place of its invoice among those that were paid.
+type Placed<'a> = (usize, &'a Line);
+
+impl Period {
+    /// How many seconds of it are in the other.
+    fn seconds_in(&self, other: &Self) -> i128 {
+        let (start, end) = (self.start.max(other.start), self.end.min(other.end));
+        i128::from((end - start).num_seconds().max(0))
+    }
+
+    fn seconds(&self) -> i128 {
+        self.seconds_in(self)
+    }
+
+    fn covers(&self, moment: DateTime<Utc>) -> bool {
+        self.start <= moment && moment < self.end
+    }
+}
+
+impl<'a> Base<'a> {
+    /// Month ends clamp: 31 January, 28 February, 31 March. A month's plan is one tranche, whatever
+    /// day its end falls on.
+    fn of(line: &'a Line) -> Self {
+        let Period { start, end } = line.period;
+        let months = match (line.kind, line.plan.terms.interval) {
+            (LineKind::Trial, _) | (_, Interval::Month) => 1,
+            (_, Interval::Year) => 12,
+        };
+        let begins = (0..months).filter_map(|month| start.checked_add_months(Months::new(month)));
+        let mut marks: Vec<_> = begins.take_while(|begins| *begins < end).collect();
+        marks.push(end);
+        Self { line, marks }
+    }
+
+    fn tranches(&self) -> impl Iterator<Item = Period> + '_ {
+        self.marks.windows(2).map(|marks| Period { start: marks[0], end: marks[1] })
+    }
+
+    /// Whether a line is about this period.
+    fn has(&self, line: &Line) -> bool {
+        match line.kind {
+            LineKind::Whole | LineKind::Trial => line == self.line,
+            LineKind::Rest | LineKind::GivenBack => {
+                line.period.end == self.line.period.end
+                    && self.line.period.covers(line.period.start)
+            }
+        }
+    }
+
+    /// What a tranche is worth by these lines. A trial has its share of a month, at most a whole one.
+    fn worth(&self, tranche: &Period, lines: &[Placed<'_>]) -> Result<Credits, NotCredits> {
+        let whole = match self.line.kind {
+            LineKind::Trial => month_from(tranche.start).seconds().max(tranche.seconds()),
+            _ => tranche.seconds(),
+        };
+        let mut parts: i128 = 0;
+        for (_, line) in lines.iter().filter(|(_, line)| self.has(line)) {
+            let part = i128::from(line.plan.terms.quota.get()) * line.period.seconds_in(tranche);
+            let part = if line.kind == LineKind::GivenBack { -part } else { part };
+            parts = parts.checked_add(part).ok_or(NotCredits)?;
+        }
+        let worth = parts.max(0) / whole.max(1);
+        i64::try_from(worth).map_err(|_| NotCredits).and_then(Credits::try_from)
+    }
+}
+
+fn month_from(start: DateTime<Utc>) -> Period {
+    Period { start, end: start.checked_add_months(Months::new(1)).unwrap_or(start) }
+}
+
+impl Subscription {
+    /// The invoices that stand: paid, and not reversed as a whole; in the order in which they were
+    /// paid.
+    fn standing_invoices(&self) -> Vec<&Invoice> {
+        let paid = self.invoices.iter().filter(|invoice| invoice.state == InvoiceState::Paid);
+        let mut stand: Vec<_> = paid
+            .filter(|invoice| {
+                let reversed = self.reversal(&invoice.id).reversed_minor;
+                reversed == 0 || reversed < invoice.paid_minor
+            })
+            .collect();
+        stand.sort_by_key(|invoice| (invoice.paid_at, invoice.created_at, &invoice.id));
+        stand
+    }
+
+    /// What is due at `now` and not released yet, and when more will be.
+    pub(super) fn due(
+        &self,
+        id: SubscriptionId,
+        now: DateTime<Utc>,
+    ) -> Result<(Vec<Tranche>, Option<DateTime<Utc>>), SubscriptionError> {
+        let invoices = self.standing_invoices();
+        let lines: Vec<Placed<'_>> = invoices
+            .iter()
+            .enumerate()
+            .flat_map(|(place, invoice)| invoice.lines.iter().map(move |line| (place, line)))
+            .collect();
+        let (mut due, mut next) = (vec![], None::<DateTime<Utc>>);
+        for base in bases(&lines) {
+            for tranche in base.tranches() {
+                if tranche.start > now {
+                    next = Some(next.map_or(tranche.start, |next| next.min(tranche.start)));
+                    break;
+                }
+                let given = self.given_for(&tranche, &due)?;
+                self.release(id, (&base, tranche), (&invoices, &lines), given, now, &mut due)?;
+            }
+        }
+        Ok((due, next))
+    }
+
+    /// What was given for a tranche; for one that begins in the middle of another, since the plan
+    /// was changed for one that is paid by another interval, also what that had too much.
+    fn given_for(&self, tranche: &Period, due: &[Tranche]) -> Result<Credits, SubscriptionError> {
+        let all = self.released.iter().chain(due);
+        let own = all.filter(|released| released.period == *tranche && self.stands(released));
+        Ok(Credits::sum(own.map(|released| released.grant.amount))?)
+    }
+
+    fn stands(&self, released: &Tranche) -> bool {
+        self.standing_invoices().iter().any(|invoice| invoice.id == released.invoice)
+    }
+
+    /// Releases of a tranche what each invoice has brought, in their order, beyond what was given.
+    fn release(
+        &self,
+        id: SubscriptionId,
+        (base, tranche): (&Base<'_>, Period),
+        (invoices, lines): (&[&Invoice], &[Placed<'_>]),
+        mut given: Credits,
+        now: DateTime<Utc>,
+        due: &mut Vec<Tranche>,
+    ) -> Result<(), SubscriptionError> {
+        for (place, invoice) in invoices.iter().enumerate() {
+            let brings = lines.iter().any(|(at, line)| *at == place && base.has(line));
+            let terms = self.grant_terms(id, invoice, tranche, now);
+            let known = self.released.iter().any(|released| released.grant.id == terms.id);
+            if !brings || known {
+                continue;
+            }
+            let until = lines.partition_point(|(at, _)| *at <= place);
+            let owed = base
+                .worth(&tranche, &lines[..until])?
+                .saturating_sub(self.excess(base, &tranche, lines)?);
+            let amount = owed.saturating_sub(given);
+            if amount.is_zero() {
+                continue;
+            }
+            given = given.checked_add(amount)?;
+            let carry = self.carry(base, &tranche, place, lines);
+            let grant = GrantTerms { amount, ..terms };
+            due.push(Tranche { invoice: invoice.id.clone(), period: tranche, grant, carry });
+        }
+        Ok(())
+    }
+
+    /// What was given for the same time by another base and is not owed any more: a change to a plan
+    /// that is paid by another interval begins a new period at once.
+    fn excess(
+        &self,
+        base: &Base<'_>,
+        tranche: &Period,
+        lines: &[Placed<'_>],
+    ) -> Result<Credits, SubscriptionError> {
+        let mut excess = Credits::ZERO;
+        if tranche.start != base.line.period.start {
+            return Ok(excess);
+        }
+        for other in bases(lines).filter(|other| other.line.period.start < tranche.start) {
+            for before in other.tranches().filter(|before| before.covers(tranche.start)) {
+                let given = self.given_for(&before, &[])?;
+                let more = given.saturating_sub(other.worth(&before, lines)?);
+                excess = excess.checked_add(more)?;
+            }
+        }
+        Ok(excess)
+    }
+
+    /// What the first grant of a tranche carries over from the time right before it.
+    fn carry(
+        &self,
+        base: &Base<'_>,
+        tranche: &Period,
+        place: usize,
+        lines: &[Placed<'_>],
+    ) -> Option<Carry> {
+        let most = base.line.plan.terms.rollover;
+        let first = lines.iter().any(|(at, line)| *at == place && *line == base.line);
+        if most.is_zero() || !first {
+            return None;
+        }
+        let before = self.released.iter().filter(|before| before.period.end == tranche.start);
+        let from: Vec<_> = before.map(|before| before.grant.id).collect();
+        (!from.is_empty()).then_some(Carry { from, most })
+    }
+
+    /// The grant of an invoice for a tranche, still without an amount. What comes too late for its
+    /// time lasts as long as it would have.
+    fn grant_terms(
+        &self,
+        id: SubscriptionId,
+        invoice: &Invoice,
+        tranche: Period,
+        now: DateTime<Utc>,
+    ) -> GrantTerms {
+        let Period { start, end } = tranche;
+        let ends = if end > now { end } else { now + (end - start) };
+        GrantTerms {
+            id: GrantId::derive(id.0, &format!("{} from {start}", invoice.id)),
+            kind: GrantKind::Quota,
+            amount: Credits::ZERO,
+            priority: Priority::default(),
+            expires_at: ends.checked_add_signed(GRACE),
+            funding: Funding::SubscriptionPeriod {
+                subscription: self.stripe.clone().unwrap_or_default(),
+                period_start: start,
+            },
+            reversal_group: Some(group_of(id, &invoice.id)),
+        }
+    }
+
+    /// The plan that is paid for at `now`; none when nothing is.
+    #[must_use]
+    pub fn entitlement(&self, now: DateTime<Utc>) -> Option<&PlanVersion> {
+        let invoices = self.standing_invoices();
+        let lines = invoices.into_iter().flat_map(|invoice| &invoice.lines);
+        lines
+            .filter(|line| line.kind != LineKind::GivenBack && line.period.covers(now))
+            .last()
+            .map(|line| &line.plan)
+    }
+
+    /// Until when something is paid for.
+    #[must_use]
+    pub fn entitled_until(&self) -> Option<DateTime<Utc>> {
+        let invoices = self.standing_invoices();
+        let lines = invoices.into_iter().flat_map(|invoice| &invoice.lines);
+        lines.filter(|line| line.kind != LineKind::GivenBack).map(|line| line.period.end).max()
+    }
+}
+
+/// What is reversed with an invoice of a subscription.
+#[must_use]
+pub fn group_of(id: SubscriptionId, invoice: &str) -> ReversalGroup {
+    ReversalGroup::derive(id.0, &format!("invoice {invoice}"))
+}
+
+fn bases<'a>(lines: &[Placed<'a>]) -> impl Iterator<Item = Base<'a>> + use<'a> {
+    let whole = |kind| matches!(kind, LineKind::Whole | LineKind::Trial);
+    let bases: Vec<_> =
+        lines.iter().filter(|(_, line)| whole(line.kind)).map(|(_, line)| Base::of(line)).collect();
+    bases.into_iter()
+}

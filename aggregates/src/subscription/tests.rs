@@ -1,0 +1,437 @@
+//! The rules of subscriptions.
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::catalogue::{Interval, PlanTerms, Tier};
+use crate::credits::Credits;
+use crate::id::{PlanId, SubscriptionId, UserId};
+use crate::money::Money;
+use crate::wallet::{GrantKind, GrantTerms};
+
+const ID: SubscriptionId = SubscriptionId(Uuid::from_u128(7));
+
+fn at(text: &str) -> DateTime<Utc> {
+    format!("{text}T00:00:00Z").parse().expect("a day")
+}
+
+fn usd(amount_minor: i64) -> Money {
+    Money { amount_minor, currency: "usd".parse().expect("a currency") }
+}
+
+fn plan(name: &str, quota: u32, interval: Interval) -> PlanVersion {
+    let terms = PlanTerms {
+        name: name.into(),
+        tier: Tier::Basic,
+        quota: Credits::new(quota),
+        price: usd(900),
+        interval,
+        rollover: Credits::ZERO,
+        trial_days: 0,
+    };
+    PlanVersion { plan: PlanId::default(), version: quota, terms }
+}
+
+fn basic() -> PlanVersion {
+    plan("Basic", 1_000, Interval::Month)
+}
+
+fn pro() -> PlanVersion {
+    plan("Pro", 10_000, Interval::Month)
+}
+
+fn rolling_over(most: u32) -> PlanVersion {
+    let terms = PlanTerms { rollover: Credits::new(most), ..basic().terms };
+    PlanVersion { terms, ..basic() }
+}
+
+fn period(start: &str, end: &str) -> Period {
+    Period { start: at(start), end: at(end) }
+}
+
+fn standing(plan: PlanVersion) -> Standing {
+    let period = period("2027-06-01", "2027-07-01");
+    Standing { status: Status::Active, plan, period, ends_at: None, change: None }
+}
+
+fn line(kind: LineKind, plan: PlanVersion, start: &str, end: &str) -> Line {
+    Line { kind, plan, period: period(start, end) }
+}
+
+/// Paid on the day on which its lines begin.
+fn paid(id: &str, lines: Vec<Line>) -> Invoice {
+    let day = lines[0].period.start;
+    Invoice {
+        id: id.into(),
+        state: InvoiceState::Paid,
+        reason: InvoiceReason::Cycle,
+        total: usd(900),
+        paid_minor: 900,
+        intents: vec![format!("pi_{id}")],
+        attempts: 1,
+        lines,
+        created_at: day,
+        paid_at: Some(day),
+    }
+}
+
+fn whole(id: &str, plan: PlanVersion, start: &str, end: &str) -> Invoice {
+    paid(id, vec![line(LineKind::Whole, plan, start, end)])
+}
+
+/// A change of plans on a day of June.
+fn change(id: &str, day: &str, old: PlanVersion, new: PlanVersion) -> Invoice {
+    let end = "2027-07-01";
+    paid(id, vec![line(LineKind::GivenBack, old, day, end), line(LineKind::Rest, new, day, end)])
+}
+
+fn ordered() -> Ask {
+    Ask::Create { order: Order { user: UserId::default(), plan: basic() } }
+}
+
+fn sync(after: u32, invoices: Vec<Invoice>) -> Ask {
+    Ask::Sync { stripe: "sub_1".into(), standing: standing(basic()), invoices, after }
+}
+
+fn ask(
+    subscription: &mut Subscription,
+    day: &str,
+    ask: Ask,
+) -> Result<Vec<SubscriptionEvent>, SubscriptionError> {
+    let events = subscription.decide(SubscriptionCommand { now: at(day), ask })?;
+    for event in events.clone() {
+        subscription.apply(event);
+    }
+    Ok(events)
+}
+
+/// One that is active and has these invoices.
+fn with(invoices: Vec<Invoice>) -> Subscription {
+    let mut subscription = Subscription::default();
+    ask(&mut subscription, "2027-01-01", ordered()).expect("ordered");
+    ask(&mut subscription, "2027-01-01", sync(0, invoices)).expect("begun");
+    subscription
+}
+
+fn more(subscription: &mut Subscription, invoices: Vec<Invoice>) {
+    let after = subscription.readings();
+    ask(subscription, "2027-01-01", sync(after, invoices)).expect("read");
+}
+
+/// What is released on a day.
+fn release(subscription: &mut Subscription, day: &str) -> Vec<Tranche> {
+    let events = ask(subscription, day, Ask::Release { id: ID }).expect("released");
+    let mut released = vec![];
+    for event in events {
+        if let SubscriptionEvent::QuotaReleased { tranches, .. } = event {
+            released.extend(tranches);
+        }
+    }
+    released
+}
+
+fn amounts(tranches: &[Tranche]) -> Vec<i64> {
+    tranches.iter().map(|tranche| tranche.grant.amount.get()).collect()
+}
+
+#[test]
+fn a_month_that_is_paid_brings_its_quota_once() {
+    let mut subscription = with(vec![whole("in_1", basic(), "2027-06-01", "2027-07-01")]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-06-01")), [1_000]);
+    assert_eq!(release(&mut subscription, "2027-06-01"), []);
+    assert_eq!(release(&mut subscription, "2027-06-30"), []);
+    let GrantTerms { kind, expires_at, .. } = subscription.released[0].grant.clone();
+    assert_eq!(kind, GrantKind::Quota);
+    assert_eq!(expires_at, Some(at("2027-07-01") + quota::GRACE));
+}
+
+#[test]
+fn nothing_is_due_of_what_is_not_paid() {
+    for state in [InvoiceState::Open, InvoiceState::Void, InvoiceState::Uncollectible] {
+        let invoice = whole("in_1", basic(), "2027-06-01", "2027-07-01");
+        let unpaid = Invoice { state, paid_minor: 0, paid_at: None, ..invoice.clone() };
+        let mut subscription = with(vec![unpaid]);
+        assert_eq!(release(&mut subscription, "2027-06-15"), []);
+        assert_eq!(subscription.entitlement(at("2027-06-15")), None);
+        more(&mut subscription, vec![invoice]);
+        assert_eq!(amounts(&release(&mut subscription, "2027-06-15")), [1_000]);
+        assert_eq!(subscription.entitlement(at("2027-06-15")), Some(&basic()));
+    }
+}
+
+#[test]
+fn what_is_paid_stays_paid() {
+    let invoice = whole("in_1", basic(), "2027-06-01", "2027-07-01");
+    let mut subscription = with(vec![invoice.clone()]);
+    more(&mut subscription, vec![Invoice { state: InvoiceState::Open, ..invoice }]);
+    assert_eq!(subscription.invoices()[0].state, InvoiceState::Paid);
+}
+
+/// T17: over month ends and a leap day.
+#[test]
+fn a_year_is_released_by_the_month_and_month_ends_clamp() {
+    let year = plan("Basic", 1_000, Interval::Year);
+    let mut subscription = with(vec![whole("in_1", year, "2028-01-31", "2029-01-31")]);
+    let days = ["2028-01-31", "2028-02-28", "2028-02-29", "2028-03-30", "2028-03-31", "2028-04-30"];
+    let released = days.map(|day| amounts(&release(&mut subscription, day)));
+    let (some, none) = (vec![1_000], vec![]);
+    assert_eq!(released, [some.clone(), none.clone(), some.clone(), none, some.clone(), some]);
+    assert_eq!(subscription.next_at(), Some(at("2028-05-31")));
+    let rest = release(&mut subscription, "2029-06-01");
+    assert_eq!(amounts(&rest), [1_000; 8]);
+    assert_eq!(subscription.next_at(), None);
+    let mut starts: Vec<_> =
+        subscription.released.iter().map(|tranche| tranche.period.start).collect();
+    starts.dedup();
+    assert_eq!(starts.len(), 12);
+    assert_eq!(rest.last().map(|tranche| tranche.period.end), Some(at("2029-01-31")));
+}
+
+/// A month that ends later than its first day would have it is still one month.
+#[test]
+fn a_month_from_the_last_of_february_is_one_tranche() {
+    let mut subscription = with(vec![whole("in_1", basic(), "2027-02-28", "2027-03-31")]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-03-30")), [1_000]);
+}
+
+/// T16.
+#[test]
+fn up_down_and_up_again_in_one_period_brings_no_more_than_one_up() {
+    let first = whole("in_1", basic(), "2027-06-01", "2027-07-01");
+    let up = change("in_2", "2027-06-11", basic(), pro());
+    let down = change("in_3", "2027-06-16", pro(), basic());
+    let again = change("in_4", "2027-06-21", basic(), pro());
+    let mut subscription = with(vec![first.clone()]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-06-01")), [1_000]);
+    // Two thirds of the month are left: 9,000 × 2 / 3.
+    more(&mut subscription, vec![first.clone(), up.clone()]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-06-11")), [6_000]);
+    assert_eq!(subscription.entitlement(at("2027-06-11")), Some(&pro()));
+    // Half of it is given back in money; what was given stays, and counts.
+    more(&mut subscription, vec![first.clone(), up.clone(), down.clone()]);
+    assert_eq!(release(&mut subscription, "2027-06-16"), []);
+    assert_eq!(subscription.entitlement(at("2027-06-17")), Some(&basic()));
+    // 1,000 + 6,000 − 4,500 + 3,000 is less than the 7,000 that were given.
+    more(&mut subscription, vec![first.clone(), up.clone(), down.clone(), again.clone()]);
+    assert_eq!(release(&mut subscription, "2027-06-21"), []);
+    // Read all at once, it is the same.
+    let mut late = with(vec![again, down, up, first]);
+    assert_eq!(amounts(&release(&mut late, "2027-06-21")), [1_000, 6_000]);
+}
+
+#[test]
+fn a_renewal_begins_anew() {
+    let first = whole("in_1", basic(), "2027-06-01", "2027-07-01");
+    let up = change("in_2", "2027-06-11", basic(), pro());
+    let next = whole("in_3", pro(), "2027-07-01", "2027-08-01");
+    let mut subscription = with(vec![first, up, next]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-07-02")), [1_000, 6_000, 10_000]);
+}
+
+#[test]
+fn a_year_that_is_raised_brings_more_in_the_months_that_are_left() {
+    let year = |quota| plan("Year", quota, Interval::Year);
+    let lines = vec![
+        line(LineKind::GivenBack, year(1_000), "2027-03-16", "2028-01-01"),
+        line(LineKind::Rest, year(2_000), "2027-03-16", "2028-01-01"),
+    ];
+    let first = whole("in_1", year(1_000), "2027-01-01", "2028-01-01");
+    let mut subscription = with(vec![first, paid("in_2", lines)]);
+    let released = release(&mut subscription, "2027-04-01");
+    // March has 16 of its 31 days left.
+    assert_eq!(amounts(&released), [1_000, 1_000, 1_000, 516, 1_000, 1_000]);
+    let groups: Vec<_> = released.iter().map(|tranche| tranche.invoice.as_str()).collect();
+    assert_eq!(groups, ["in_1", "in_1", "in_1", "in_2", "in_1", "in_2"]);
+}
+
+/// The month was granted and is given back in money: the first month of the year has it already.
+#[test]
+fn a_month_that_is_changed_for_a_year_does_not_count_twice() {
+    let year = plan("Year", 1_000, Interval::Year);
+    let lines = vec![
+        line(LineKind::GivenBack, basic(), "2027-06-16", "2027-07-01"),
+        line(LineKind::Whole, year, "2027-06-16", "2028-06-16"),
+    ];
+    let mut subscription = with(vec![whole("in_1", basic(), "2027-06-01", "2027-07-01")]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-06-01")), [1_000]);
+    more(&mut subscription, vec![paid("in_2", lines)]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-06-16")), [500]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-07-16")), [1_000]);
+}
+
+#[test]
+fn a_trial_has_its_share_of_a_month() {
+    let trial = paid("in_1", vec![line(LineKind::Trial, basic(), "2027-06-01", "2027-06-15")]);
+    let mut subscription = with(vec![Invoice { paid_minor: 0, total: usd(0), ..trial }]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-06-01")), [466]);
+    let long = paid("in_1", vec![line(LineKind::Trial, basic(), "2027-06-01", "2027-08-15")]);
+    let mut subscription = with(vec![long]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-06-01")), [1_000]);
+}
+
+#[test]
+fn what_comes_too_late_for_its_time_lasts_as_long_as_it_would_have() {
+    let mut subscription = with(vec![whole("in_1", basic(), "2027-06-01", "2027-07-01")]);
+    let released = release(&mut subscription, "2027-08-01");
+    assert_eq!(released[0].grant.expires_at, Some(at("2027-08-31") + quota::GRACE));
+}
+
+#[test]
+fn what_is_left_of_a_month_is_carried_into_the_next_where_the_plan_says_so() {
+    let first = whole("in_1", rolling_over(300), "2027-06-01", "2027-07-01");
+    let next = whole("in_2", rolling_over(300), "2027-07-01", "2027-08-01");
+    let mut subscription = with(vec![first]);
+    let one = release(&mut subscription, "2027-06-01");
+    assert_eq!(one[0].carry, None);
+    more(&mut subscription, vec![next]);
+    let carry = Carry { from: vec![one[0].grant.id], most: Credits::new(300) };
+    assert_eq!(release(&mut subscription, "2027-07-01")[0].carry, Some(carry));
+}
+
+#[test]
+fn what_is_reversed_as_a_whole_brings_nothing_more_until_it_stands_again() {
+    let year = plan("Year", 1_000, Interval::Year);
+    let mut subscription = with(vec![whole("in_1", year, "2027-01-01", "2028-01-01")]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-01-01")), [1_000]);
+    let reversing = |after, reversed_minor| Ask::SetReversal {
+        invoice: "in_1".into(),
+        reversal: Reversal { reversed_minor, ..Reversal::default() },
+        after,
+    };
+    ask(&mut subscription, "2027-01-20", reversing(0, 900)).expect("reversed");
+    assert_eq!(release(&mut subscription, "2027-02-01"), []);
+    assert_eq!(subscription.entitled_until(), None);
+    let older = ask(&mut subscription, "2027-01-20", reversing(0, 100));
+    assert_eq!(older, Err(SubscriptionError::Moved));
+    ask(&mut subscription, "2027-01-20", reversing(1, 0)).expect("reinstated");
+    assert_eq!(amounts(&release(&mut subscription, "2027-02-01")), [1_000]);
+}
+
+/// T11.
+#[test]
+fn what_is_over_does_not_come_back() {
+    let mut subscription = with(vec![]);
+    let over = Standing { status: Status::Canceled, ..standing(basic()) };
+    let sync = |standing: &Standing, after| Ask::Sync {
+        stripe: "sub_1".into(),
+        standing: standing.clone(),
+        invoices: vec![],
+        after,
+    };
+    ask(&mut subscription, "2027-06-02", sync(&over, 1)).expect("read");
+    assert_eq!(subscription.status(), Status::Canceled);
+    let late = ask(&mut subscription, "2027-06-03", sync(&standing(basic()), 2));
+    assert_eq!(late, Ok(vec![]));
+    assert_eq!(subscription.status(), Status::Canceled);
+}
+
+#[test]
+fn an_older_reading_does_not_count() {
+    let mut subscription = with(vec![]);
+    let behind = Standing { status: Status::PastDue, ..standing(basic()) };
+    let sync = |standing: &Standing, after| Ask::Sync {
+        stripe: "sub_1".into(),
+        standing: standing.clone(),
+        invoices: vec![],
+        after,
+    };
+    assert!(ask(&mut subscription, "2027-06-02", sync(&behind, 1)).is_ok());
+    let older = ask(&mut subscription, "2027-06-02", sync(&standing(basic()), 1));
+    assert_eq!(older, Err(SubscriptionError::Moved));
+    assert_eq!(ask(&mut subscription, "2027-06-02", sync(&behind, 1)), Ok(vec![]));
+    let other = Ask::Sync {
+        stripe: "sub_2".into(),
+        standing: standing(basic()),
+        invoices: vec![],
+        after: 2,
+    };
+    assert_eq!(ask(&mut subscription, "2027-06-02", other), Err(SubscriptionError::OtherAtStripe));
+}
+
+#[test]
+fn only_what_has_changed_is_told() {
+    let mut subscription = with(vec![]);
+    let (ends_at, plan) = (Some(at("2027-07-01")), pro());
+    let change = Some(Change { plan: pro(), expires_at: at("2027-06-03") });
+    let found = Standing { ends_at, change, plan, ..standing(basic()) };
+    let sync = |standing: Standing, after| Ask::Sync {
+        stripe: "sub_1".into(),
+        standing,
+        invoices: vec![],
+        after,
+    };
+    let events = ask(&mut subscription, "2027-06-02", sync(found.clone(), 1)).expect("read");
+    let names: Vec<_> = events.iter().map(SubscriptionEvent::name).collect();
+    assert_eq!(names, ["PlanChanged", "EndScheduled", "ChangeAwaited"]);
+    assert_eq!(subscription.standing(), Some(&found));
+    let back = sync(standing(pro()), subscription.readings());
+    let events = ask(&mut subscription, "2027-06-02", back).expect("read");
+    let names: Vec<_> = events.iter().map(SubscriptionEvent::name).collect();
+    assert_eq!(names, ["EndUnscheduled", "ChangeClosed"]);
+}
+
+#[test]
+fn a_duplicate_brings_nothing() {
+    let mut subscription = with(vec![whole("in_1", basic(), "2027-06-01", "2027-07-01")]);
+    ask(&mut subscription, "2027-06-01", Ask::MarkDuplicate).expect("marked");
+    assert_eq!(release(&mut subscription, "2027-06-15"), []);
+}
+
+#[test]
+fn what_is_granted_is_awaited_no_more() {
+    let mut subscription = with(vec![whole("in_1", basic(), "2027-06-01", "2027-07-01")]);
+    release(&mut subscription, "2027-06-01");
+    let grants: Vec<_> = subscription.awaited().map(|tranche| tranche.grant.id).collect();
+    assert_eq!(grants.len(), 1);
+    let note = || Ask::NoteGranted { grants: grants.clone() };
+    assert_eq!(ask(&mut subscription, "2027-06-01", note()).map(|events| events.len()), Ok(1));
+    assert_eq!(ask(&mut subscription, "2027-06-01", note()), Ok(vec![]));
+    assert_eq!(subscription.awaited().count(), 0);
+}
+
+/// A day of June.
+fn day() -> impl Strategy<Value = i64> {
+    0..30_i64
+}
+
+proptest! {
+    /// However often plans are changed: what a month brings is at most what the best plan in it
+    /// brings in a month, at least what the first one does, and the same however it is read.
+    #[test]
+    fn a_month_brings_no_more_than_its_best_plan(
+        mut days in proptest::collection::vec((day(), any::<bool>()), 0..8),
+        order in any::<u64>(),
+    ) {
+        days.sort_by_key(|(day, _)| *day);
+        let (mut plan, mut invoices) = (basic(), vec![whole("in_0", basic(), "2027-06-01", "2027-07-01")]);
+        for (number, (day, up)) in days.into_iter().enumerate() {
+            let new = if up { pro() } else { basic() };
+            let start = at("2027-06-01") + chrono::TimeDelta::days(day);
+            let rest = Period { start, end: at("2027-07-01") };
+            let lines = vec![
+                Line { kind: LineKind::GivenBack, plan: plan.clone(), period: rest },
+                Line { kind: LineKind::Rest, plan: new.clone(), period: rest },
+            ];
+            let made = start + chrono::TimeDelta::seconds(1 + number.try_into().unwrap_or(0));
+            invoices.push(Invoice {
+                created_at: made, paid_at: Some(made), ..paid(&format!("in_{}", number + 1), lines)
+            });
+            plan = new;
+        }
+        let mut told = Subscription::default();
+        ask(&mut told, "2027-06-01", ordered()).expect("ordered");
+        for known in 1..=invoices.len() {
+            more(&mut told, invoices[..known].to_vec());
+            release(&mut told, "2027-06-30");
+        }
+        let step_by_step = Credits::sum(told.released.iter().map(|it| it.grant.amount)).expect("fits");
+        let turn = usize::try_from(order % 8).unwrap_or(0) % invoices.len();
+        invoices.rotate_left(turn);
+        let mut once = with(invoices);
+        release(&mut once, "2027-06-30");
+        let at_once = Credits::sum(once.released.iter().map(|it| it.grant.amount)).expect("fits");
+        prop_assert!((1_000..=10_000).contains(&step_by_step.get()), "{}", step_by_step);
+        prop_assert_eq!(step_by_step, at_once);
+    }
+}

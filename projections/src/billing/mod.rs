@@ -1,7 +1,10 @@
 //! What is on sale, and what was bought.
 
+mod invoices;
 mod offers;
+mod payments;
 mod purchases;
+mod subscriptions;
 
 use std::sync::Arc;
 
@@ -12,8 +15,13 @@ use sqlx::PgConnection;
 use crate::journal::Recorded;
 use crate::projector::Projection;
 
-pub use offers::{PackRow, PlanRow, packs, plans, to_list};
-pub use purchases::{PurchaseRow, by_intent, is_disputed_beside, of_user, unfulfilled};
+pub use invoices::invoice_paid_by;
+pub use offers::{PackRow, PlanRow, packs, plan_of_price, plans, to_list};
+pub use payments::{PaymentRow, payment_of, payments_of};
+pub use purchases::{by_intent, unfulfilled};
+pub use subscriptions::{
+    SubscriptionRow, Troubles, by_stripe, due, has_subscribed, ordered, subscription_of, troubles,
+};
 
 /// Follows the log into `billing`. Few events: each is a statement of its own.
 pub struct Billing;
@@ -24,7 +32,7 @@ impl Projection for Billing {
     }
 
     fn streams(&self) -> &'static [&'static str] {
-        &["pack", "plan", "purchase"]
+        &["pack", "plan", "purchase", "subscription"]
     }
 
     fn project<'a>(
@@ -39,6 +47,7 @@ impl Projection for Billing {
                     Event::Pack(event) => offers::follow_pack(db, id, event).await?,
                     Event::Plan(event) => offers::follow_plan(db, id, event).await?,
                     Event::Purchase(event) => purchases::follow(db, id, event).await?,
+                    Event::Subscription(event) => subscriptions::follow(db, id, event).await?,
                     Event::User(_) | Event::Wallet(_) => {}
                 }
             }

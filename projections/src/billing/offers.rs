@@ -1,10 +1,13 @@
 //! Packs and plans.
 
-use aggregates::catalogue::{Interval, Listing, OfferEvent, PackTerms, PlanTerms, Tier};
+use aggregates::catalogue::{Interval, Listing, OfferEvent, PackTerms, PlanTerms};
+use aggregates::subscription::PlanVersion;
 use chrono::{DateTime, Utc};
+use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::subscriptions::tier;
 use crate::projector::all_of;
 
 /// A pack.
@@ -76,6 +79,20 @@ pub async fn plans(pool: &PgPool, all: bool) -> sqlx::Result<Vec<PlanRow>> {
     .await
 }
 
+/// What a price of Stripe's stands for; none where it is not of a plan of ours.
+pub async fn plan_of_price(pool: &PgPool, price: &str) -> sqlx::Result<Option<PlanVersion>> {
+    let row: Option<(Uuid, i32, Json<PlanTerms>)> =
+        sqlx::query_as("select plan_id, version, terms from prices where price = $1")
+            .bind(price)
+            .fetch_optional(pool)
+            .await?;
+    Ok(row.map(|(plan, version, Json(terms))| PlanVersion {
+        plan: plan.into(),
+        version: version.unsigned_abs(),
+        terms,
+    }))
+}
+
 /// Packs and plans that Stripe does not list as they are.
 pub async fn to_list(pool: &PgPool) -> sqlx::Result<(Vec<Uuid>, Vec<Uuid>)> {
     let packs = sqlx::query_scalar(
@@ -130,8 +147,27 @@ pub(super) async fn follow_plan(
         OfferEvent::Created { terms, at } | OfferEvent::Changed { terms, at } => {
             set_plan(db, id, terms, *at).await
         }
+        OfferEvent::Listed { listing, .. } => {
+            follow(&mut *db, "plans", "plan_id", id, event).await?;
+            stands_for(db, id, listing).await
+        }
         other => follow(db, "plans", "plan_id", id, other).await,
     }
+}
+
+/// A price stands for the terms that it was listed with, whatever the plan becomes.
+async fn stands_for(db: &mut PgConnection, id: Uuid, listing: &Listing) -> sqlx::Result<()> {
+    sqlx::query(
+        "insert into prices (price, plan_id, version, terms)
+         select $2, plan_id, $3, terms from plans where plan_id = $1
+         on conflict (price) do nothing",
+    )
+    .bind(id)
+    .bind(&listing.price)
+    .bind(i32::try_from(listing.version).unwrap_or(i32::MAX))
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 async fn set_plan(
@@ -140,27 +176,23 @@ async fn set_plan(
     terms: &PlanTerms,
     at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    let tier = match terms.tier {
-        Tier::Basic => "basic",
-        Tier::Pro => "pro",
-    };
     let interval = match terms.interval {
         Interval::Month => "month",
         Interval::Year => "year",
     };
     sqlx::query(
         "insert into plans (plan_id, name, tier, quota, amount_minor, currency, pay_interval,
-             rollover, trial_days, version, on_sale, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, true, $10)
+             rollover, trial_days, version, on_sale, created_at, terms)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, true, $10, $11)
          on conflict (plan_id) do update
          set name = excluded.name, tier = excluded.tier, quota = excluded.quota,
              amount_minor = excluded.amount_minor, currency = excluded.currency,
              pay_interval = excluded.pay_interval, rollover = excluded.rollover,
-             trial_days = excluded.trial_days, version = plans.version + 1",
+             trial_days = excluded.trial_days, terms = excluded.terms, version = plans.version + 1",
     )
     .bind(id)
     .bind(&terms.name)
-    .bind(tier)
+    .bind(tier(terms.tier))
     .bind(terms.quota.get())
     .bind(terms.price.amount_minor)
     .bind(terms.price.currency.to_string())
@@ -168,6 +200,7 @@ async fn set_plan(
     .bind(terms.rollover.get())
     .bind(i32::try_from(terms.trial_days).unwrap_or(i32::MAX))
     .bind(at)
+    .bind(Json(terms))
     .execute(db)
     .await?;
     Ok(())

@@ -1,79 +1,14 @@
 //! Purchases of packs, with what was paid and what of it is reversed.
 
-use aggregates::purchase::{Order, Payment, PurchaseEvent, Reversal, Stage};
+use aggregates::money::Reversal;
+use aggregates::purchase::{Order, Payment, PurchaseEvent, Stage};
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{FromRow, PgConnection, PgPool, Postgres};
+use sqlx::{PgConnection, PgPool, Postgres};
 use uuid::Uuid;
 
 use crate::projector::all_of;
-
-/// A purchase.
-#[derive(Clone, Debug, FromRow)]
-pub struct PurchaseRow {
-    /// Its id.
-    pub purchase_id: Uuid,
-    /// Who buys.
-    pub user_id: Uuid,
-    /// What the pack was called.
-    pub name: String,
-    /// What is bought.
-    pub credits: i64,
-    /// What comes on top.
-    pub bonus: i64,
-    /// What it costs, in the smallest unit of the currency.
-    pub amount_minor: i64,
-    /// ISO 4217, in lower case.
-    pub currency: String,
-    /// Where it is in its life.
-    pub stage: String,
-    /// Stripe's checkout session.
-    pub checkout: Option<String>,
-    /// Stripe's payment intent, once there is a payment.
-    pub intent: Option<String>,
-    /// What succeeded refunds gave back.
-    pub refunded_minor: i64,
-    /// What disputes have withdrawn.
-    pub disputed_minor: i64,
-    /// When it was ordered.
-    pub created_at: DateTime<Utc>,
-    /// When it was paid.
-    pub paid_at: Option<DateTime<Utc>>,
-}
-
-const COLUMNS: &str = "purchase_id, user_id, name, credits, bonus, amount_minor, currency, stage, \
-    checkout, intent, refunded_minor, disputed_minor, created_at, paid_at";
-
-fn select(rest: &str) -> sqlx::AssertSqlSafe<String> {
-    sqlx::AssertSqlSafe(format!("select {COLUMNS} from purchases {rest}"))
-}
-
-/// The person's purchases, the newest first, from before `cursor`.
-pub async fn of_user(
-    pool: &PgPool,
-    user: Uuid,
-    cursor: Option<Uuid>,
-    limit: i64,
-) -> sqlx::Result<Vec<PurchaseRow>> {
-    let rest = "where user_id = $1
-          and ($2::uuid is null or (created_at, purchase_id) <
-              (select created_at, purchase_id from purchases where purchase_id = $2 and user_id = $1))
-        order by created_at desc, purchase_id desc limit $3";
-    sqlx::query_as(select(rest)).bind(user).bind(cursor).bind(limit).fetch_all(pool).await
-}
-
-/// Whether a payment of the person's is disputed, beside that of this purchase.
-pub async fn is_disputed_beside(pool: &PgPool, user: Uuid, id: Uuid) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "select exists (select from purchases
-             where user_id = $1 and disputed and purchase_id <> $2)",
-    )
-    .bind(user)
-    .bind(id)
-    .fetch_one(pool)
-    .await
-}
 
 /// The purchase that a payment is for.
 pub async fn by_intent(pool: &PgPool, intent: &str) -> sqlx::Result<Option<Uuid>> {

@@ -7,7 +7,9 @@ use aggregates::event::Event;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::facts::Terms;
 use super::fold::WalletTrail;
+use super::plans::{self, Subscribed};
 use super::report::{Kind, Report};
 
 /// What happened to a purchase, as far as credits follow from it.
@@ -65,6 +67,7 @@ pub(super) struct Trade {
 #[derive(Debug, Default)]
 pub(super) struct Trades {
     purchases: HashMap<Uuid, Trade>,
+    subscriptions: HashMap<Uuid, Subscribed>,
     /// How long the streams of offers are.
     offers: HashMap<Uuid, i64>,
 }
@@ -81,11 +84,12 @@ pub(super) struct Deal<'a> {
 impl Trades {
     /// Whether streams of this kind are followed here.
     pub(super) fn know(kind: &str) -> bool {
-        matches!(kind, "purchase" | "pack" | "plan")
+        matches!(kind, "purchase" | "subscription" | "pack" | "plan")
     }
 
     pub(super) fn join(&mut self, other: Self) {
         self.purchases.extend(other.purchases);
+        self.subscriptions.extend(other.subscriptions);
         self.offers.extend(other.offers);
     }
 
@@ -98,13 +102,13 @@ impl Trades {
     ) {
         let Deal { kind, id, event_type, version, payload } = deal;
         let place = format_args!("position {position}");
-        let read = Event::decode_text(kind, event_type, version, payload);
-        if let Err(error) = read {
+        if let Err(error) = Event::decode_text(kind, event_type, version, payload) {
             report.find(Kind::Unreadable, place, "an event has its shape", "that shape", error);
             return;
         }
         let length = match *kind {
             "purchase" => &mut self.purchases.entry(*id).or_default().sequence,
+            "subscription" => &mut self.subscriptions.entry(*id).or_default().sequence,
             _ => self.offers.entry(*id).or_default(),
         };
         if sequence != *length + 1 {
@@ -112,19 +116,21 @@ impl Trades {
             report.find(Kind::Sequence, place, "a stream has no holes", expected, sequence);
         }
         *length = sequence;
-        if *kind != "purchase" {
-            return;
-        }
-        match serde_json::from_str::<Fact>(payload) {
-            Ok(fact) if fact.name() == *event_type => {
-                let trade = self.purchases.entry(*id).or_default();
-                if let Some(rule) = trade.enter(fact) {
-                    report.find(Kind::Domain, place, rule, "what follows", event_type);
-                }
+        let entered = match *kind {
+            "purchase" => read::<Fact>(payload)
+                .map(|fact| (fact.name(), self.purchases.entry(*id).or_default().enter(fact))),
+            "subscription" => read::<plans::Fact>(payload)
+                .map(|fact| (fact.name(), self.subscriptions.entry(*id).or_default().enter(fact))),
+            _ => return,
+        };
+        match entered {
+            Ok((name, None)) if name == *event_type => {}
+            Ok((name, Some(rule))) if name == *event_type => {
+                report.find(Kind::Domain, place, rule, "what follows", event_type);
             }
-            Ok(fact) => {
+            Ok((name, _)) => {
                 let rule = "an event is what its type says";
-                report.find(Kind::Unreadable, place, rule, event_type, fact.name());
+                report.find(Kind::Unreadable, place, rule, event_type, name);
             }
             Err(error) => {
                 report.find(Kind::Unreadable, place, "an event has its shape", "that shape", error);
@@ -165,22 +171,49 @@ impl Trades {
                 );
             }
         }
+        for (id, subscribed) in &self.subscriptions {
+            let wallet = subscribed.user().and_then(|user| wallets.get(&user));
+            if let Some(wallet) = wallet.filter(|wallet| !wallet.book.lost) {
+                subscribed.close(*id, wallet, report);
+            }
+        }
+        let released: HashMap<_, _> =
+            self.subscriptions.values().flat_map(Subscribed::released).collect();
         for (id, wallet) in wallets {
             for grant in &wallet.book.grants {
-                let purchase = grant.terms.funding.get("purchase").and_then(|id| id.as_str());
-                let Some(purchase) = purchase else { continue };
-                let paid = purchase.parse().ok().and_then(|id: Uuid| self.purchases.get(&id));
-                let paid = paid.filter(|trade| {
-                    trade.granted && trade.order.as_ref().is_some_and(|order| order.user == *id)
-                });
-                if paid.is_none() {
-                    let place = format_args!("wallet {id}, grant {}", grant.terms.id);
-                    let rule = "nothing is granted that its owner did not pay for";
-                    report.find(Kind::Domain, place, rule, "a paid purchase", purchase);
-                }
+                self.find_unpaid(*id, &grant.terms, &released, report);
             }
         }
     }
+
+    /// What says that it was paid for must have been, by whom it is of.
+    fn find_unpaid(
+        &self,
+        owner: Uuid,
+        terms: &Terms,
+        released: &HashMap<Uuid, (Uuid, i64)>,
+        report: &mut Report,
+    ) {
+        let purchase = terms.funding.get("purchase").and_then(|id| id.as_str());
+        let is_bought = |purchase: &str| {
+            let paid = purchase.parse().ok().and_then(|id: Uuid| self.purchases.get(&id));
+            let is_of = |order: &Order| order.user == owner;
+            paid.is_some_and(|trade| trade.granted && trade.order.as_ref().is_some_and(is_of))
+        };
+        // What is carried over is of a grant that was.
+        let quota = terms.kind == "quota" && terms.funding.get("subscription_period").is_some();
+        let is_paid = purchase.is_none_or(is_bought)
+            && (!quota || released.get(&terms.id) == Some(&(owner, terms.amount)));
+        if !is_paid {
+            let place = format_args!("wallet {owner}, grant {}", terms.id);
+            let rule = "nothing is granted that its owner did not pay for";
+            report.find(Kind::Domain, place, rule, "a payment", &terms.funding);
+        }
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(payload: &'a str) -> serde_json::Result<T> {
+    serde_json::from_str(payload)
 }
 
 impl Trade {

@@ -42,6 +42,18 @@ pub enum Letter {
     Erased { at: DateTime<Utc> },
     /// A program can act for them.
     ApiKeyCreated { name: Option<String>, key_name: String, at: DateTime<Utc> },
+    /// Something was bought and paid for.
+    Receipt { name: Option<String>, what: String, amount: String, credits: i64, at: DateTime<Utc> },
+    /// Another period of a subscription is paid.
+    Renewed { name: Option<String>, plan: String, amount: String, credits: i64, at: DateTime<Utc> },
+    /// The quota of another month is there, of what is paid already.
+    QuotaRenewed { name: Option<String>, plan: String, credits: i64, at: DateTime<Utc> },
+    /// An invoice could not be collected; the link is where it can be paid.
+    PaymentFailed { name: Option<String>, plan: String, amount: String, link: Option<String> },
+    /// A subscription will end at this time.
+    SubscriptionEnds { name: Option<String>, plan: String, at: DateTime<Utc> },
+    /// A subscription is over.
+    SubscriptionEnded { name: Option<String>, plan: String, at: DateTime<Utc> },
 }
 
 impl Letter {
@@ -62,6 +74,12 @@ impl Letter {
             Self::Deactivated { .. } => "deactivated",
             Self::Erased { .. } => "erased",
             Self::ApiKeyCreated { .. } => "api_key_created",
+            Self::Receipt { .. } => "receipt",
+            Self::Renewed { .. } => "renewed",
+            Self::QuotaRenewed { .. } => "quota_renewed",
+            Self::PaymentFailed { .. } => "payment_failed",
+            Self::SubscriptionEnds { .. } => "subscription_ends",
+            Self::SubscriptionEnded { .. } => "subscription_ended",
         }
     }
 
@@ -97,6 +115,24 @@ impl Letter {
             Self::ApiKeyCreated { name, key_name, at } => {
                 let key_name = one_line(key_name);
                 context! { name => greeted(name.as_deref()), key_name, at => moment(*at) }
+            }
+            Self::Receipt { name, what, amount, credits, at }
+            | Self::Renewed { name, plan: what, amount, credits, at } => {
+                let (name, what) = (greeted(name.as_deref()), one_line(what));
+                context! { name, what, amount, credits, at => moment(*at) }
+            }
+            Self::QuotaRenewed { name, plan, credits, at } => {
+                let (name, what) = (greeted(name.as_deref()), one_line(plan));
+                context! { name, what, credits, at => moment(*at) }
+            }
+            Self::PaymentFailed { name, plan, amount, link } => {
+                let (name, what) = (greeted(name.as_deref()), one_line(plan));
+                context! { name, what, amount, link }
+            }
+            Self::SubscriptionEnds { name, plan, at }
+            | Self::SubscriptionEnded { name, plan, at } => {
+                let (name, what) = (greeted(name.as_deref()), one_line(plan));
+                context! { name, what, at => moment(*at) }
             }
         }
     }

@@ -23,9 +23,15 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "layout.html",
     "layout.txt",
     "password_changed.jinja",
+    "payment_failed.jinja",
+    "quota_renewed.jinja",
     "reactivate.jinja",
+    "receipt.jinja",
+    "renewed.jinja",
     "reset_password.jinja",
     "session_reused.jinja",
+    "subscription_ended.jinja",
+    "subscription_ends.jinja",
     "verify_address.jinja",
 ];
 

@@ -24,8 +24,27 @@ fn letters(name: &str) -> Vec<Letter> {
         Letter::AccountTakenOver { name: named.clone(), at },
         Letter::Deactivated { name: named.clone(), at },
         Letter::Erased { at },
-        Letter::ApiKeyCreated { name: named, key_name, at },
+        Letter::ApiKeyCreated { name: named.clone(), key_name, at },
+        Letter::Receipt { name: named.clone(), what: plan(), amount: nine(), credits: 200, at },
+        Letter::Renewed { name: named.clone(), plan: plan(), amount: nine(), credits: 1_000, at },
+        Letter::QuotaRenewed { name: named.clone(), plan: plan(), credits: 1_000, at },
+        Letter::PaymentFailed {
+            name: named.clone(),
+            plan: plan(),
+            amount: nine(),
+            link: Some(LINK.to_owned()),
+        },
+        Letter::SubscriptionEnds { name: named.clone(), plan: plan(), at },
+        Letter::SubscriptionEnded { name: named, plan: plan(), at },
     ]
+}
+
+fn plan() -> String {
+    "Basic".to_owned()
+}
+
+fn nine() -> String {
+    "9.00 USD".to_owned()
 }
 
 fn verify(name: &str) -> Letter {
@@ -43,7 +62,8 @@ fn every_letter_can_be_read_in_both_forms() {
         let says = match &letter {
             Letter::VerifyAddress { .. }
             | Letter::ResetPassword { .. }
-            | Letter::Reactivate { .. } => LINK,
+            | Letter::Reactivate { .. }
+            | Letter::PaymentFailed { .. } => LINK,
             Letter::Code { .. } => "123456",
             _ => "1 January 1970 at 00:00 UTC",
         };

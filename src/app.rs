@@ -107,7 +107,11 @@ impl App {
             let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             written.get(&user).copied().unwrap_or(0)
         };
-        let wanted = own.max(at_least.unwrap_or(0));
+        self.reached(model, own.max(at_least.unwrap_or(0))).await
+    }
+
+    /// Waits until the read model has what is in the log up to a position.
+    pub async fn reached(&self, model: &'static str, wanted: i64) -> Result<()> {
         if self.projections.reached(model, wanted, WAIT).await {
             return Ok(());
         }

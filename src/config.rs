@@ -66,6 +66,19 @@ pub struct BillingConfig {
     /// What speaks as Stripe does, where it is not Stripe; with a test key only.
     #[arg(long, env = "STRIPE_API_BASE")]
     pub stripe_api_base: Option<String>,
+    /// What becomes of a wallet while a subscription is not paid in time.
+    #[arg(long, env = "SALDO_PAST_DUE", value_enum)]
+    pub past_due: Option<PastDue>,
+}
+
+/// What becomes of a wallet while a subscription is not paid in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum PastDue {
+    /// What is in it can be spent; no quota comes. The default.
+    #[default]
+    Keep,
+    /// Nothing can be spent.
+    Freeze,
 }
 
 /// Whether something is on.
@@ -179,6 +192,8 @@ pub struct Settings {
     pub rate_limits: bool,
     /// Whether text messages go anywhere: to whoever was configured, or in `local` to the inbox.
     pub sends_texts: bool,
+    /// What becomes of a wallet while a subscription is not paid in time.
+    pub past_due: PastDue,
 }
 
 impl Config {
@@ -200,6 +215,7 @@ impl Config {
                 .map_or(!local, |switch| switch == Switch::On),
             rate_limits,
             sends_texts: local || self.sms()?.is_some(),
+            past_due: self.billing.past_due.unwrap_or_default(),
         })
     }
 

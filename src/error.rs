@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aggregates::catalogue::OfferError;
 use aggregates::purchase::PurchaseError;
+use aggregates::subscription::SubscriptionError;
 use aggregates::user::UserError;
 use aggregates::wallet::WalletError;
 use axum::http::StatusCode;
@@ -210,6 +211,24 @@ impl From<PurchaseError> for Problem {
             | PurchaseError::NotQuarantined
             | PurchaseError::ReversalMoved
             | PurchaseError::ReversalOutOfRange => {
+                Self::new(StatusCode::CONFLICT, "not_possible_now", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<SubscriptionError> for Problem {
+    fn from(error: SubscriptionError) -> Self {
+        match error {
+            SubscriptionError::Unknown => Self::not_found(),
+            SubscriptionError::Exists
+            | SubscriptionError::CheckoutOpened
+            | SubscriptionError::OtherAtStripe
+            | SubscriptionError::NotBegun
+            | SubscriptionError::Moved
+            | SubscriptionError::NotPaid
+            | SubscriptionError::ReversalOutOfRange
+            | SubscriptionError::QuotaOutOfRange => {
                 Self::new(StatusCode::CONFLICT, "not_possible_now", error.to_string())
             }
         }

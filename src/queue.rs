@@ -61,6 +61,9 @@ pub const LIST_PACK: &str = "list_pack";
 /// Work that lists a plan at Stripe.
 pub const LIST_PLAN: &str = "list_plan";
 
+/// Work that writes the letter of an event, by its position.
+pub const WRITE_LETTER: &str = "write_letter";
+
 /// What work is about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct About {

@@ -9,7 +9,7 @@ use sqlx::{FromRow, PgConnection};
 use tracing::{error, warn};
 use utoipa::ToSchema;
 
-use super::{settle, stripe};
+use super::{settle, stripe, subscriptions};
 use crate::app::App;
 use crate::clients::stripe::webhook::{self, Rejected};
 use crate::clients::stripe::{EventEnvelope, Malformed};
@@ -150,13 +150,30 @@ enum Work {
     Checkout(String),
     Payment(String),
     Charge(String),
+    Subscription(String),
+    Invoice(String),
 }
+
+/// What of invoices brings news: drafts do not, and `invoice.payment_succeeded` says again what
+/// `invoice.paid` has said.
+const OF_INVOICES: [&str; 6] = [
+    "invoice.finalized",
+    "invoice.marked_uncollectible",
+    "invoice.paid",
+    "invoice.payment_action_required",
+    "invoice.payment_failed",
+    "invoice.voided",
+];
 
 /// The object that is to be read; none for what does not concern us.
 fn work_of(kind: &str, event: &EventEnvelope) -> Option<Work> {
     let text = |field: &str| event.object.get(field).and_then(id_of);
     match kind.split('.').next().unwrap_or_default() {
         "checkout" => event.object_id.clone().map(Work::Checkout),
+        "customer" if event.object_type == "subscription" => {
+            event.object_id.clone().map(Work::Subscription)
+        }
+        "invoice" if OF_INVOICES.contains(&kind) => event.object_id.clone().map(Work::Invoice),
         "payment_intent" => event.object_id.clone().map(Work::Payment),
         "charge" | "refund" => match text("payment_intent") {
             Some(intent) => Some(Work::Payment(intent)),
@@ -184,6 +201,8 @@ pub async fn settle(app: &App, object: &str) -> Result<()> {
         Some(Work::Checkout(session)) => settle::checkout(app, &session).await,
         Some(Work::Payment(intent)) => settle::payment(app, &intent).await,
         Some(Work::Charge(charge)) => settle::charge(app, &charge).await,
+        Some(Work::Subscription(id)) => subscriptions::settle(app, &id).await,
+        Some(Work::Invoice(invoice)) => subscriptions::invoice(app, &invoice).await,
         None => Ok(()),
     };
     let ids: Vec<String> = waiting.into_iter().map(|(id, _)| id).collect();

@@ -4,11 +4,20 @@
 //! "this object has changed": the object is read, and what follows from its present state is asked of
 //! the aggregates, which decide whether anything does.
 
+pub mod changes;
 pub mod checkout;
 pub mod customers;
+pub mod documents;
+mod freezing;
 pub mod inbox;
+pub mod letters;
 pub mod offers;
+mod reading;
+mod reversals;
 pub mod settle;
+pub mod subscribe;
+mod subscribers;
+pub mod subscriptions;
 
 use axum::http::StatusCode;
 
@@ -24,6 +33,11 @@ fn stripe(app: &App) -> Result<&Stripe> {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "billing_not_set_up", detail)
     })
 }
+
+/// What is written beside events that follow from Stripe's.
+const STRIPE: &str = "stripe";
+/// How often something is read anew because somebody else was there meanwhile.
+const ATTEMPTS: usize = 10;
 
 /// What stands beside events that follow from what Stripe says.
 fn by(process: &str) -> Metadata {

@@ -3,33 +3,27 @@
 
 use aggregates::id::{CommandId, PurchaseId, ReversalGroup, WalletId};
 use aggregates::money::Money;
-use aggregates::purchase::{
-    Ask, Order, Payment, Purchase, PurchaseCommand, PurchaseError, Reversal, Stage,
-};
+use aggregates::purchase::{Ask, Payment, Purchase, PurchaseCommand, PurchaseError, Stage};
 use aggregates::wallet::{self, Wallet, WalletCommand};
 use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::checkout::{PURCHASE, send};
-use super::{by, stripe};
+use super::{ATTEMPTS, STRIPE, by, freezing, reversals, stripe, subscribe, subscriptions};
 use crate::app::App;
 use crate::clients::stripe::{
-    Checkout, CheckoutMode, CheckoutStatus, Dispute, IntentStatus, Payment as Paid, RefundStatus,
+    Checkout, CheckoutMode, CheckoutStatus, IntentStatus, Payment as Paid,
 };
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::store::{Envelope, ExecuteError, Metadata};
 
-/// What is written beside events that follow from Stripe's.
-const ACTOR: &str = "stripe";
-/// Why a wallet is frozen while a payment is disputed.
-const DISPUTED: &str = "a payment is disputed";
-/// How often something is read anew because somebody else was there meanwhile.
-const ATTEMPTS: usize = 10;
-
 /// Brings the purchase of a checkout session to what the session is now.
 pub async fn checkout(app: &App, session: &str) -> Result<()> {
     let session = stripe(app)?.checkout(session).await?;
+    if session.mode == CheckoutMode::Subscription {
+        return subscribe::settle(app, &session).await;
+    }
     let Some(id) = purchase_of(&session) else { return Ok(()) };
     if !is_ours(app, id).await? {
         return Ok(());
@@ -72,9 +66,14 @@ pub async fn charge(app: &App, charge: &str) -> Result<()> {
 }
 
 /// Brings the purchase that a payment is for to what the payment is now: paid, failed, refunded,
-/// disputed. A payment of something else is passed over.
+/// disputed. One for an invoice of a subscription likewise; of something else is passed over.
 pub async fn payment(app: &App, intent: &str) -> Result<()> {
-    let Some(id) = purchase_paid_by(app, intent).await? else { return Ok(()) };
+    let id = match purchase_paid_by(app, intent).await? {
+        Payer::Purchase(id) => id,
+        Payer::Customer(customer) => {
+            return subscriptions::payment(app, intent, customer.as_deref()).await.map(drop);
+        }
+    };
     if !is_ours(app, id).await? {
         return Ok(());
     }
@@ -102,17 +101,25 @@ pub async fn payment(app: &App, intent: &str) -> Result<()> {
     Err(Problem::busy("the payment changes all the time; try again"))
 }
 
-/// The purchase that a payment is for; none for one of something else.
-async fn purchase_paid_by(app: &App, intent: &str) -> Result<Option<PurchaseId>> {
+/// What a payment says of who pays.
+enum Payer {
+    /// It is for this purchase.
+    Purchase(PurchaseId),
+    /// It is for something else of this customer's.
+    Customer(Option<String>),
+}
+
+async fn purchase_paid_by(app: &App, intent: &str) -> Result<Payer> {
     if let Some(id) = projections::billing::by_intent(app.db(), intent).await? {
-        return Ok(Some(PurchaseId(id)));
+        return Ok(Payer::Purchase(PurchaseId(id)));
     }
     let paid = stripe(app)?.payment(intent).await?;
-    Ok(paid.metadata.get(PURCHASE).and_then(|id| id.parse().ok()))
+    let purchase = paid.metadata.get(PURCHASE).and_then(|id| id.parse().ok());
+    Ok(purchase.map_or(Payer::Customer(paid.customer), Payer::Purchase))
 }
 
 async fn tell(app: &App, id: PurchaseId, ask: Ask) -> Result<()> {
-    send(app, id, CommandId(Uuid::now_v7()), by(ACTOR), ask).await.map(drop)
+    send(app, id, CommandId(Uuid::now_v7()), by(STRIPE), ask).await.map(drop)
 }
 
 /// A payment that waits for another card has failed only where it was under way for days.
@@ -128,7 +135,7 @@ async fn pay(app: &App, id: PurchaseId, paid: &Paid) -> Result<()> {
     let amount_minor = paid.amount_received;
     let payment = Payment { intent: paid.intent.clone(), paid: Money { amount_minor, currency } };
     let command = CommandId::derive(id.0, &format!("paid by {}", paid.intent));
-    send(app, id, command, by(ACTOR), Ask::Pay { payment }).await?;
+    send(app, id, command, by(STRIPE), Ask::Pay { payment }).await?;
     let purchase = app.store.load::<Purchase>(id).await?;
     if purchase.stage() == Stage::Quarantined {
         error!(purchase.id = %id, "what was paid is not what was asked for: it waits for somebody");
@@ -143,7 +150,7 @@ async fn fulfil(app: &App, id: PurchaseId) -> Result<()> {
         return Ok(());
     };
     for grant in purchase.grants(id) {
-        let envelope = Envelope::new(CommandId::derive(grant.id.0, "grant"), by(ACTOR));
+        let envelope = Envelope::new(CommandId::derive(grant.id.0, "grant"), by(STRIPE));
         let reason = format!("{} bought", order.name);
         let ask = wallet::Ask::Grant { grant, reason };
         let command = WalletCommand { now: clock::now(), ask };
@@ -152,7 +159,7 @@ async fn fulfil(app: &App, id: PurchaseId) -> Result<()> {
         app.wrote(order.user, outcome.position);
     }
     let command = CommandId::derive(id.0, "fulfil");
-    let position = send(app, id, command, by(ACTOR), Ask::Fulfil).await?;
+    let position = send(app, id, command, by(STRIPE), Ask::Fulfil).await?;
     app.wrote(order.user, position);
     Ok(())
 }
@@ -172,9 +179,12 @@ async fn reverse(
     paid: &Paid,
     after: u32,
 ) -> Result<usize, ExecuteError<PurchaseError>> {
-    let ask = Ask::SetReversal { reversal: reversal(paid), after };
+    let ask = Ask::SetReversal {
+        reversal: reversals::of(std::slice::from_ref(paid), paid.amount_received),
+        after,
+    };
     let command = PurchaseCommand { now: clock::now(), ask };
-    let noted = app.store.execute::<Purchase>(id, Envelope::once(by(ACTOR)), command).await?;
+    let noted = app.store.execute::<Purchase>(id, Envelope::once(by(STRIPE)), command).await?;
     Ok(noted.events.len())
 }
 
@@ -183,27 +193,6 @@ async fn reverse(
 pub async fn complete(app: &App, id: PurchaseId) -> Result<()> {
     follow(app, id).await?;
     fulfil(app, id).await
-}
-
-/// From Stripe's refunds and disputes as they are: what succeeded, and what is withdrawn.
-fn reversal(paid: &Paid) -> Reversal {
-    let refunded = paid.refunds.iter().filter(|refund| refund.status == RefundStatus::Succeeded);
-    let refunded_minor = refunded.map(|refund| refund.amount).fold(0, i64::saturating_add);
-    let withdrawn = paid.disputes.iter().map(|dispute| dispute.withdrawn_minor);
-    let disputed_minor = withdrawn.fold(0, i64::saturating_add);
-    Reversal {
-        refunded_minor,
-        disputed_minor,
-        reversed_minor: refunded_minor
-            .saturating_add(disputed_minor)
-            .clamp(0, paid.amount_received),
-        disputed: paid.disputes.iter().any(is_open),
-    }
-}
-
-/// Whether a bank has yet to decide; an inquiry moves nothing.
-fn is_open(dispute: &Dispute) -> bool {
-    !dispute.is_inquiry && !matches!(dispute.status.as_str(), "won" | "lost" | "prevented")
 }
 
 /// Lets the wallet follow the purchase: its reversal, and whether it is disputed. Whoever changes the
@@ -217,51 +206,16 @@ async fn follow(app: &App, id: PurchaseId) -> Result<()> {
         if purchase.reversals() == 0 {
             return Ok(());
         }
-        let Reversal { reversed_minor, disputed, .. } = purchase.reversal();
+        let reversed_minor = purchase.reversal().reversed_minor;
         let group = ReversalGroup(id.0);
         let paid_minor = payment.paid.amount_minor;
         let ask = wallet::Ask::SetReversalTarget { group, reversed_minor, paid_minor };
-        ask_wallet(app, order, ask).await?;
-        freeze(app, id, order, disputed).await?;
+        let position = freezing::ask(app, order.user, ask).await?;
+        freezing::follow(app, order.user, position).await?;
         if app.store.load::<Purchase>(id).await?.reversals() == purchase.reversals() {
             return Ok(());
         }
     }
     warn!(purchase.id = %id, "a purchase changes all the time; its wallet follows later");
     Err(Problem::busy("the purchase changes all the time; try again"))
-}
-
-/// Stops spending while a payment is disputed, and lets it go on afterwards; another freeze stays.
-async fn freeze(app: &App, id: PurchaseId, order: &Order, disputed: bool) -> Result<()> {
-    let wallet = app.store.load::<Wallet>(WalletId::from(order.user)).await?;
-    let stop = || wallet::Ask::Freeze { reason: DISPUTED.to_owned() };
-    match (wallet.frozen(), disputed) {
-        (None, true) => ask_wallet(app, order, stop()).await.map(drop),
-        (Some(DISPUTED), false) if !is_disputed_beside(app, id, order).await? => {
-            let go_on = wallet::Ask::Unfreeze { reason: "the dispute is over".to_owned() };
-            let position = ask_wallet(app, order, go_on).await?;
-            // Another payment may be disputed since, and have found the wallet frozen: what was
-            // noted before that is in the log before this.
-            let seen = app.caught_up("billing", order.user, Some(position)).await;
-            if seen.is_err() || is_disputed_beside(app, id, order).await? {
-                ask_wallet(app, order, stop()).await?;
-            }
-            seen
-        }
-        _ => Ok(()),
-    }
-}
-
-async fn is_disputed_beside(app: &App, id: PurchaseId, order: &Order) -> Result<bool> {
-    Ok(projections::billing::is_disputed_beside(app.db(), order.user.0, id.0).await?)
-}
-
-/// Asks something of the buyer's wallet; the position of the event.
-async fn ask_wallet(app: &App, order: &Order, ask: wallet::Ask) -> Result<i64> {
-    let command = WalletCommand { now: clock::now(), ask };
-    let envelope = Envelope::once(by(ACTOR));
-    let outcome =
-        app.store.execute::<Wallet>(WalletId::from(order.user), envelope, command).await?;
-    app.wrote(order.user, outcome.position);
-    Ok(outcome.position)
 }

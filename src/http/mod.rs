@@ -22,6 +22,7 @@ mod proofs;
 mod sessions;
 mod spend_limits;
 mod statement;
+mod subscriptions;
 mod system;
 mod visitor;
 mod wallet;
@@ -64,6 +65,7 @@ pub fn router(app: App) -> Router {
                 .merge(holds::routes())
                 .merge(debits::routes())
                 .merge(billing::routes())
+                .merge(subscriptions::routes())
                 .merge(webhooks::routes())
                 .merge(admin::routes())
                 .merge(ai::routes()),

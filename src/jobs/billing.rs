@@ -5,7 +5,7 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::billing::{customers, inbox, offers};
+use crate::billing::{customers, inbox, letters, offers};
 use crate::error::Problem;
 use crate::queue::{self, About};
 
@@ -24,6 +24,10 @@ pub(super) struct ListPack(About);
 /// Lists a plan at Stripe as it is.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ListPlan(About);
+
+/// Writes the letter of an event.
+#[derive(Serialize, Deserialize)]
+pub(super) struct WriteLetter(About);
 
 /// Looks for what Stripe has told and nobody has heard.
 #[derive(Serialize, Deserialize)]
@@ -48,6 +52,15 @@ impl TaskHandler for SettleObject {
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         inbox::settle(&app(&context)?, &self.0.subject).await.map_err(told)
+    }
+}
+
+impl TaskHandler for WriteLetter {
+    const IDENTIFIER: &'static str = queue::WRITE_LETTER;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let position = self.0.subject.parse().map_err(|_| "that is no position".to_owned())?;
+        letters::write(&app(&context)?, position).await.map_err(told)
     }
 }
 

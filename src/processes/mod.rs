@@ -1,9 +1,11 @@
 //! Process managers: whenever X, then Y. One file each, named Y.
 
 mod expire_due;
+mod release_quota;
 mod sign_heads;
 mod watch_closings;
 mod watch_keys;
+mod write_letters;
 
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -23,36 +25,29 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Starts every process manager; they end when `stop` turns true. `keys` is the folder of the keys
 /// of the house.
 pub fn start(app: &App, signer: &Signer, keys: PathBuf, stop: &watch::Receiver<bool>) {
-    let (one, other, third) = (app.clone(), app.clone(), app.clone());
-    let signer = signer.clone();
-    keep(stop, move || {
-        let app = one.clone();
-        async move { expire_due::run(&app).await }
-    });
-    keep(stop, move || {
-        let signer = signer.clone();
-        async move { signer.run().await }
-    });
-    keep(stop, move || {
-        let app = other.clone();
-        async move { watch_closings::run(&app).await }
-    });
-    keep(stop, move || {
-        let (app, keys) = (third.clone(), keys.clone());
-        async move { watch_keys::run(&app, &keys).await }
-    });
+    keep(stop, app, |app| async move { expire_due::run(&app).await });
+    keep(stop, app, |app| async move { release_quota::run(&app).await });
+    keep(stop, app, |app| async move { write_letters::run(&app).await });
+    keep(stop, app, |app| async move { watch_closings::run(&app).await });
+    keep(stop, signer, |signer| async move { signer.run().await });
+    keep(
+        stop,
+        &(app.clone(), keys),
+        |(app, keys)| async move { watch_keys::run(&app, &keys).await },
+    );
 }
 
 /// Runs one in a task of its own: a panic in it is a bug of ours, and stops neither it nor the others.
-fn keep<F>(stop: &watch::Receiver<bool>, run: impl Fn() -> F + Send + Sync + 'static)
+fn keep<T, F>(stop: &watch::Receiver<bool>, parts: &T, run: impl Fn(T) -> F + Send + Sync + 'static)
 where
+    T: Clone + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut stop = stop.clone();
+    let (mut stop, parts) = (stop.clone(), parts.clone());
     #[expect(clippy::disallowed_methods, reason = "ends when `stop` turns true")]
     tokio::spawn(async move {
         let running = async {
-            while AssertUnwindSafe(run()).catch_unwind().await.is_err() {
+            while AssertUnwindSafe(run(parts.clone())).catch_unwind().await.is_err() {
                 tracing::error!("a process manager panicked; it goes on");
                 tokio::time::sleep(AGAIN).await;
             }

@@ -21,6 +21,7 @@ use aggregates::catalogue::{Pack, Plan};
 use aggregates::event::Event;
 use aggregates::id::CommandId;
 use aggregates::purchase::Purchase;
+use aggregates::subscription::Subscription;
 use aggregates::user::User;
 use aggregates::wallet::Wallet;
 use chrono::{DateTime, Utc};
@@ -90,6 +91,14 @@ impl Stored for Purchase {
 
     fn lane(store: &Store) -> &Lane<Self> {
         &store.0.lanes.purchases
+    }
+}
+
+impl Stored for Subscription {
+    const SHAPE: i32 = 1;
+
+    fn lane(store: &Store) -> &Lane<Self> {
+        &store.0.lanes.subscriptions
     }
 }
 
@@ -261,6 +270,7 @@ struct Lanes {
     wallets: Lane<Wallet>,
     users: Lane<User>,
     purchases: Lane<Purchase>,
+    subscriptions: Lane<Subscription>,
     packs: Lane<Pack>,
     plans: Lane<Plan>,
 }

@@ -3,6 +3,7 @@
 mod catalogue;
 mod histories;
 mod packs;
+mod plans;
 mod reversals;
 mod shop;
 #[path = "../support/stripe/mod.rs"]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use saldo::clock;
 use serde_json::{Value, json};
 
 use crate::stripe::{SECRET_KEY, StripeDouble, WEBHOOK_SECRET};
@@ -34,8 +35,13 @@ pub fn serve_with(database: &Database, stripe: &StripeDouble, secrets: &[&str]) 
 
 impl Shop {
     pub async fn open() -> Self {
+        Self::open_ago(0).await
+    }
+
+    /// With Stripe's clock so many seconds behind: what is to come there has come here.
+    pub async fn open_ago(seconds: i64) -> Self {
         let database = Database::in_memory().await;
-        let stripe = StripeDouble::start().await;
+        let stripe = StripeDouble::start_at(clock::now().timestamp() - seconds).await;
         let server = serve(&database, &stripe);
         let client = saldo::clients::http().build().expect("a client");
         stripe.webhooks_go_to(client, &format!("{}/api/v1/webhooks/stripe", server.url));
@@ -45,11 +51,16 @@ impl Shop {
 
     /// The id of a pack on sale.
     pub async fn pack(&self, name: &str) -> String {
+        self.on_sale("/billing/packs", name).await
+    }
+
+    /// The id of a pack or plan that is on sale.
+    pub async fn on_sale(&self, path: &str, name: &str) -> String {
         for _ in 0..100 {
-            let packs = ask(&self.server, Method::GET, "/billing/packs", &self.ada.access).await;
-            let items = packs.body["items"].as_array().expect("packs").clone();
-            if let Some(pack) = items.iter().find(|pack| pack["name"] == name) {
-                return pack["id"].as_str().expect("an id").to_owned();
+            let offers = ask(&self.server, Method::GET, path, &self.ada.access).await;
+            let items = offers.body["items"].as_array().expect("offers").clone();
+            if let Some(offer) = items.iter().find(|offer| offer["name"] == name) {
+                return offer["id"].as_str().expect("an id").to_owned();
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -71,7 +82,8 @@ impl Shop {
         post_with(&self.server, "/billing/checkout", &headers, &json!({ "pack": pack })).await
     }
 
-    fn checkout_of(&self, purchase: &str) -> String {
+    /// Stripe's checkout for what was ordered.
+    pub fn checkout_of(&self, purchase: &str) -> String {
         let sessions = self.stripe.objects("checkout.session");
         let session = sessions.iter().find(|session| session["client_reference_id"] == purchase);
         session.expect("a session")["id"].as_str().expect("an id").to_owned()

@@ -1,0 +1,239 @@
+//! What a person does with a subscription that runs: another plan, its end, going on, and Stripe's
+//! portal; each told beforehand, where it is asked what it would come to.
+
+use aggregates::catalogue::PlanTerms;
+use aggregates::id::{PlanId, SubscriptionId, UserId};
+use aggregates::subscription::{PlanVersion, Standing, Subscription};
+use axum::http::StatusCode;
+use chrono::{DateTime, Utc};
+
+use super::{customers, offers, stripe, subscribe, subscribers, subscriptions};
+use crate::app::App;
+use crate::clients::stripe::{Link, PriceChange, SubscriptionItem};
+use crate::clock;
+use crate::error::{Problem, Result};
+
+/// When something happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At once.
+    Now,
+    /// When the period that is paid for is over.
+    AtPeriodEnd,
+}
+
+/// What a change of plans comes to.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// What it will be.
+    pub plan: PlanVersion,
+    /// When.
+    pub when: When,
+    /// When that is.
+    pub at: DateTime<Utc>,
+    /// What is to be paid at once, in the currency's smallest unit.
+    pub due_minor: i64,
+    /// ISO 4217, in lower case.
+    pub currency: String,
+}
+
+/// A subscription that runs, and what it is paid for at Stripe.
+struct Running {
+    id: SubscriptionId,
+    stripe: String,
+    subscription: Subscription,
+    standing: Standing,
+}
+
+/// How the plan is to be changed.
+enum Way {
+    /// Nothing is different.
+    None,
+    /// Back to what is paid for, or down: from the next period on, and nothing to pay.
+    AtRenewal,
+    /// Up: the difference is paid at once.
+    AtOnce,
+}
+
+async fn running(app: &App, user: UserId) -> Result<Running> {
+    let found = subscribers::running(app, user).await?;
+    let (id, subscription) = found.ok_or_else(none)?;
+    let (stripe, standing) = (subscription.stripe(), subscription.standing().cloned());
+    let (Some(stripe), Some(standing)) = (stripe.map(str::to_owned), standing) else {
+        return Err(none());
+    };
+    Ok(Running { id, stripe, subscription, standing })
+}
+
+fn none() -> Problem {
+    let detail = "there is no subscription that runs";
+    Problem::new(StatusCode::CONFLICT, "not_subscribed", detail)
+}
+
+impl Running {
+    /// What is paid for now: more than what Stripe shows, where the plan goes down at the end of the
+    /// period.
+    fn paid_for(&self) -> &PlanVersion {
+        self.subscription.entitlement(clock::now()).unwrap_or(&self.standing.plan)
+    }
+
+    fn way_to(&self, plan: &PlanVersion) -> Result<Way> {
+        let paid = self.paid_for();
+        if plan.terms.price.currency != paid.terms.price.currency {
+            let detail = "a plan in another currency needs a subscription of its own";
+            return Err(Problem::new(StatusCode::CONFLICT, "other_currency", detail));
+        }
+        if self.standing.status.is_behind() {
+            let detail = "an invoice is not paid: pay it first, by the portal";
+            return Err(Problem::new(StatusCode::CONFLICT, "past_due", detail));
+        }
+        let (new, old) = (&plan.terms, &paid.terms);
+        let up = new.price.amount_minor > old.price.amount_minor;
+        match (new.interval == old.interval, up) {
+            (true, _) if *plan == self.standing.plan => Ok(Way::None),
+            (true, true) => Ok(Way::AtOnce),
+            (true, false) => Ok(Way::AtRenewal),
+            (false, true) => Ok(Way::AtOnce),
+            (false, false) => {
+                let detail = "the plan is paid by the year: it can be changed for one that is paid \
+                              by the month when the year is over";
+                Err(Problem::new(StatusCode::CONFLICT, "by_the_year", detail))
+            }
+        }
+    }
+
+    /// What the rest of the period costs more on another plan, to the second: as Stripe reckons it,
+    /// which it cannot be asked for while it shows less than what is paid for.
+    fn difference_to(&self, plan: &PlanVersion, now: DateTime<Utc>) -> i64 {
+        let Standing { period, .. } = &self.standing;
+        let (new, old) = (plan.terms.price.amount_minor, self.paid_for().terms.price.amount_minor);
+        let left = i128::from((period.end - now).num_seconds().max(0));
+        let whole = i128::from((period.end - period.start).num_seconds().max(1));
+        let due = i128::from(new.saturating_sub(old)) * left / whole;
+        i64::try_from(due).unwrap_or(i64::MAX)
+    }
+
+    async fn item(&self, app: &App) -> Result<SubscriptionItem> {
+        let subscription = stripe(app)?.subscription(&self.stripe).await?;
+        let item = subscription.items.into_iter().next();
+        item.ok_or_else(|| Problem::failed("a subscription is for nothing"))
+    }
+}
+
+/// What a change to a plan would come to.
+pub async fn preview_change(app: &App, user: UserId, plan: PlanId) -> Result<Planned> {
+    let running = running(app, user).await?;
+    let plan = subscribe::on_sale(app, plan).await?;
+    let currency = plan.terms.price.currency.to_string();
+    let now = clock::now();
+    match running.way_to(&plan)? {
+        Way::None => Ok(Planned { plan, when: When::Now, at: now, due_minor: 0, currency }),
+        Way::AtRenewal => {
+            let (when, at) = (When::AtPeriodEnd, running.standing.period.end);
+            Ok(Planned { plan, when, at, due_minor: 0, currency })
+        }
+        Way::AtOnce if *running.paid_for() != running.standing.plan => {
+            let due_minor = running.difference_to(&plan, now);
+            Ok(Planned { plan, when: When::Now, at: now, due_minor, currency })
+        }
+        Way::AtOnce => {
+            let price = offers::list::<PlanTerms>(app, plan.plan.0).await?.price;
+            let item = running.item(app).await?;
+            let change = PriceChange {
+                subscription: &running.stripe,
+                item: &item.id,
+                price: &price,
+                at: Some(now),
+            };
+            let preview = stripe(app)?.preview_price_now(&change).await?;
+            let due_minor = preview.amount_due;
+            Ok(Planned { plan, when: When::Now, at: now, due_minor, currency: preview.currency })
+        }
+    }
+}
+
+/// Changes the plan: up at once, where the difference is paid; down when the period is over. `at` is
+/// that of the preview, so that it comes to the same. `key` is the request's.
+pub async fn change(
+    app: &App,
+    user: UserId,
+    plan: PlanId,
+    at: Option<DateTime<Utc>>,
+    key: &str,
+) -> Result<()> {
+    let running = running(app, user).await?;
+    let plan = subscribe::on_sale(app, plan).await?;
+    let way = running.way_to(&plan)?;
+    if matches!(way, Way::None) {
+        return Ok(());
+    }
+    let price = offers::list::<PlanTerms>(app, plan.plan.0).await?.price;
+    let (item, stripe) = (running.item(app).await?, stripe(app)?);
+    let change = PriceChange { subscription: &running.stripe, item: &item.id, price: &price, at };
+    let key = format!("subscription/{}/change/{key}", running.id);
+    match way {
+        Way::None => {}
+        Way::AtRenewal => {
+            stripe.change_price_at_renewal(&change, &key).await?;
+        }
+        Way::AtOnce => {
+            // What Stripe shows may be less than what is paid for: the difference is to that.
+            let paid = running.paid_for();
+            if *paid != running.standing.plan
+                && let Some(paid) = price_of(app, paid).await?
+            {
+                let back = PriceChange { price: &paid, at: None, ..change };
+                stripe.change_price_at_renewal(&back, &format!("{key}/back")).await?;
+            }
+            stripe.change_price_now(&change, &key).await?;
+        }
+    }
+    subscriptions::settle(app, &running.stripe).await
+}
+
+/// The price that stands for a plan on these terms, where Stripe still lists it.
+async fn price_of(app: &App, plan: &PlanVersion) -> Result<Option<String>> {
+    let listing = offers::list::<PlanTerms>(app, plan.plan.0).await?;
+    Ok((listing.version == plan.version).then_some(listing.price))
+}
+
+/// Ends the subscription: with the period that is paid for, or now.
+pub async fn cancel(app: &App, user: UserId, when: When, key: &str) -> Result<()> {
+    let running = running(app, user).await?;
+    match when {
+        When::AtPeriodEnd => {
+            let key = format!("subscription/{}/cancel/{key}", running.id);
+            stripe(app)?.cancel_at_period_end(&running.stripe, &key).await?;
+        }
+        When::Now => {
+            stripe(app)?.cancel_now(&running.stripe).await?;
+        }
+    }
+    subscriptions::settle(app, &running.stripe).await
+}
+
+/// Lets a subscription that would end go on.
+pub async fn resume(app: &App, user: UserId, key: &str) -> Result<()> {
+    let running = running(app, user).await?;
+    if running.standing.ends_at.is_some() {
+        let key = format!("subscription/{}/resume/{key}", running.id);
+        stripe(app)?.resume(&running.stripe, &key).await?;
+    }
+    subscriptions::settle(app, &running.stripe).await
+}
+
+/// Until when what is paid for lasts, and whether it would end then.
+pub async fn ends(app: &App, user: UserId) -> Result<(DateTime<Utc>, bool)> {
+    let running = running(app, user).await?;
+    let paid = running.subscription.entitled_until();
+    let end = paid.unwrap_or(running.standing.period.end);
+    Ok((running.standing.ends_at.unwrap_or(end), running.standing.ends_at.is_some()))
+}
+
+/// A page of Stripe's where cards, invoices and the plan are looked after.
+pub async fn portal(app: &App, user: UserId, key: &str) -> Result<Link> {
+    let customer = customers::of(app, user).await?;
+    let page = format!("{}/billing", app.settings.public_url);
+    let key = format!("portal/{user}/{key}");
+    Ok(stripe(app)?.create_portal(&customer, &page, &key).await?)
+}

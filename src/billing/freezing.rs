@@ -1,0 +1,55 @@
+//! Whether a person may spend, as far as payments go: not while one is disputed, nor, where that is
+//! the policy, while a subscription is not paid in time.
+
+use aggregates::id::{UserId, WalletId};
+use aggregates::wallet::{Ask, Wallet, WalletCommand};
+
+use super::{ATTEMPTS, STRIPE, by};
+use crate::app::App;
+use crate::clock;
+use crate::config::PastDue;
+use crate::error::{Problem, Result};
+use crate::store::Envelope;
+
+/// Why a wallet is frozen while a payment is disputed.
+const DISPUTED: &str = "a payment is disputed";
+/// Why a wallet is frozen while a subscription is not paid in time.
+const BEHIND: &str = "a subscription is not paid";
+
+/// Stops spending, or lets it go on, by all that is in the log up to `position`. Whoever lets it go
+/// looks again when what was noted meanwhile can be read, so that of two who begin and end at the
+/// same moment neither takes the other's word. A freeze for another reason stays.
+pub(super) async fn follow(app: &App, user: UserId, position: i64) -> Result<()> {
+    let mut position = position;
+    for _ in 0..ATTEMPTS {
+        app.caught_up("billing", user, Some(position)).await?;
+        let troubles = projections::billing::troubles(app.db(), user.0).await?;
+        let freezes = app.settings.past_due == PastDue::Freeze;
+        let why = match (troubles.disputed, troubles.behind && freezes) {
+            (true, _) => Some(DISPUTED),
+            (false, true) => Some(BEHIND),
+            (false, false) => None,
+        };
+        let wallet = app.store.load::<Wallet>(WalletId::from(user)).await?;
+        match (wallet.frozen(), why) {
+            (None, Some(why)) => {
+                return ask(app, user, Ask::Freeze { reason: why.to_owned() }).await.map(drop);
+            }
+            (Some(DISPUTED | BEHIND), None) => {
+                let reason = "the payments are in order".to_owned();
+                position = ask(app, user, Ask::Unfreeze { reason }).await?;
+            }
+            _ => return Ok(()),
+        }
+    }
+    Err(Problem::busy("the person's payments change all the time; try again"))
+}
+
+/// Asks something of a person's wallet; the position of the event.
+pub(super) async fn ask(app: &App, user: UserId, ask: Ask) -> Result<i64> {
+    let command = WalletCommand { now: clock::now(), ask };
+    let wallet = WalletId::from(user);
+    let outcome = app.store.execute::<Wallet>(wallet, Envelope::once(by(STRIPE)), command).await?;
+    app.wrote(user, outcome.position);
+    Ok(outcome.position)
+}

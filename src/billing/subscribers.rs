@@ -1,0 +1,51 @@
+//! Which subscription of a person's counts: the first that runs, until it has ended.
+
+use aggregates::id::{SubscriptionId, UserId};
+use aggregates::subscription::Subscription;
+
+use super::ATTEMPTS;
+use crate::app::App;
+use crate::error::{Problem, Result};
+
+/// Whether this one counts; it does from now on, where none does that has not ended.
+pub(super) async fn has_place(app: &App, user: UserId, id: SubscriptionId) -> Result<bool> {
+    for _ in 0..ATTEMPTS {
+        let holder: uuid::Uuid = sqlx::query_scalar(
+            "insert into subscribers as s (user_id, subscription_id) values ($1, $2)
+             on conflict (user_id) do update set subscription_id = s.subscription_id
+             returning subscription_id",
+        )
+        .bind(user.0)
+        .bind(id.0)
+        .fetch_one(app.db())
+        .await?;
+        if holder == id.0 {
+            return Ok(true);
+        }
+        let other = app.store.load::<Subscription>(SubscriptionId(holder)).await?;
+        if other.status().is_live() {
+            return Ok(false);
+        }
+        sqlx::query("delete from subscribers where user_id = $1 and subscription_id = $2")
+            .bind(user.0)
+            .bind(holder)
+            .execute(app.db())
+            .await?;
+    }
+    Err(Problem::busy("the person's subscriptions change all the time; try again"))
+}
+
+/// The person's subscription that runs; none where none does.
+pub(super) async fn running(
+    app: &App,
+    user: UserId,
+) -> Result<Option<(SubscriptionId, Subscription)>> {
+    let id: Option<uuid::Uuid> =
+        sqlx::query_scalar("select subscription_id from subscribers where user_id = $1")
+            .bind(user.0)
+            .fetch_optional(app.db())
+            .await?;
+    let Some(id) = id.map(SubscriptionId) else { return Ok(None) };
+    let subscription = app.store.load::<Subscription>(id).await?;
+    Ok(subscription.status().is_live().then_some((id, subscription)))
+}

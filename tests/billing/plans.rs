@@ -1,0 +1,310 @@
+//! Plans: subscribed to, renewed, changed, ended; quota only for what was paid.
+
+use futures_util::future::join_all;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::shop::Shop;
+use crate::stripe::{Funds, Manner, Mood, Shape};
+use crate::support::Answer;
+use crate::world::{ask, post_with, send};
+
+const DAY: i64 = 24 * 3600;
+
+impl Shop {
+    pub async fn plan(&self, name: &str) -> String {
+        self.on_sale("/billing/plans", name).await
+    }
+
+    pub async fn try_subscribe(&self, plan: &str, key: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.ada.access);
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+        post_with(&self.server, "/billing/subscriptions", &headers, &json!({ "plan": plan })).await
+    }
+
+    /// Orders a plan: Stripe's checkout.
+    pub async fn subscribe(&self, name: &str, key: &str) -> String {
+        let answer = self.try_subscribe(&self.plan(name).await, key).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
+        self.checkout_of(answer.body["id"].as_str().expect("an id"))
+    }
+
+    /// A plan that is subscribed to and whose quota is there: Stripe's subscription.
+    pub async fn subscribed(&self, name: &str, key: &str) -> String {
+        let checkout = self.subscribe(name, key).await;
+        self.stripe.pay_checkout(&checkout);
+        self.stripe.deliver().await;
+        self.until(|| async { self.subscription().await["status"] == "active" }).await;
+        let session = self.stripe.object(&checkout);
+        session["subscription"].as_str().expect("a subscription").to_owned()
+    }
+
+    pub async fn subscription(&self) -> Value {
+        ask(&self.server, Method::GET, "/billing/subscription", &self.ada.access).await.body
+    }
+
+    pub async fn manage(&self, what: &str, body: &Value) -> Answer {
+        let path = format!("/billing/subscription/{what}");
+        send(&self.server, Method::POST, &path, &self.ada.access, body).await
+    }
+
+    /// How the cards of whoever subscribed take payments from now on.
+    pub fn cards_of(&self, subscription: &str, mood: Mood) {
+        let customer = self.stripe.object(subscription)["customer"].clone();
+        self.stripe.cards_of(customer.as_str().expect("a customer"), mood);
+    }
+
+    /// Delivers what Stripe has to tell, and waits until all of it is settled.
+    pub async fn hear(&self) {
+        self.stripe.deliver().await;
+        self.until(|| self.is_quiet()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_plan_is_subscribed_to_and_its_quota_comes_with_the_paid_invoice() {
+    let shop = Shop::open().await;
+    let checkout = shop.subscribe("Basic", "one").await;
+    assert_eq!(shop.subscription().await["status"], "ordered");
+    shop.stripe.pay_checkout(&checkout);
+    shop.stripe.deliver_in(Manner::shuffled(5).twice()).await;
+    shop.until_available(1_100).await;
+    shop.until(|| shop.is_quiet()).await;
+    let subscription = shop.subscription().await;
+    assert_eq!(subscription["status"], "active");
+    assert_eq!(subscription["plan"]["name"], "Basic");
+    assert_eq!(subscription["entitled_until"], subscription["period_end"]);
+    let payments = ask(&shop.server, Method::GET, "/billing/payments", &shop.ada.access).await;
+    let payment = &payments.body["items"][0];
+    let told = (&payment["kind"], &payment["state"], &payment["credits"], &payment["amount_minor"]);
+    assert_eq!(told, (&json!("plan"), &json!("paid"), &json!(1_000), &json!(900)));
+    let path = format!("/billing/payments/{}", payment["id"].as_str().expect("an id"));
+    let shown = ask(&shop.server, Method::GET, &path, &shop.ada.access).await;
+    assert!(shown.body["hosted_invoice_url"].is_string(), "{:?}", shown.body);
+    let invoices = ask(&shop.server, Method::GET, "/billing/invoices", &shop.ada.access).await;
+    assert_eq!(invoices.body["items"][0]["state"], "paid");
+    shop.close().await;
+}
+
+/// T13, renewals in the old and the new shape; T15, with purchased credits in the wallet.
+#[tokio::test]
+async fn a_renewal_adds_its_quota_and_leaves_what_was_bought() {
+    for shape in [Shape::Current, Shape::Old] {
+        let shop = Shop::open_ago(40 * DAY).await;
+        shop.stripe.answers_in(shape);
+        shop.stripe.events_in(shape);
+        let subscription = shop.subscribed("Basic", "one").await;
+        shop.until_available(1_100).await;
+        shop.bought("Starter", "two").await;
+        shop.until_available(1_300).await;
+        shop.stripe.renew(&subscription);
+        shop.hear().await;
+        assert_eq!(shop.available().await, 2_300);
+        shop.close().await;
+    }
+}
+
+/// T16, through the API: what goes down goes down with the next period.
+#[tokio::test]
+async fn up_down_and_up_again_is_paid_once_and_granted_once() {
+    let shop = Shop::open_ago(10 * DAY).await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.stripe.advance(10 * DAY);
+    let (basic, pro) = (shop.plan("Basic").await, shop.plan("Pro").await);
+    let preview = shop.manage("change/preview", &json!({ "plan": pro })).await;
+    assert_eq!((preview.status, &preview.body["when"]), (StatusCode::OK, &json!("now")));
+    let due = preview.body["due_minor"].as_i64().expect("a number");
+    assert!((1_200..1_500).contains(&due), "{due}");
+    let up = json!({ "plan": pro, "at": preview.body["at"] });
+    let changed = shop.manage("change", &up).await;
+    assert_eq!(changed.status, StatusCode::OK, "{:?}", changed.body);
+    assert_eq!(changed.body["plan"]["name"], "Pro");
+    let after_up = shop.available().await;
+    assert!((7_000..7_200).contains(&after_up), "{after_up}");
+
+    let down = shop.manage("change", &json!({ "plan": basic })).await;
+    assert_eq!(down.status, StatusCode::OK, "{:?}", down.body);
+    assert_eq!(down.body["plan"]["name"], "Pro");
+    assert_eq!(down.body["pending_change"]["plan"]["name"], "Basic");
+    let again = shop.manage("change/preview", &json!({ "plan": pro })).await;
+    assert_eq!((&again.body["due_minor"], &again.body["when"]), (&json!(0), &json!("period_end")));
+    let again = shop.manage("change", &json!({ "plan": pro })).await;
+    assert_eq!(again.body["pending_change"], Value::Null, "{:?}", again.body);
+    shop.hear().await;
+    assert_eq!(shop.available().await, after_up);
+    let truth = shop.stripe.truth();
+    let paid: i64 = truth.payments.iter().map(|payment| payment.paid).sum();
+    assert_eq!(paid, 900 + due);
+    assert!(truth.subscriptions.iter().all(|known| known.id == subscription));
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_upgrade_whose_payment_is_declined_changes_nothing() {
+    let shop = Shop::open().await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.until_available(1_100).await;
+    shop.cards_of(&subscription, Mood::Declines("card_declined"));
+    let changed = shop.manage("change", &json!({ "plan": shop.plan("Pro").await })).await;
+    assert_eq!(changed.status, StatusCode::OK, "{:?}", changed.body);
+    assert_eq!(changed.body["plan"]["name"], "Basic");
+    assert_eq!(changed.body["pending_change"]["waits_for_payment"], true);
+    shop.hear().await;
+    assert_eq!(shop.available().await, 1_100);
+    shop.stripe.advance(DAY);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["pending_change"], Value::Null);
+    assert_eq!(shop.available().await, 1_100);
+    shop.close().await;
+}
+
+/// T11.
+#[tokio::test]
+async fn what_is_told_late_does_not_bring_a_subscription_back() {
+    let shop = Shop::open().await;
+    shop.subscribed("Basic", "one").await;
+    let ended = shop.manage("cancel", &json!({ "when": "now" })).await;
+    assert_eq!((ended.status, &ended.body["status"]), (StatusCode::OK, &json!("canceled")));
+    shop.stripe.deliver_in(Manner::shuffled(3).twice()).await;
+    shop.until(|| shop.is_quiet()).await;
+    assert_eq!(shop.subscription().await["status"], "canceled");
+    // What came of what was paid stays.
+    assert_eq!(shop.available().await, 1_100);
+    // Another one is another one.
+    shop.subscribed("Pro", "two").await;
+    shop.until_available(11_100).await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_subscription_ends_with_its_period_or_goes_on() {
+    let shop = Shop::open_ago(20 * DAY).await;
+    shop.subscribed("Basic", "one").await;
+    let preview = shop.manage("cancel/preview", &json!({})).await;
+    let ending = shop.manage("cancel", &json!({})).await;
+    assert_eq!(ending.body["cancel_at_period_end"], true, "{:?}", ending.body);
+    assert_eq!(ending.body["ends_at"], preview.body["ends_at"]);
+    let going_on = shop.manage("resume", &json!({})).await;
+    assert_eq!(going_on.body["cancel_at_period_end"], false, "{:?}", going_on.body);
+    shop.manage("cancel", &json!({ "when": "period_end" })).await;
+    shop.stripe.advance(31 * DAY);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "canceled");
+    let refused = shop.manage("resume", &json!({})).await;
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (StatusCode::CONFLICT, &json!("not_subscribed"))
+    );
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn nobody_has_two_subscriptions() {
+    let shop = Shop::open().await;
+    let plan = shop.plan("Basic").await;
+    // Two pages at once: the one that is opened later closes the other.
+    let first = shop.subscribe("Basic", "one").await;
+    let second = shop.subscribe("Pro", "two").await;
+    assert_eq!(shop.stripe.object(&first)["status"], "expired");
+    shop.stripe.pay_checkout(&second);
+    shop.hear().await;
+    let refused = shop.try_subscribe(&plan, "three").await;
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (StatusCode::CONFLICT, &json!("subscribed"))
+    );
+    assert_eq!(shop.available().await, 10_100);
+    shop.close().await;
+}
+
+/// Ordered at the same moment, and both paid: the second is ended, and its money given back.
+#[tokio::test]
+async fn of_two_that_begin_at_once_one_is_given_back() {
+    let shop = Shop::open().await;
+    let plan = shop.plan("Basic").await;
+    let keys = ["one", "two"];
+    let answers = join_all(keys.map(|key| shop.try_subscribe(&plan, key))).await;
+    let ids = answers.iter().filter(|answer| answer.status == StatusCode::CREATED);
+    let ids: Vec<_> =
+        ids.map(|answer| answer.body["id"].as_str().expect("an id").to_owned()).collect();
+    let checkouts: Vec<_> = ids.iter().map(|id| shop.checkout_of(id)).collect();
+    let open = |checkout: &&String| shop.stripe.object(checkout)["status"] == "open";
+    let open: Vec<_> = checkouts.iter().filter(open).cloned().collect();
+    for checkout in &open {
+        shop.stripe.pay_checkout(checkout);
+    }
+    shop.hear().await;
+    shop.hear().await;
+    let truth = shop.stripe.truth();
+    let live = truth.subscriptions.iter().filter(|known| known.status == "active").count();
+    let kept: i64 = truth.payments.iter().map(|payment| payment.paid - payment.reversed()).sum();
+    assert_eq!((live, kept), (1, 900), "{truth:?}");
+    assert_eq!(shop.available().await, 1_100);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_invoice_that_is_not_paid_brings_nothing_until_it_is() {
+    let shop = Shop::open_ago(35 * DAY).await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.until_available(1_100).await;
+    shop.cards_of(&subscription, Mood::Declines("card_declined"));
+    shop.stripe.renew(&subscription);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "past_due");
+    assert_eq!(shop.available().await, 1_100);
+    let payments = ask(&shop.server, Method::GET, "/billing/payments", &shop.ada.access).await;
+    assert_eq!(payments.body["items"][0]["state"], "open");
+    shop.cards_of(&subscription, Mood::Pays);
+    shop.stripe.advance(4 * DAY);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "active");
+    assert_eq!(shop.available().await, 2_100);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn refunds_and_disputes_of_an_invoice_take_its_quota_back() {
+    let shop = Shop::open().await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.until_available(1_100).await;
+    let invoice = shop.stripe.object(&subscription)["latest_invoice"].clone();
+    let invoice = invoice.as_str().expect("an id");
+    let refund = shop.stripe.refund(invoice, Some(450));
+    shop.hear().await;
+    assert_eq!(shop.available().await, 600);
+    shop.stripe.fail_refund(&refund);
+    shop.hear().await;
+    assert_eq!(shop.available().await, 1_100);
+    let dispute = shop.stripe.open_dispute(invoice, None, Funds::Withdrawn);
+    shop.hear().await;
+    assert_eq!(shop.available().await, 100);
+    let debit = json!({ "amount": 1, "reason": "render" });
+    let refused =
+        send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &debit).await;
+    assert_eq!(refused.body["reason"], "frozen");
+    shop.stripe.win_dispute(&dispute);
+    shop.hear().await;
+    assert_eq!(shop.available().await, 1_100);
+    let spent = send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &debit).await;
+    assert_eq!(spent.status, StatusCode::CREATED);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_refund_that_is_told_before_anything_else_counts_from_the_start() {
+    let shop = Shop::open().await;
+    let checkout = shop.subscribe("Basic", "one").await;
+    shop.stripe.pay_checkout(&checkout);
+    let subscription = shop.stripe.object(&checkout)["subscription"].clone();
+    let subscription = shop.stripe.object(subscription.as_str().expect("an id"));
+    let invoice = subscription["latest_invoice"].as_str().expect("an id").to_owned();
+    shop.stripe.refund(&invoice, Some(300));
+    for lost in ["checkout.session.completed", "invoice.paid", "customer.subscription.created"] {
+        shop.stripe.lose(lost);
+    }
+    shop.stripe.deliver_in(Manner::shuffled(11)).await;
+    shop.until(|| shop.is_quiet()).await;
+    assert_eq!(shop.available().await, 100 + 1_000 - 333);
+    shop.close().await;
+}

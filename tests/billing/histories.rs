@@ -6,10 +6,10 @@ use crate::stripe::{Funds, Manner};
 use crate::world::change;
 
 /// xorshift64*: small, and the same each time.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;

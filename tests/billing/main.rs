@@ -3,6 +3,7 @@
 mod catalogue;
 mod histories;
 mod packs;
+mod plan_histories;
 mod plans;
 mod reversals;
 mod shop;

@@ -48,6 +48,32 @@ impl Shop {
         send(&self.server, Method::POST, &path, &self.ada.access, body).await
     }
 
+    /// Puts a plan on sale: 500 credits a month for $5, and what else it is.
+    pub async fn offer(&self, name: &str, terms: &Value) {
+        let (done, said) = self.database.run(&["admin", "grant", "ada@example.com"]);
+        assert!(done, "{said}");
+        let price = json!({ "amount_minor": 500, "currency": "usd" });
+        let mut plan = json!({
+            "name": name, "tier": "basic", "quota": 500, "price": price, "interval": "month",
+        });
+        for (field, value) in terms.as_object().expect("terms") {
+            plan[field] = value.clone();
+        }
+        let made = send(&self.server, Method::POST, "/admin/plans", &self.ada.access, &plan).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
+    }
+
+    /// The subjects of the letters to Ada about what she pays.
+    pub async fn letters(&self) -> Vec<String> {
+        let inbox = self.server.send(Method::GET, "/dev/inbox", &[], None).await.expect("an inbox");
+        let messages = inbox.body["items"].as_array().expect("messages").iter();
+        let subjects = messages.filter_map(|message| message["subject"].as_str());
+        let of_payments = |subject: &&str| {
+            ["receipt", "subscription", "payment"].iter().any(|word| subject.contains(word))
+        };
+        subjects.filter(of_payments).map(str::to_owned).collect()
+    }
+
     /// How the cards of whoever subscribed take payments from now on.
     pub fn cards_of(&self, subscription: &str, mood: Mood) {
         let customer = self.stripe.object(subscription)["customer"].clone();
@@ -306,5 +332,131 @@ async fn a_refund_that_is_told_before_anything_else_counts_from_the_start() {
     shop.stripe.deliver_in(Manner::shuffled(11)).await;
     shop.until(|| shop.is_quiet()).await;
     assert_eq!(shop.available().await, 100 + 1_000 - 333);
+    shop.close().await;
+}
+
+/// T17, and a plan that is paid by the year: what is due has come, the rest comes by the month.
+#[tokio::test]
+async fn a_year_that_is_paid_brings_its_quota_by_the_month() {
+    let shop = Shop::open_ago(70 * DAY).await;
+    shop.offer("Yearly", &json!({ "interval": "year" })).await;
+    shop.subscribed("Yearly", "one").await;
+    shop.until_available(100 + 3 * 500).await;
+    let subscription = shop.subscription().await;
+    let next = subscription["next_quota_at"].as_str().expect("a time").to_owned();
+    assert!(next > saldo::clock::now().to_rfc3339(), "{next}");
+    assert!(next < subscription["entitled_until"].as_str().expect("a time").to_owned());
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_trial_brings_its_share_and_is_had_once() {
+    let shop = Shop::open_ago(20 * DAY).await;
+    shop.offer("Tried", &json!({ "trial_days": 14 })).await;
+    let checkout = shop.subscribe("Tried", "one").await;
+    shop.stripe.pay_checkout(&checkout);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "trialing");
+    let share = shop.available().await - 100;
+    assert!((225..=250).contains(&share), "{share}");
+    shop.stripe.advance(15 * DAY);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "active");
+    assert_eq!(shop.available().await, 100 + share + 500);
+    shop.manage("cancel", &json!({ "when": "now" })).await;
+    let checkout = shop.subscribe("Tried", "two").await;
+    shop.stripe.pay_checkout(&checkout);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "active");
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn what_is_left_is_carried_over_where_the_plan_says_so() {
+    let shop = Shop::open_ago(35 * DAY).await;
+    shop.offer("Rolling", &json!({ "rollover": 200 })).await;
+    let subscription = shop.subscribed("Rolling", "one").await;
+    shop.until_available(600).await;
+    shop.stripe.renew(&subscription);
+    shop.hear().await;
+    assert_eq!(shop.available().await, 1_100);
+    let wallet = shop.wallet().await;
+    let kinds = wallet["grants"].as_array().expect("grants").iter();
+    let carried =
+        kinds.filter(|grant| grant["kind"] == "rollover").map(|grant| &grant["remaining"]);
+    assert_eq!(carried.collect::<Vec<_>>(), [&json!(200)]);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_wallet_is_frozen_while_a_subscription_is_not_paid_where_that_is_the_policy() {
+    let shop = Shop::open_with(35 * DAY, &[("SALDO_PAST_DUE", "freeze")]).await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.cards_of(&subscription, Mood::Declines("card_declined"));
+    shop.stripe.renew(&subscription);
+    shop.hear().await;
+    let debit = json!({ "amount": 1, "reason": "render" });
+    let refused =
+        send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &debit).await;
+    assert_eq!(refused.body["reason"], "frozen");
+    shop.cards_of(&subscription, Mood::Pays);
+    shop.stripe.advance(4 * DAY);
+    shop.hear().await;
+    let spent = send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &debit).await;
+    assert_eq!(spent.status, StatusCode::CREATED);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn people_are_written_of_what_they_pay() {
+    let shop = Shop::open_ago(40 * DAY).await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.bought("Starter", "two").await;
+    shop.stripe.renew(&subscription);
+    shop.hear().await;
+    shop.manage("cancel", &json!({})).await;
+    shop.cards_of(&subscription, Mood::Declines("card_declined"));
+    shop.manage("resume", &json!({})).await;
+    shop.stripe.renew(&subscription);
+    shop.hear().await;
+    shop.manage("cancel", &json!({ "when": "now" })).await;
+    let expected = [
+        "A payment for Basic failed",
+        "Your receipt for Basic",
+        "Your receipt for Starter",
+        "Your subscription Basic has ended",
+        "Your subscription Basic was renewed",
+        "Your subscription Basic will end",
+    ];
+    shop.until(|| async {
+        let mut subjects = shop.letters().await;
+        subjects.sort();
+        subjects.dedup();
+        subjects == expected
+    })
+    .await;
+    shop.close().await;
+}
+
+/// What the portal does is heard of like anything else.
+#[tokio::test]
+async fn a_plan_that_is_changed_in_the_portal_is_changed_here() {
+    let shop = Shop::open().await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.until_available(1_100).await;
+    let portal =
+        send(&shop.server, Method::POST, "/billing/portal", &shop.ada.access, &json!(null)).await;
+    assert_eq!(portal.status, StatusCode::CREATED, "{:?}", portal.body);
+    shop.until(|| async { shop.stripe.objects("price").len() >= 2 }).await;
+    let prices = shop.stripe.objects("price");
+    let pro = prices.iter().find(|price| price["unit_amount"] == 2_900).expect("a price");
+    shop.stripe.portal_change_plan(&subscription, pro["id"].as_str().expect("an id"));
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["plan"]["name"], "Pro");
+    let available = shop.available().await;
+    assert!((10_000..=10_100).contains(&available), "{available}");
+    shop.stripe.portal_cancel(&subscription);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["cancel_at_period_end"], true);
     shop.close().await;
 }

@@ -18,11 +18,16 @@ pub struct Shop {
 }
 
 /// A server that sells by this double.
-pub fn serve(database: &Database, stripe: &StripeDouble) -> Server {
-    serve_with(database, stripe, &[WEBHOOK_SECRET])
+pub fn serve_with(database: &Database, stripe: &StripeDouble, secrets: &[&str]) -> Server {
+    serve_as(database, stripe, secrets, &[])
 }
 
-pub fn serve_with(database: &Database, stripe: &StripeDouble, secrets: &[&str]) -> Server {
+fn serve_as(
+    database: &Database,
+    stripe: &StripeDouble,
+    secrets: &[&str],
+    others: &[(&str, &str)],
+) -> Server {
     let secrets = secrets.join(",");
     let settings = [
         ("SALDO_RATE_LIMITS", "off"),
@@ -30,7 +35,7 @@ pub fn serve_with(database: &Database, stripe: &StripeDouble, secrets: &[&str]) 
         ("STRIPE_WEBHOOK_SECRET", secrets.as_str()),
         ("STRIPE_API_BASE", stripe.url.as_str()),
     ];
-    database.server_with(&database.url(), &settings)
+    database.server_with(&database.url(), &[&settings[..], others].concat())
 }
 
 impl Shop {
@@ -40,9 +45,14 @@ impl Shop {
 
     /// With Stripe's clock so many seconds behind: what is to come there has come here.
     pub async fn open_ago(seconds: i64) -> Self {
+        Self::open_with(seconds, &[]).await
+    }
+
+    /// The same, with other settings of the server besides.
+    pub async fn open_with(seconds: i64, settings: &[(&str, &str)]) -> Self {
         let database = Database::in_memory().await;
         let stripe = StripeDouble::start_at(clock::now().timestamp() - seconds).await;
-        let server = serve(&database, &stripe);
+        let server = serve_as(&database, &stripe, &[WEBHOOK_SECRET], settings);
         let client = saldo::clients::http().build().expect("a client");
         stripe.webhooks_go_to(client, &format!("{}/api/v1/webhooks/stripe", server.url));
         let ada = register(&server, "ada@example.com").await;

@@ -98,27 +98,28 @@ fn month_from(start: DateTime<Utc>) -> Period {
 }
 
 impl Subscription {
-    /// The invoices that stand: paid, and not reversed as a whole; in the order in which they were
-    /// paid.
-    fn standing_invoices(&self) -> Vec<&Invoice> {
+    /// The invoices that are paid, in the order in which they were.
+    fn paid(&self) -> Vec<&Invoice> {
         let paid = self.invoices.iter().filter(|invoice| invoice.state == InvoiceState::Paid);
-        let mut stand: Vec<_> = paid
-            .filter(|invoice| {
-                let reversed = self.reversal(&invoice.id).reversed_minor;
-                reversed == 0 || reversed < invoice.paid_minor
-            })
-            .collect();
-        stand.sort_by_key(|invoice| (invoice.paid_at, invoice.created_at, &invoice.id));
-        stand
+        let mut paid: Vec<_> = paid.collect();
+        paid.sort_by_key(|invoice| (invoice.paid_at, invoice.created_at, &invoice.id));
+        paid
     }
 
-    /// What is due at `now` and not released yet, and when more will be.
+    /// Whether any of what was paid for it stands.
+    fn stands(&self, invoice: &Invoice) -> bool {
+        let reversed = self.reversal(&invoice.id).reversed_minor;
+        reversed == 0 || reversed < invoice.paid_minor
+    }
+
+    /// What is due at `now` and not released yet, and when more will be. It follows from what was
+    /// paid alone, in the order in which it was: whatever is known when, it comes to the same.
     pub(super) fn due(
         &self,
         id: SubscriptionId,
         now: DateTime<Utc>,
     ) -> Result<(Vec<Tranche>, Option<DateTime<Utc>>), SubscriptionError> {
-        let invoices = self.standing_invoices();
+        let invoices = self.paid();
         let lines: Vec<Placed<'_>> = invoices
             .iter()
             .enumerate()
@@ -126,83 +127,25 @@ impl Subscription {
             .collect();
         let (mut due, mut next) = (vec![], None::<DateTime<Utc>>);
         for base in bases(&lines) {
-            for tranche in base.tranches() {
-                if tranche.start > now {
-                    next = Some(next.map_or(tranche.start, |next| next.min(tranche.start)));
+            for period in base.tranches() {
+                if period.start > now {
+                    next = Some(next.map_or(period.start, |next| next.min(period.start)));
                     break;
                 }
-                let given = self.given_for(&tranche, &due)?;
-                self.release(id, (&base, tranche), (&invoices, &lines), given, now, &mut due)?;
+                for (place, amount) in shares(&base, &period, &lines)? {
+                    let invoice = invoices[place];
+                    let terms = self.grant_terms(id, invoice, period, now);
+                    let known = self.released.iter().any(|known| known.grant.id == terms.id);
+                    if known || !self.stands(invoice) {
+                        continue;
+                    }
+                    let carry = self.carry(&base, &period, place, &lines);
+                    let (invoice, grant) = (invoice.id.clone(), GrantTerms { amount, ..terms });
+                    due.push(Tranche { invoice, period, grant, carry });
+                }
             }
         }
         Ok((due, next))
-    }
-
-    /// What was given for a tranche; for one that begins in the middle of another, since the plan
-    /// was changed for one that is paid by another interval, also what that had too much.
-    fn given_for(&self, tranche: &Period, due: &[Tranche]) -> Result<Credits, SubscriptionError> {
-        let all = self.released.iter().chain(due);
-        let own = all.filter(|released| released.period == *tranche && self.stands(released));
-        Ok(Credits::sum(own.map(|released| released.grant.amount))?)
-    }
-
-    fn stands(&self, released: &Tranche) -> bool {
-        self.standing_invoices().iter().any(|invoice| invoice.id == released.invoice)
-    }
-
-    /// Releases of a tranche what each invoice has brought, in their order, beyond what was given.
-    fn release(
-        &self,
-        id: SubscriptionId,
-        (base, tranche): (&Base<'_>, Period),
-        (invoices, lines): (&[&Invoice], &[Placed<'_>]),
-        mut given: Credits,
-        now: DateTime<Utc>,
-        due: &mut Vec<Tranche>,
-    ) -> Result<(), SubscriptionError> {
-        for (place, invoice) in invoices.iter().enumerate() {
-            let brings = lines.iter().any(|(at, line)| *at == place && base.has(line));
-            let terms = self.grant_terms(id, invoice, tranche, now);
-            let known = self.released.iter().any(|released| released.grant.id == terms.id);
-            if !brings || known {
-                continue;
-            }
-            let until = lines.partition_point(|(at, _)| *at <= place);
-            let owed = base
-                .worth(&tranche, &lines[..until])?
-                .saturating_sub(self.excess(base, &tranche, lines)?);
-            let amount = owed.saturating_sub(given);
-            if amount.is_zero() {
-                continue;
-            }
-            given = given.checked_add(amount)?;
-            let carry = self.carry(base, &tranche, place, lines);
-            let grant = GrantTerms { amount, ..terms };
-            due.push(Tranche { invoice: invoice.id.clone(), period: tranche, grant, carry });
-        }
-        Ok(())
-    }
-
-    /// What was given for the same time by another base and is not owed any more: a change to a plan
-    /// that is paid by another interval begins a new period at once.
-    fn excess(
-        &self,
-        base: &Base<'_>,
-        tranche: &Period,
-        lines: &[Placed<'_>],
-    ) -> Result<Credits, SubscriptionError> {
-        let mut excess = Credits::ZERO;
-        if tranche.start != base.line.period.start {
-            return Ok(excess);
-        }
-        for other in bases(lines).filter(|other| other.line.period.start < tranche.start) {
-            for before in other.tranches().filter(|before| before.covers(tranche.start)) {
-                let given = self.given_for(&before, &[])?;
-                let more = given.saturating_sub(other.worth(&before, lines)?);
-                excess = excess.checked_add(more)?;
-            }
-        }
-        Ok(excess)
     }
 
     /// What the first grant of a tranche carries over from the time right before it.
@@ -251,8 +194,8 @@ impl Subscription {
     /// The plan that is paid for at `now`; none when nothing is.
     #[must_use]
     pub fn entitlement(&self, now: DateTime<Utc>) -> Option<&PlanVersion> {
-        let invoices = self.standing_invoices();
-        let lines = invoices.into_iter().flat_map(|invoice| &invoice.lines);
+        let invoices = self.paid().into_iter().filter(|invoice| self.stands(invoice));
+        let lines = invoices.flat_map(|invoice| &invoice.lines);
         lines
             .filter(|line| line.kind != LineKind::GivenBack && line.period.covers(now))
             .last()
@@ -262,10 +205,56 @@ impl Subscription {
     /// Until when something is paid for.
     #[must_use]
     pub fn entitled_until(&self) -> Option<DateTime<Utc>> {
-        let invoices = self.standing_invoices();
-        let lines = invoices.into_iter().flat_map(|invoice| &invoice.lines);
+        let invoices = self.paid().into_iter().filter(|invoice| self.stands(invoice));
+        let lines = invoices.flat_map(|invoice| &invoice.lines);
         lines.filter(|line| line.kind != LineKind::GivenBack).map(|line| line.period.end).max()
     }
+}
+
+/// What each invoice brings of a tranche, by its place: what it makes the tranche worth, beyond what
+/// it was worth before at its best.
+fn shares(
+    base: &Base<'_>,
+    tranche: &Period,
+    lines: &[Placed<'_>],
+) -> Result<Vec<(usize, Credits)>, NotCredits> {
+    let mut places: Vec<_> =
+        lines.iter().filter(|(_, line)| base.has(line)).map(|(place, _)| *place).collect();
+    places.dedup();
+    let (mut best, mut shares) = (Credits::ZERO, vec![]);
+    for place in places {
+        let known = until(place, lines);
+        let worth = base.worth(tranche, known)?.saturating_sub(excess(base, tranche, known)?);
+        let more = worth.saturating_sub(best);
+        if !more.is_zero() {
+            shares.push((place, more));
+            best = worth;
+        }
+    }
+    Ok(shares)
+}
+
+/// The lines of the invoices up to a place.
+fn until<'a, 'b>(place: usize, lines: &'b [Placed<'a>]) -> &'b [Placed<'a>] {
+    &lines[..lines.partition_point(|(at, _)| *at <= place)]
+}
+
+/// What was given for the same time by another base and is not owed any more: a change to a plan that
+/// is paid by another interval begins a new period at once.
+fn excess(base: &Base<'_>, tranche: &Period, lines: &[Placed<'_>]) -> Result<Credits, NotCredits> {
+    let mut excess = Credits::ZERO;
+    if tranche.start != base.line.period.start {
+        return Ok(excess);
+    }
+    for other in bases(lines).filter(|other| other.line.period.start < tranche.start) {
+        for before in other.tranches().filter(|before| before.covers(tranche.start)) {
+            let given = shares(&other, &before, lines)?.into_iter().map(|(_, amount)| amount);
+            let given = Credits::sum(given)?;
+            let more = given.saturating_sub(other.worth(&before, lines)?);
+            excess = excess.checked_add(more)?;
+        }
+    }
+    Ok(excess)
 }
 
 /// What is reversed with an invoice of a subscription.

@@ -183,6 +183,8 @@ async fn product<T: Sold>(
 
 /// Lists at Stripe all that it does not list as it is. One that it refuses does not keep the others.
 pub async fn list_all(app: &App) -> Result<()> {
+    // What a server that starts has put on sale just now, too.
+    app.reached("billing", app.store.head()).await?;
     let (packs, plans) = projections::billing::to_list(app.db()).await?;
     let mut listed = Ok(());
     for pack in packs {

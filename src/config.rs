@@ -77,6 +77,9 @@ pub enum PastDue {
     /// What is in it can be spent; no quota comes. The default.
     #[default]
     Keep,
+    /// Only what was bought, or given away, can be spent: nothing that came of subscriptions.
+    #[value(name = "purchased_only")]
+    PurchasedOnly,
     /// Nothing can be spent.
     Freeze,
 }

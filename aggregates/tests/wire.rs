@@ -55,7 +55,7 @@ fn every_event_has_a_released_form() {
         found.dedup();
     }
     assert_eq!(users, (0..=15).collect::<Vec<_>>());
-    assert_eq!(wallets, (0..=20).collect::<Vec<_>>());
+    assert_eq!(wallets, (0..=22).collect::<Vec<_>>());
     assert_eq!(purchases, (0..=9).collect::<Vec<_>>());
     assert_eq!(subscriptions, (0..=15).collect::<Vec<_>>());
     assert_eq!(packs, (0..=4).collect::<Vec<_>>());
@@ -107,6 +107,8 @@ fn place_of_wallet(event: &WalletEvent) -> usize {
         WalletEvent::Frozen { .. } => 18,
         WalletEvent::Unfrozen { .. } => 19,
         WalletEvent::SpendLimitSet { .. } => 20,
+        WalletEvent::QuotaSuspended { .. } => 21,
+        WalletEvent::QuotaResumed { .. } => 22,
     }
 }
 

@@ -189,6 +189,8 @@ fn told(event: &WalletEvent) -> Option<Told<'_>> {
         | E::ReversalTargetSet { .. }
         | E::Frozen { .. }
         | E::Unfrozen { .. }
+        | E::QuotaSuspended { .. }
+        | E::QuotaResumed { .. }
         | E::SpendLimitSet { .. } => None,
     }
 }

@@ -1,5 +1,6 @@
-//! Whether a person may spend, as far as payments go: not while one is disputed, nor, where that is
-//! the policy, while a subscription is not paid in time.
+//! Whether a person may spend, as far as payments go: not while one is disputed; and while a
+//! subscription is not paid in time, as the policy says: as before, only what did not come of
+//! subscriptions, or nothing.
 
 use aggregates::id::{UserId, WalletId};
 use aggregates::wallet::{Ask, Wallet, WalletCommand};
@@ -24,13 +25,20 @@ pub(super) async fn follow(app: &App, user: UserId, position: i64) -> Result<()>
     for _ in 0..ATTEMPTS {
         app.caught_up("billing", user, Some(position)).await?;
         let troubles = projections::billing::troubles(app.db(), user.0).await?;
-        let freezes = app.settings.past_due == PastDue::Freeze;
+        let policy = app.settings.past_due;
+        let freezes = policy == PastDue::Freeze;
         let why = match (troubles.disputed, troubles.behind && freezes) {
             (true, _) => Some(DISPUTED),
             (false, true) => Some(BEHIND),
             (false, false) => None,
         };
         let wallet = app.store.load::<Wallet>(WalletId::from(user)).await?;
+        let suspends = troubles.behind && policy == PastDue::PurchasedOnly;
+        if suspends != wallet.is_quota_suspended() {
+            let ask = if suspends { Ask::SuspendQuota } else { Ask::ResumeQuota };
+            position = self::ask(app, user, ask).await?;
+            continue;
+        }
         match (wallet.frozen(), why) {
             (None, Some(why)) => {
                 return ask(app, user, Ask::Freeze { reason: why.to_owned() }).await.map(drop);

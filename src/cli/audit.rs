@@ -116,6 +116,8 @@ fn amount(event: &WalletEvent) -> Option<Credits> {
         | WalletEvent::HoldExtended { .. }
         | WalletEvent::ReversalTargetSet { .. }
         | WalletEvent::Frozen { .. }
-        | WalletEvent::Unfrozen { .. } => None,
+        | WalletEvent::Unfrozen { .. }
+        | WalletEvent::QuotaSuspended { .. }
+        | WalletEvent::QuotaResumed { .. } => None,
     }
 }

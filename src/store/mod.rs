@@ -68,7 +68,7 @@ pub trait Stored:
 }
 
 impl Stored for Wallet {
-    const SHAPE: i32 = 2;
+    const SHAPE: i32 = 3;
 
     fn lane(store: &Store) -> &Lane<Self> {
         &store.0.lanes.wallets

@@ -221,6 +221,8 @@ pub(super) enum WalletFact<'a> {
         reason: Cow<'a, str>,
     },
     Unfrozen {},
+    QuotaSuspended {},
+    QuotaResumed {},
     SpendLimitSet {
         key: Option<Uuid>,
         window: Window,
@@ -274,6 +276,8 @@ impl WalletFact<'_> {
             Self::DebtWrittenOff { .. } => "DebtWrittenOff",
             Self::Frozen { .. } => "Frozen",
             Self::Unfrozen {} => "Unfrozen",
+            Self::QuotaSuspended {} => "QuotaSuspended",
+            Self::QuotaResumed {} => "QuotaResumed",
             Self::SpendLimitSet { .. } => "SpendLimitSet",
         }
     }

@@ -389,22 +389,28 @@ async fn what_is_left_is_carried_over_where_the_plan_says_so() {
 }
 
 #[tokio::test]
-async fn a_wallet_is_frozen_while_a_subscription_is_not_paid_where_that_is_the_policy() {
-    let shop = Shop::open_with(35 * DAY, &[("SALDO_PAST_DUE", "freeze")]).await;
-    let subscription = shop.subscribed("Basic", "one").await;
-    shop.cards_of(&subscription, Mood::Declines("card_declined"));
-    shop.stripe.renew(&subscription);
-    shop.hear().await;
-    let debit = json!({ "amount": 1, "reason": "render" });
-    let refused =
-        send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &debit).await;
-    assert_eq!(refused.body["reason"], "frozen");
-    shop.cards_of(&subscription, Mood::Pays);
-    shop.stripe.advance(4 * DAY);
-    shop.hear().await;
-    let spent = send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &debit).await;
-    assert_eq!(spent.status, StatusCode::CREATED);
-    shop.close().await;
+async fn while_a_subscription_is_not_paid_what_is_spent_is_what_the_policy_says() {
+    for (policy, refused, most) in [("freeze", "frozen", 0), ("purchased_only", "wallet", 100)] {
+        let shop = Shop::open_with(35 * DAY, &[("SALDO_PAST_DUE", policy)]).await;
+        let subscription = shop.subscribed("Basic", "one").await;
+        shop.until_available(1_100).await;
+        shop.cards_of(&subscription, Mood::Declines("card_declined"));
+        shop.stripe.renew(&subscription);
+        shop.hear().await;
+        let debit = async |amount: i64| {
+            let body = json!({ "amount": amount, "reason": "render" });
+            send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &body).await
+        };
+        assert_eq!(debit(most + 1).await.body["reason"], refused, "{policy}");
+        if most > 0 {
+            assert_eq!(debit(most).await.status, StatusCode::CREATED, "{policy}");
+        }
+        shop.cards_of(&subscription, Mood::Pays);
+        shop.stripe.advance(4 * DAY);
+        shop.hear().await;
+        assert_eq!(debit(2_000).await.status, StatusCode::CREATED, "{policy}");
+        shop.close().await;
+    }
 }
 
 #[tokio::test]

@@ -248,7 +248,7 @@ const TAMPERINGS: &[(&str, &str, Kind)] = &[
     ("another name of a person", "update users set name = 'Eve'", Kind::ReadModel),
     (
         "an invented snapshot",
-        "insert into snapshots select 'wallet', user_id::text, 3, 2, '{}' from users",
+        "insert into snapshots select 'wallet', user_id::text, 3, 3, '{}' from users",
         Kind::Snapshot,
     ),
 ];

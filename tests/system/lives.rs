@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::support::{Database, Person};
 
 /// Every kind of event that a wallet can have.
-pub const KINDS: [&str; 21] = [
+pub const KINDS: [&str; 23] = [
     "Opened",
     "Granted",
     "GrantVoided",
@@ -35,6 +35,8 @@ pub const KINDS: [&str; 21] = [
     "DebtWrittenOff",
     "Frozen",
     "Unfrozen",
+    "QuotaSuspended",
+    "QuotaResumed",
     "SpendLimitSet",
 ];
 
@@ -65,6 +67,7 @@ pub async fn live(store: &Store, [first, second]: [&Person; 2]) {
     life.spend().await;
     life.hold_that_grows().await;
     life.reverse().await;
+    life.ask(Ask::SuspendQuota).await;
     life.ask(Ask::Freeze { reason: "an early fraud warning".to_owned() }).await;
 }
 
@@ -196,6 +199,10 @@ impl Life {
         self.ask(Ask::ReverseDebit { debit, amount, spent, reason }).await;
         self.ask(Ask::Freeze { reason: "a dispute".to_owned() }).await;
         self.ask(Ask::Unfreeze { reason: "it was won".to_owned() }).await;
+        self.grant(GrantKind::Quota, 50, None).await;
+        self.ask(Ask::SuspendQuota).await;
+        self.debit(1).await;
+        self.ask(Ask::ResumeQuota).await;
     }
 
     /// A hold that grows, is kept longer, is captured in part, and stays open.

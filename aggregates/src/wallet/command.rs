@@ -68,6 +68,10 @@ pub enum Ask {
     Freeze { reason: String },
     /// Allow spending.
     Unfreeze { reason: String },
+    /// Let only what was bought, or given away, be spent: nothing that came of subscriptions.
+    SuspendQuota,
+    /// Let that be spent again.
+    ResumeQuota,
     /// Limit what may be spent, by one key where one is named; no limit where none is told.
     SetSpendLimits { key: Option<ApiKeyId>, per_day: Option<Credits>, per_month: Option<Credits> },
 }

@@ -7,7 +7,7 @@ use super::command::Spend;
 use super::error::WalletError;
 use super::event::WalletEvent;
 use super::spending::Over;
-use super::state::Wallet;
+use super::state::{Grant, Wallet};
 use super::terms::{
     Balance, By, Funding, GrantKind, GrantTerms, Movement, Price, Priority, SpendWindow,
 };
@@ -101,10 +101,16 @@ impl Draft {
                 });
             }
         }
+        let available = available.saturating_sub(self.wallet.suspended()?);
         if required > available {
             return Err(WalletError::InsufficientCredits { required, available, held });
         }
         Ok(())
+    }
+
+    /// Whether a grant may pay what is spent now.
+    pub(super) fn may_pay(&self, grant: &Grant) -> bool {
+        !(self.wallet.quota_suspended && grant.kind.is_of_subscriptions())
     }
 
     pub(super) fn grant(&mut self, grant: GrantTerms, reason: String) -> Result<(), WalletError> {
@@ -194,7 +200,7 @@ impl Draft {
         let Spend { by: By { origin, key }, amount, price, reason } = spend;
         check_price(&price)?;
         self.check_spendable(amount, key)?;
-        let movements = self.wallet.burn(amount, Into::Spent, |_| true)?;
+        let movements = self.wallet.burn(amount, Into::Spent, |grant| self.may_pay(grant))?;
         let balance = self.balance().less_available(amount)?;
         let at = self.now;
         self.emit(WalletEvent::Debited {
@@ -305,6 +311,18 @@ impl Draft {
     pub(super) fn unfreeze(&mut self, reason: String) {
         if self.wallet.frozen.is_some() {
             self.emit(WalletEvent::Unfrozen { reason, at: self.now });
+        }
+    }
+
+    pub(super) fn suspend_quota(&mut self) {
+        if !self.wallet.quota_suspended {
+            self.emit(WalletEvent::QuotaSuspended { at: self.now });
+        }
+    }
+
+    pub(super) fn resume_quota(&mut self) {
+        if self.wallet.quota_suspended {
+            self.emit(WalletEvent::QuotaResumed { at: self.now });
         }
     }
 

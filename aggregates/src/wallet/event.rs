@@ -150,6 +150,10 @@ pub enum WalletEvent {
     Frozen { reason: String, at: DateTime<Utc> },
     /// Spending is allowed again.
     Unfrozen { reason: String, at: DateTime<Utc> },
+    /// What came of subscriptions cannot be spent.
+    QuotaSuspended { at: DateTime<Utc> },
+    /// It can be spent again.
+    QuotaResumed { at: DateTime<Utc> },
     /// How much may be spent in a window (UTC), by one key where one is named; none lifts the
     /// limit.
     SpendLimitSet {
@@ -186,6 +190,8 @@ impl WalletEvent {
             | Self::ReversalTargetSet { .. }
             | Self::Frozen { .. }
             | Self::Unfrozen { .. }
+            | Self::QuotaSuspended { .. }
+            | Self::QuotaResumed { .. }
             | Self::SpendLimitSet { .. } => None,
         }
     }
@@ -215,6 +221,8 @@ impl WalletEvent {
             | Self::DebtWrittenOff { .. }
             | Self::Frozen { .. }
             | Self::Unfrozen { .. }
+            | Self::QuotaSuspended { .. }
+            | Self::QuotaResumed { .. }
             | Self::SpendLimitSet { .. } => &[],
         }
     }
@@ -253,6 +261,8 @@ impl WalletEvent {
             Self::DebtWrittenOff { .. } => "DebtWrittenOff",
             Self::Frozen { .. } => "Frozen",
             Self::Unfrozen { .. } => "Unfrozen",
+            Self::QuotaSuspended { .. } => "QuotaSuspended",
+            Self::QuotaResumed { .. } => "QuotaResumed",
             Self::SpendLimitSet { .. } => "SpendLimitSet",
         }
     }

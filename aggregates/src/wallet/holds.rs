@@ -47,7 +47,7 @@ impl Draft {
         }
         check_price(&price)?;
         self.check_spendable(amount, key)?;
-        let movements = self.wallet.burn(amount, Into::Hold, |_| true)?;
+        let movements = self.wallet.burn(amount, Into::Hold, |grant| self.may_pay(grant))?;
         let balance = self.balance().less_available(amount)?.more_held(amount)?;
         let figures = HoldFigures {
             authorized: amount,
@@ -79,7 +79,7 @@ impl Draft {
     ) -> Result<(), WalletError> {
         let &Hold { key, figures, .. } = self.open_hold(hold, by)?;
         self.check_spendable(amount, key)?;
-        let movements = self.wallet.burn(amount, Into::Hold, |_| true)?;
+        let movements = self.wallet.burn(amount, Into::Hold, |grant| self.may_pay(grant))?;
         let balance = self.balance().less_available(amount)?.more_held(amount)?;
         let figures =
             HoldFigures { authorized: figures.authorized.checked_add(amount)?, ..figures };

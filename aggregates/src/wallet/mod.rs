@@ -90,6 +90,8 @@ impl Wallet {
 
             Ask::Freeze { reason } => draft.freeze(reason),
             Ask::Unfreeze { reason } => draft.unfreeze(reason),
+            Ask::SuspendQuota => draft.suspend_quota(),
+            Ask::ResumeQuota => draft.resume_quota(),
             Ask::SetSpendLimits { key, per_day, per_month } => {
                 draft.set_limit(key, SpendWindow::Day, per_day);
                 draft.set_limit(key, SpendWindow::Month, per_month);

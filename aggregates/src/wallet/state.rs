@@ -10,7 +10,7 @@ use super::spending::Spending;
 use super::terms::{
     Balance, By, GrantKind, GrantTerms, HoldFigures, Movement, Origin, Priority, SpendWindow,
 };
-use crate::credits::Credits;
+use crate::credits::{Credits, NotCredits};
 use crate::id::{ApiKeyId, DebitId, GrantId, HoldId, ReversalGroup, UserId};
 
 /// A person's wallet. Nothing in it grows with the number of spends: grants are as many as
@@ -28,6 +28,7 @@ pub struct Wallet {
     pub(super) groups: BTreeMap<ReversalGroup, Group>,
     pub(super) reversed: BTreeMap<DebitId, Credits>,
     pub(super) late: BTreeSet<HoldId>,
+    pub(super) quota_suspended: bool,
 }
 
 /// A bucket of credits.
@@ -126,6 +127,23 @@ impl Wallet {
     #[must_use]
     pub fn frozen(&self) -> Option<&str> {
         self.frozen.as_deref()
+    }
+
+    /// What cannot be spent of what is available, since it came of subscriptions and that is
+    /// suspended.
+    pub(super) fn suspended(&self) -> Result<Credits, NotCredits> {
+        let of_subscriptions =
+            self.grants.values().filter(|grant| grant.kind.is_of_subscriptions());
+        match self.quota_suspended {
+            true => Credits::sum(of_subscriptions.map(|grant| grant.remaining)),
+            false => Ok(Credits::ZERO),
+        }
+    }
+
+    /// Whether what came of subscriptions cannot be spent.
+    #[must_use]
+    pub fn is_quota_suspended(&self) -> bool {
+        self.quota_suspended
     }
 
     /// An open hold.
@@ -243,6 +261,8 @@ impl Wallet {
 
             WalletEvent::Frozen { reason, .. } => self.frozen = Some(reason.clone()),
             WalletEvent::Unfrozen { .. } => self.frozen = None,
+            WalletEvent::QuotaSuspended { .. } => self.quota_suspended = true,
+            WalletEvent::QuotaResumed { .. } => self.quota_suspended = false,
             WalletEvent::SpendLimitSet { key, window, limit, .. } => {
                 let spending = match key {
                     Some(key) => self.by_key.entry(*key).or_default(),

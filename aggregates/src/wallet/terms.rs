@@ -26,6 +26,21 @@ pub enum GrantKind {
     Purchased,
 }
 
+impl GrantKind {
+    /// Whether it came of a subscription.
+    #[must_use]
+    pub fn is_of_subscriptions(self) -> bool {
+        match self {
+            Self::Quota | Self::Rollover => true,
+            Self::Promotional
+            | Self::Bonus
+            | Self::Adjustment
+            | Self::Reinstated
+            | Self::Purchased => false,
+        }
+    }
+}
+
 /// Which spending comes first: 0 to 100, lower first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]

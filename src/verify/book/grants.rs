@@ -101,6 +101,11 @@ impl Grant {
         (*priority, expires_at.is_none(), *expires_at, kind, self.granted_at, *id)
     }
 
+    /// Whether it came of a subscription.
+    fn is_of_subscriptions(&self) -> bool {
+        matches!(self.terms.kind.as_str(), "quota" | "rollover")
+    }
+
     pub(in crate::verify) fn is_over(&self, at: DateTime<Utc>) -> bool {
         self.terms.expires_at.is_some_and(|expires_at| expires_at <= at)
     }
@@ -154,8 +159,16 @@ impl Book {
         more_than_nothing(amount)?;
         must("I4: nothing is spent while the wallet is frozen", self.frozen.is_none())?;
         same("I4: nothing is spent while there is debt", 0, self.debt())?;
-        within("I4: no more is spent than is available", amount, self.available)?;
+        let suspended = self.grants.iter().filter(|grant| self.sets_aside(grant));
+        let suspended: i64 = suspended.map(|grant| grant.parts.remaining).sum();
+        let available = self.available - suspended;
+        within("I4: no more is spent than is available", amount, available)?;
         self.limits.check(key, amount, at)
+    }
+
+    /// Whether a grant pays nothing that is spent now.
+    fn sets_aside(&self, grant: &Grant) -> bool {
+        self.suspended && grant.is_of_subscriptions()
     }
 
     /// Moves credits, each grant by the movement's amounts; then what it claims must be so.
@@ -198,22 +211,48 @@ impl Book {
         at: DateTime<Utc>,
         change: fn(&Movement) -> Parts,
     ) -> Checked {
+        self.used(movements, at)?;
+        self.apply(movements, at, change)?;
+        self.in_turn(movements, at, |_| true)
+    }
+
+    /// The same for credits that are spent: what is suspended has no turn.
+    pub(in crate::verify) fn spend(
+        &mut self,
+        movements: &[Movement],
+        at: DateTime<Utc>,
+        change: fn(&Movement) -> Parts,
+    ) -> Checked {
+        let suspended = self.suspended;
+        for m in movements.iter().filter(|_| suspended) {
+            let suspended = self.grant_of(m.grant)?.is_of_subscriptions();
+            must("I4: nothing of suspended quota is spent", !suspended)?;
+        }
+        self.used(movements, at)?;
+        self.apply(movements, at, change)?;
+        self.in_turn(movements, at, |grant| !(suspended && grant.is_of_subscriptions()))
+    }
+
+    fn used(&mut self, movements: &[Movement], at: DateTime<Utc>) -> Checked {
         for m in movements {
             let grant = self.grant_of(m.grant)?;
             must("I4: nothing of an expired grant is spent", !grant.is_over(at))?;
             more_than_nothing(m.amount)?;
         }
-        self.apply(movements, at, change)?;
-        self.in_turn(movements, at)
+        Ok(())
     }
 
     /// No grant was left out whose turn was before the last that paid.
-    fn in_turn(&mut self, movements: &[Movement], at: DateTime<Utc>) -> Checked {
+    fn in_turn(
+        &mut self,
+        movements: &[Movement],
+        at: DateTime<Utc>,
+        pays: impl Fn(&Grant) -> bool,
+    ) -> Checked {
         let Some(last) = movements.last() else { return Ok(()) };
         let last = self.grant_of(last.grant)?.turn();
-        let skipped = self
-            .grants
-            .iter()
+        let mut paying = self.grants.iter().filter(|grant| pays(grant));
+        let skipped = paying
             .find(|grant| grant.parts.remaining > 0 && !grant.is_over(at) && grant.turn() < last);
         match skipped {
             Some(grant) => Err(fault("grants pay in burn order", "nothing left", grant.terms.id)),

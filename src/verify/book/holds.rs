@@ -133,7 +133,7 @@ impl Book {
         let Opening { hold, origin, key, amount, figures } = opening;
         self.spendable(key, amount, at)?;
         same("a hold's allocations are its amount", amount, sum(movements, |m| m.amount)?)?;
-        self.burn(movements, at, moves::held)?;
+        self.spend(movements, at, moves::held)?;
         let Figures { expires_at, .. } = figures;
         must("a hold ends after it begins", expires_at > at)?;
         let opened = Figures { authorized: amount, captured: 0, released: 0, expires_at };
@@ -156,7 +156,7 @@ impl Book {
         let key = self.open_hold(hold)?.key;
         self.spendable(key, amount, at)?;
         same("a hold's allocations are its amount", amount, sum(movements, |m| m.amount)?)?;
-        self.burn(movements, at, moves::held)?;
+        self.spend(movements, at, moves::held)?;
         let known = self.open_hold(hold)?;
         add("I1: a hold fits a number", &mut known.figures.authorized, amount)?;
         for m in movements {

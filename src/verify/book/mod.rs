@@ -35,6 +35,8 @@ pub(super) struct Book {
     pub(super) grants: Vec<Grant>,
     pub(super) holds: HashMap<Uuid, Hold>,
     frozen: Option<String>,
+    /// What came of subscriptions cannot be spent.
+    suspended: bool,
     limits: Limits,
     /// Over all grants.
     available: i64,
@@ -147,6 +149,15 @@ impl Book {
                 must("a frozen wallet is unfrozen", self.frozen.take().is_some())?;
                 Ok(None)
             }
+            F::QuotaSuspended {} => {
+                must("quota is suspended once", !self.suspended)?;
+                self.suspended = true;
+                Ok(None)
+            }
+            F::QuotaResumed {} => {
+                must("suspended quota is resumed", std::mem::take(&mut self.suspended))?;
+                Ok(None)
+            }
             F::SpendLimitSet { key, window, limit } => {
                 self.limits.set(key, window, limit);
                 Ok(None)
@@ -186,7 +197,7 @@ impl Book {
             F::Debited { debit, key, amount, movements, reason, balance, at } => {
                 self.spendable(key, amount, at)?;
                 same("a debit's parts are its amount", amount, sum(&movements, |m| m.amount)?)?;
-                self.burn(&movements, at, moves::spent)?;
+                self.spend(&movements, at, moves::spent)?;
                 self.limits.spend(key, amount, at)?;
                 must("a debit's id is used once", self.debits.add(debit, amount))?;
                 Ok(Told("debit", reason, debit, balance))

@@ -43,6 +43,7 @@ impl Book {
             "groups": object(groups),
             "reversed": object(self.debits.reversed().map(|(id, all)| (id, json!(all)))),
             "late": late,
+            "quota_suspended": self.suspended,
         })
     }
 }

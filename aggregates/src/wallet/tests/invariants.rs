@@ -188,6 +188,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         2 => (1..9_u128).prop_map(|hold| Ask::ExpireHold { hold: id(hold) }),
         1 => (1..12_u128).prop_map(|grant| Ask::ExpireGrant { grant: id(grant) }),
         1 => (1..12_u128, 1..12_u128, 1..60_i64, 0..400_i64).prop_map(|(one, other, most, until)| carrying(&[one, other], most, until)),
+        1 => Just(Ask::SuspendQuota),
+        1 => Just(Ask::ResumeQuota),
         1 => (1..12_u128, 1..60_i64).prop_map(|(grant, amount)| Ask::VoidGrant { grant: id(grant), amount: Some(credits(amount)), reason: "test".into() }),
         4 => (1..3_u128, 0..=100_i64).prop_map(|(group, reversed)| targeting(group, reversed)),
         1 => amount.prop_map(|amount| Ask::WriteOffDebt { amount: credits(amount), reason: "test".into() }),

@@ -313,6 +313,24 @@ fn reversed_credits_return_to_the_grants_they_came_from_and_only_once() {
 }
 
 #[test]
+fn while_quota_is_suspended_only_what_did_not_come_of_subscriptions_is_spent() {
+    let mut run = Run::with(30);
+    let Ask::Grant { grant, reason } = granting(2, 100, Some(50), None) else { return };
+    let grant = GrantTerms { kind: GrantKind::Quota, ..grant };
+    run.ask(1, Ask::Grant { grant, reason }).expect("grants");
+    run.ask(2, Ask::SuspendQuota).expect("suspends");
+    assert_eq!(run.ask(2, Ask::SuspendQuota), Ok(vec![]));
+    let (required, available) = (credits(31), credits(30));
+    let held = Credits::ZERO;
+    let refused = WalletError::InsufficientCredits { required, available, held };
+    assert_eq!(run.debit(3, 31), Err(refused));
+    run.debit(3, 30).expect("spends what was bought");
+    assert_eq!(run.available(4), 100);
+    run.ask(4, Ask::ResumeQuota).expect("resumes");
+    run.ask(5, debiting(2, 100)).expect("spends all");
+}
+
+#[test]
 fn what_is_left_of_grants_is_carried_over_once_and_no_more_than_may_be() {
     let mut run = Run::opened();
     run.grant(1, 100, Some(50)).expect("grants");

@@ -7,5 +7,6 @@ pub mod id;
 pub mod money;
 pub mod pii;
 pub mod purchase;
+pub mod recharge;
 pub mod user;
 pub mod wallet;

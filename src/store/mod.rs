@@ -21,6 +21,7 @@ use aggregates::catalogue::{Pack, Plan};
 use aggregates::event::Event;
 use aggregates::id::CommandId;
 use aggregates::purchase::Purchase;
+use aggregates::recharge::Recharge;
 use aggregates::user::User;
 use aggregates::wallet::Wallet;
 use chrono::{DateTime, Utc};
@@ -106,6 +107,14 @@ impl Stored for Plan {
 
     fn lane(store: &Store) -> &Lane<Self> {
         &store.0.lanes.plans
+    }
+}
+
+impl Stored for Recharge {
+    const SHAPE: i32 = 1;
+
+    fn lane(store: &Store) -> &Lane<Self> {
+        &store.0.lanes.recharges
     }
 }
 
@@ -263,6 +272,7 @@ struct Lanes {
     purchases: Lane<Purchase>,
     packs: Lane<Pack>,
     plans: Lane<Plan>,
+    recharges: Lane<Recharge>,
 }
 
 impl Store {

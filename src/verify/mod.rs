@@ -14,6 +14,7 @@ mod history;
 mod models;
 mod people;
 mod plain;
+mod recharges;
 mod report;
 mod rows;
 mod snapshots;

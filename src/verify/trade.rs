@@ -8,6 +8,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::fold::WalletTrail;
+use super::recharges::{self, RechargeTrail};
 use super::report::{Kind, Report};
 
 /// What happened to a purchase, as far as credits follow from it.
@@ -25,18 +26,19 @@ enum Fact {
     ReversalSet { reversal: Reversal },
 }
 
-#[derive(Clone, Debug, Deserialize)]
-struct Order {
-    user: Uuid,
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Order {
+    pub(super) user: Uuid,
+    pub(super) pack: Uuid,
     credits: i64,
     bonus: i64,
-    price: Money,
+    pub(super) price: Money,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct Money {
-    amount_minor: i64,
-    currency: String,
+pub(super) struct Money {
+    pub(super) amount_minor: i64,
+    pub(super) currency: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,10 +63,11 @@ pub(super) struct Trade {
     reversed: BTreeSet<i64>,
 }
 
-/// Purchases, packs and plans, by their ids.
+/// Purchases, packs and plans, by their ids; auto-recharges, by whose they are.
 #[derive(Debug, Default)]
 pub(super) struct Trades {
     purchases: HashMap<Uuid, Trade>,
+    recharges: HashMap<Uuid, RechargeTrail>,
     /// How long the streams of offers are.
     offers: HashMap<Uuid, i64>,
 }
@@ -81,11 +84,12 @@ pub(super) struct Deal<'a> {
 impl Trades {
     /// Whether streams of this kind are followed here.
     pub(super) fn know(kind: &str) -> bool {
-        matches!(kind, "purchase" | "pack" | "plan")
+        matches!(kind, "purchase" | "pack" | "plan" | "recharge")
     }
 
     pub(super) fn join(&mut self, other: Self) {
         self.purchases.extend(other.purchases);
+        self.recharges.extend(other.recharges);
         self.offers.extend(other.offers);
     }
 
@@ -98,13 +102,13 @@ impl Trades {
     ) {
         let Deal { kind, id, event_type, version, payload } = deal;
         let place = format_args!("position {position}");
-        let read = Event::decode_text(kind, event_type, version, payload);
-        if let Err(error) = read {
+        if let Err(error) = Event::decode_text(kind, event_type, version, payload) {
             report.find(Kind::Unreadable, place, "an event has its shape", "that shape", error);
             return;
         }
         let length = match *kind {
             "purchase" => &mut self.purchases.entry(*id).or_default().sequence,
+            "recharge" => &mut self.recharges.entry(*id).or_default().sequence,
             _ => self.offers.entry(*id).or_default(),
         };
         if sequence != *length + 1 {
@@ -112,22 +116,24 @@ impl Trades {
             report.find(Kind::Sequence, place, "a stream has no holes", expected, sequence);
         }
         *length = sequence;
-        if *kind != "purchase" {
-            return;
-        }
-        match serde_json::from_str::<Fact>(payload) {
-            Ok(fact) if fact.name() == *event_type => {
-                let trade = self.purchases.entry(*id).or_default();
-                if let Some(rule) = trade.enter(fact) {
-                    report.find(Kind::Domain, place, rule, "what follows", event_type);
-                }
-            }
-            Ok(fact) => {
-                let rule = "an event is what its type says";
-                report.find(Kind::Unreadable, place, rule, event_type, fact.name());
-            }
-            Err(error) => {
-                report.find(Kind::Unreadable, place, "an event has its shape", "that shape", error);
+        let broken = match *kind {
+            "purchase" => read(payload, event_type, Fact::name)
+                .map(|fact| self.purchases.entry(*id).or_default().enter(fact)),
+            "recharge" => read(payload, event_type, recharges::Fact::name)
+                .map(|fact| self.recharges.entry(*id).or_default().enter(fact)),
+            _ => Ok(None),
+        };
+        match broken {
+            Ok(None) => {}
+            Ok(Some(rule)) => report.find(Kind::Domain, place, rule, "what follows", event_type),
+            Err(why) => {
+                report.find(
+                    Kind::Unreadable,
+                    place,
+                    "an event is what its type says",
+                    event_type,
+                    why,
+                );
             }
         }
     }
@@ -165,6 +171,9 @@ impl Trades {
                 );
             }
         }
+        for (user, trail) in &self.recharges {
+            trail.close(*user, &self.purchases, report);
+        }
         for (id, wallet) in wallets {
             for grant in &wallet.book.grants {
                 let purchase = grant.terms.funding.get("purchase").and_then(|id| id.as_str());
@@ -183,7 +192,27 @@ impl Trades {
     }
 }
 
+/// An event as the oracle reads it, or why it cannot.
+fn read<'a, T: Deserialize<'a>>(
+    payload: &'a str,
+    event_type: &str,
+    name: fn(&T) -> &'static str,
+) -> Result<T, String> {
+    let fact = serde_json::from_str::<T>(payload).map_err(|error| error.to_string())?;
+    if name(&fact) == event_type { Ok(fact) } else { Err(name(&fact).to_owned()) }
+}
+
 impl Trade {
+    /// Whether this is what was ordered.
+    pub(super) fn is_of(&self, order: &Order) -> bool {
+        self.order.as_ref() == Some(order)
+    }
+
+    /// Whether it is in the wallet.
+    pub(super) fn is_fulfilled(&self) -> bool {
+        self.fulfilled
+    }
+
     /// Enters a fact; the rule that it breaks, where it breaks one.
     fn enter(&mut self, fact: Fact) -> Option<&'static str> {
         match fact {

@@ -2,6 +2,7 @@
 
 mod offers;
 mod purchases;
+mod recharges;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::projector::Projection;
 
 pub use offers::{PackRow, PlanRow, packs, plans, to_list};
 pub use purchases::{PurchaseRow, by_intent, is_disputed_beside, of_user, unfulfilled};
+pub use recharges::{RechargeRow, recharge_of, recharges_in_flight, recharges_over, to_recharge};
 
 /// Follows the log into `billing`. Few events: each is a statement of its own.
 pub struct Billing;
@@ -24,7 +26,7 @@ impl Projection for Billing {
     }
 
     fn streams(&self) -> &'static [&'static str] {
-        &["pack", "plan", "purchase"]
+        &["pack", "plan", "purchase", "recharge"]
     }
 
     fn project<'a>(
@@ -39,6 +41,7 @@ impl Projection for Billing {
                     Event::Pack(event) => offers::follow_pack(db, id, event).await?,
                     Event::Plan(event) => offers::follow_plan(db, id, event).await?,
                     Event::Purchase(event) => purchases::follow(db, id, event).await?,
+                    Event::Recharge(event) => recharges::follow(db, id, event).await?,
                     Event::User(_) | Event::Wallet(_) => {}
                 }
             }

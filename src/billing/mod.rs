@@ -4,6 +4,7 @@
 //! "this object has changed": the object is read, and what follows from its present state is asked of
 //! the aggregates, which decide whether anything does.
 
+mod cards;
 pub mod checkout;
 pub mod customers;
 pub mod inbox;

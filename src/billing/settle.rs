@@ -11,7 +11,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::checkout::{PURCHASE, send};
-use super::{by, stripe};
+use super::{by, cards, stripe};
 use crate::app::App;
 use crate::clients::stripe::{
     Checkout, CheckoutMode, CheckoutStatus, Dispute, IntentStatus, Payment as Paid, RefundStatus,
@@ -133,7 +133,10 @@ async fn pay(app: &App, id: PurchaseId, paid: &Paid) -> Result<()> {
     if purchase.stage() == Stage::Quarantined {
         error!(purchase.id = %id, "what was paid is not what was asked for: it waits for somebody");
     }
-    Ok(())
+    match (purchase.order().filter(|_| purchase.keeps_card()), &paid.payment_method) {
+        (Some(order), Some(card)) => cards::keep(app, order.user, card, paid.created).await,
+        _ => Ok(()),
+    }
 }
 
 /// Puts what was paid for into the wallet, once.

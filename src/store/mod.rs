@@ -87,7 +87,7 @@ impl Stored for User {
 }
 
 impl Stored for Purchase {
-    const SHAPE: i32 = 1;
+    const SHAPE: i32 = 2;
 
     fn lane(store: &Store) -> &Lane<Self> {
         &store.0.lanes.purchases

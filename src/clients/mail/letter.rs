@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use aggregates::money::Money;
 use chrono::{DateTime, Utc};
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
 
+use super::amount::amount;
 use super::{MailError, Rendered, render};
 
 /// The longest name that a mail repeats, in characters: nobody reads a longer one.
@@ -42,6 +44,26 @@ pub enum Letter {
     Erased { at: DateTime<Utc> },
     /// A program can act for them.
     ApiKeyCreated { name: Option<String>, key_name: String, at: DateTime<Utc> },
+    /// Their card was charged for a pack, as they agreed to, and the credits are there.
+    Recharged { name: Option<String>, pack: String, credits: i64, price: Money, at: DateTime<Utc> },
+    /// Their card was declined for a pack; it is tried again then, if ever.
+    RechargeDeclined {
+        name: Option<String>,
+        pack: String,
+        price: Money,
+        at: DateTime<Utc>,
+        again_at: Option<DateTime<Utc>>,
+    },
+    /// Their bank wants to see them before it pays for a pack.
+    ConfirmRecharge {
+        name: Option<String>,
+        pack: String,
+        price: Money,
+        link: String,
+        until: DateTime<Utc>,
+    },
+    /// What they agreed to cannot be bought any more: it costs more, or is sold no more.
+    RechargeStopped { name: Option<String>, dearer: bool, at: DateTime<Utc> },
 }
 
 impl Letter {
@@ -62,6 +84,10 @@ impl Letter {
             Self::Deactivated { .. } => "deactivated",
             Self::Erased { .. } => "erased",
             Self::ApiKeyCreated { .. } => "api_key_created",
+            Self::Recharged { .. } => "recharged",
+            Self::RechargeDeclined { .. } => "recharge_declined",
+            Self::ConfirmRecharge { .. } => "confirm_recharge",
+            Self::RechargeStopped { .. } => "recharge_stopped",
         }
     }
 
@@ -97,6 +123,22 @@ impl Letter {
             Self::ApiKeyCreated { name, key_name, at } => {
                 let key_name = one_line(key_name);
                 context! { name => greeted(name.as_deref()), key_name, at => moment(*at) }
+            }
+            Self::Recharged { name, pack, credits, price, at } => {
+                let (name, pack) = (greeted(name.as_deref()), one_line(pack));
+                context! { name, pack, credits, price => amount(*price), at => moment(*at) }
+            }
+            Self::RechargeDeclined { name, pack, price, at, again_at } => {
+                let (name, pack) = (greeted(name.as_deref()), one_line(pack));
+                let again_at = again_at.map(moment);
+                context! { name, pack, price => amount(*price), at => moment(*at), again_at }
+            }
+            Self::ConfirmRecharge { name, pack, price, link, until } => {
+                let (name, pack) = (greeted(name.as_deref()), one_line(pack));
+                context! { name, pack, price => amount(*price), link, until => moment(*until) }
+            }
+            Self::RechargeStopped { name, dearer, at } => {
+                context! { name => greeted(name.as_deref()), dearer, at => moment(*at) }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Mail, by SMTP.
 
+mod amount;
 mod error;
 mod letter;
 mod render;

@@ -61,6 +61,9 @@ pub const LIST_PACK: &str = "list_pack";
 /// Work that lists a plan at Stripe.
 pub const LIST_PLAN: &str = "list_plan";
 
+/// Work that charges the card of whose recharge is in flight.
+pub const RECHARGE: &str = "recharge";
+
 /// What work is about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct About {

@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("billing", &["accounts", "app", "clients", "queue", "store"]),
     ("explain", &["app", "store"]),
     ("metering", &["app", "clients", "store"]),
-    ("processes", &["app", "store"]),
+    ("processes", &["app", "billing", "store"]),
     ("jobs", &["app", "billing", "clients", "inbox", "queue", "store"]),
     ("http", &["accounts", "app", "billing", "clients", "explain", "inbox", "metering", "store"]),
     ("serve", &["app", "billing", "clients", "http", "jobs", "processes", "queue", "store"]),

@@ -3,6 +3,7 @@
 use aggregates::id::UserId;
 use chrono::{DateTime, Utc};
 
+use super::{customers, stripe};
 use crate::app::App;
 use crate::error::Result;
 
@@ -27,5 +28,30 @@ pub(super) async fn keep(
     .bind(paid_at)
     .execute(app.db())
     .await?;
+    Ok(())
+}
+
+/// The card to charge: the one that was kept, else the one that the person has at Stripe for
+/// whatever is paid by itself.
+pub(super) async fn of(app: &App, user: UserId) -> Result<Option<String>> {
+    let kept: Option<String> =
+        sqlx::query_scalar("select payment_method from saved_cards where user_id = $1")
+            .bind(user.0)
+            .fetch_optional(app.db())
+            .await?;
+    if kept.is_some() {
+        return Ok(kept);
+    }
+    let Some(customer) = customers::known(app, user).await? else { return Ok(None) };
+    Ok(stripe(app)?.customer(&customer).await?.card)
+}
+
+/// Forgets a card that Stripe knows no more.
+pub(super) async fn forget(app: &App, user: UserId, card: &str) -> Result<()> {
+    sqlx::query("delete from saved_cards where user_id = $1 and payment_method = $2")
+        .bind(user.0)
+        .bind(card)
+        .execute(app.db())
+        .await?;
     Ok(())
 }

@@ -108,7 +108,7 @@ impl Page<'_> {
 }
 
 /// The pack as it is now.
-async fn order(app: &App, user: UserId, pack: PackId) -> Result<Order> {
+pub(super) async fn order(app: &App, user: UserId, pack: PackId) -> Result<Order> {
     let offer = app.store.load::<Pack>(pack).await?;
     let terms = offer.terms().ok_or_else(Problem::not_found)?;
     if !offer.is_on_sale() {

@@ -40,7 +40,8 @@ pub async fn of(app: &App, user: UserId) -> Result<String> {
     known(app, user).await?.ok_or_else(|| Problem::failed("the customer was not kept"))
 }
 
-async fn known(app: &App, user: UserId) -> Result<Option<String>> {
+/// The same, where there is one.
+pub(super) async fn known(app: &App, user: UserId) -> Result<Option<String>> {
     let customer = sqlx::query_scalar("select customer from stripe_customers where user_id = $1");
     Ok(customer.bind(user.0).fetch_optional(app.db()).await?)
 }

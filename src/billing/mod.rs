@@ -9,6 +9,7 @@ pub mod checkout;
 pub mod customers;
 pub mod inbox;
 pub mod offers;
+pub mod recharge;
 pub mod settle;
 
 use axum::http::StatusCode;

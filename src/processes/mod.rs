@@ -1,6 +1,7 @@
 //! Process managers: whenever X, then Y. One file each, named Y.
 
 mod expire_due;
+mod recharge;
 mod sign_heads;
 mod watch_closings;
 mod watch_keys;
@@ -23,7 +24,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Starts every process manager; they end when `stop` turns true. `keys` is the folder of the keys
 /// of the house.
 pub fn start(app: &App, signer: &Signer, keys: PathBuf, stop: &watch::Receiver<bool>) {
-    let (one, other, third) = (app.clone(), app.clone(), app.clone());
+    let (one, other, third, fourth) = (app.clone(), app.clone(), app.clone(), app.clone());
     let signer = signer.clone();
     keep(stop, move || {
         let app = one.clone();
@@ -40,6 +41,10 @@ pub fn start(app: &App, signer: &Signer, keys: PathBuf, stop: &watch::Receiver<b
     keep(stop, move || {
         let (app, keys) = (third.clone(), keys.clone());
         async move { watch_keys::run(&app, &keys).await }
+    });
+    keep(stop, move || {
+        let app = fourth.clone();
+        async move { recharge::run(&app).await }
     });
 }
 

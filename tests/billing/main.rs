@@ -3,6 +3,10 @@
 mod catalogue;
 mod histories;
 mod packs;
+mod recharge;
+mod recharge_declines;
+mod recharge_faults;
+mod recharge_stops;
 mod reversals;
 mod shop;
 #[path = "../support/stripe/mod.rs"]

@@ -71,6 +71,16 @@ impl Shop {
         post_with(&self.server, "/billing/checkout", &headers, &json!({ "pack": pack })).await
     }
 
+    /// Orders a pack with a card that may be charged later; Stripe's checkout.
+    pub async fn order_keeping_card(&self, name: &str, key: &str) -> String {
+        let bearer = format!("Bearer {}", self.ada.access);
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+        let body = json!({ "pack": self.pack(name).await, "keep_card": true });
+        let answer = post_with(&self.server, "/billing/checkout", &headers, &body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
+        self.checkout_of(answer.body["id"].as_str().expect("an id"))
+    }
+
     fn checkout_of(&self, purchase: &str) -> String {
         let sessions = self.stripe.objects("checkout.session");
         let session = sessions.iter().find(|session| session["client_reference_id"] == purchase);

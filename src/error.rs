@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use aggregates::catalogue::OfferError;
 use aggregates::purchase::PurchaseError;
+use aggregates::recharge::RechargeError;
 use aggregates::subscription::SubscriptionError;
 use aggregates::user::UserError;
 use aggregates::wallet::WalletError;
@@ -229,6 +230,25 @@ impl From<SubscriptionError> for Problem {
             | SubscriptionError::NotPaid
             | SubscriptionError::ReversalOutOfRange
             | SubscriptionError::QuotaOutOfRange => {
+                Self::new(StatusCode::CONFLICT, "not_possible_now", error.to_string())
+            }
+        }
+    }
+}
+
+impl From<RechargeError> for Problem {
+    fn from(error: RechargeError) -> Self {
+        match error {
+            RechargeError::Threshold => Self::field("threshold", error.to_string()),
+            RechargeError::Cap => Self::field("monthly_cap_minor", error.to_string()),
+            RechargeError::Unknown => Self::not_found(),
+            RechargeError::Off
+            | RechargeError::InFlight
+            | RechargeError::Dearer
+            | RechargeError::TooSoon
+            | RechargeError::Enough
+            | RechargeError::NothingSpent
+            | RechargeError::OverCap => {
                 Self::new(StatusCode::CONFLICT, "not_possible_now", error.to_string())
             }
         }

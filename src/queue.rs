@@ -63,6 +63,8 @@ pub const LIST_PLAN: &str = "list_plan";
 
 /// Work that writes the letter of an event, by its position.
 pub const WRITE_LETTER: &str = "write_letter";
+/// Work that charges the card of whose recharge is in flight.
+pub const RECHARGE: &str = "recharge";
 
 /// What work is about.
 #[derive(Clone, Debug, Serialize, Deserialize)]

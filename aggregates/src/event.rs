@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::catalogue::{OfferEvent, Pack, PackTerms, Plan, PlanTerms};
 use crate::purchase::{Purchase, PurchaseEvent};
+use crate::recharge::{Recharge, RechargeEvent};
 use crate::subscription::{Subscription, SubscriptionEvent};
 use crate::user::{User, UserEvent};
 use crate::wallet::{Wallet, WalletEvent};
@@ -25,6 +26,8 @@ pub enum Event {
     Pack(OfferEvent<PackTerms>),
     /// A plan's.
     Plan(OfferEvent<PlanTerms>),
+    /// Of a person's auto-recharge.
+    Recharge(Box<RechargeEvent>),
 }
 
 /// Why an event of the log cannot be read by this version of Saldo.
@@ -74,6 +77,12 @@ impl From<OfferEvent<PlanTerms>> for Event {
     }
 }
 
+impl From<RechargeEvent> for Event {
+    fn from(event: RechargeEvent) -> Self {
+        Self::Recharge(Box::new(event))
+    }
+}
+
 impl Event {
     /// Reads an event from its row in the log. Old forms are brought to today's here.
     pub fn decode(
@@ -120,6 +129,9 @@ impl Event {
             }
             (Plan::TYPE, "1") => {
                 OfferEvent::<PlanTerms>::deserialize(payload).map(Self::from).map_err(malformed)
+            }
+            (Recharge::TYPE, "1") => {
+                RechargeEvent::deserialize(payload).map(Self::from).map_err(malformed)
             }
             _ => Err(DecodeError::Unknown {
                 aggregate_type: aggregate_type.to_owned(),

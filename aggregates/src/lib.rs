@@ -7,6 +7,7 @@ pub mod id;
 pub mod money;
 pub mod pii;
 pub mod purchase;
+pub mod recharge;
 pub mod subscription;
 pub mod user;
 pub mod wallet;

@@ -4,6 +4,7 @@
 use aggregates::catalogue::OfferEvent;
 use aggregates::event::Event;
 use aggregates::purchase::PurchaseEvent;
+use aggregates::recharge::RechargeEvent;
 use aggregates::subscription::SubscriptionEvent;
 use aggregates::user::UserEvent;
 use aggregates::wallet::WalletEvent;
@@ -28,6 +29,7 @@ fn every_released_form_is_read_and_today_s_are_written_the_same() {
             Event::Subscription(event) => serde_json::to_value(event),
             Event::Pack(event) => serde_json::to_value(event),
             Event::Plan(event) => serde_json::to_value(event),
+            Event::Recharge(event) => serde_json::to_value(event),
         };
         assert_eq!(written.expect("an event can be written"), payload, "{aggregate} {kind}");
         let text = Event::decode_text(&aggregate, &kind, &version, &payload.to_string());
@@ -39,6 +41,7 @@ fn every_released_form_is_read_and_today_s_are_written_the_same() {
 fn every_event_has_a_released_form() {
     let (mut users, mut wallets, mut purchases) = (vec![], vec![], vec![]);
     let (mut subscriptions, mut packs, mut plans) = (vec![], vec![], vec![]);
+    let mut recharges = vec![];
     for (aggregate, kind, version, payload) in golden() {
         match Event::decode(&aggregate, &kind, &version, payload).expect("readable") {
             Event::User(event) => users.push(place_of_user(&event)),
@@ -47,10 +50,11 @@ fn every_event_has_a_released_form() {
             Event::Subscription(event) => subscriptions.push(place_of_subscription(&event)),
             Event::Pack(event) => packs.push(place_of_offer(&event)),
             Event::Plan(event) => plans.push(place_of_offer(&event)),
+            Event::Recharge(event) => recharges.push(place_of_recharge(&event)),
         }
     }
     let sold = [&mut purchases, &mut subscriptions, &mut packs, &mut plans];
-    for found in sold.into_iter().chain([&mut users, &mut wallets]) {
+    for found in sold.into_iter().chain([&mut users, &mut wallets, &mut recharges]) {
         found.sort_unstable();
         found.dedup();
     }
@@ -60,6 +64,7 @@ fn every_event_has_a_released_form() {
     assert_eq!(subscriptions, (0..=15).collect::<Vec<_>>());
     assert_eq!(packs, (0..=4).collect::<Vec<_>>());
     assert_eq!(plans, (0..=4).collect::<Vec<_>>());
+    assert_eq!(recharges, (0..=6).collect::<Vec<_>>());
 }
 
 /// A new event does not compile before it has a place here, and then a line is missing above.
@@ -155,5 +160,17 @@ fn place_of_offer<T>(event: &OfferEvent<T>) -> usize {
         OfferEvent::Retired { .. } => 2,
         OfferEvent::Restored { .. } => 3,
         OfferEvent::Listed { .. } => 4,
+    }
+}
+
+fn place_of_recharge(event: &RechargeEvent) -> usize {
+    match event {
+        RechargeEvent::TurnedOn { .. } => 0,
+        RechargeEvent::Triggered { .. } => 1,
+        RechargeEvent::AuthenticationRequired { .. } => 2,
+        RechargeEvent::Succeeded { .. } => 3,
+        RechargeEvent::Declined { .. } => 4,
+        RechargeEvent::Withdrawn { .. } => 5,
+        RechargeEvent::TurnedOff { .. } => 6,
     }
 }

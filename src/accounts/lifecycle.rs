@@ -133,11 +133,11 @@ pub async fn audit(
     happened.collect()
 }
 
-/// What the log says of the person and of their wallet.
+/// What the log says of the person, of their wallet and of their auto-recharge.
 async fn events(app: &App, user: UserId) -> Result<Vec<Value>> {
     let rows = sqlx::query(
         "select aggregate_type, sequence, payload::text as payload, position, recorded_at
-         from events where aggregate_id = $1 and aggregate_type in ('user', 'wallet')
+         from events where aggregate_id = $1 and aggregate_type in ('user', 'wallet', 'recharge')
          order by position",
     )
     .bind(user.to_string())

@@ -22,6 +22,8 @@ pub struct Wanted {
     pub user: UserId,
     /// Which pack.
     pub pack: PackId,
+    /// Whether the card may be charged later without the person, who wants it so.
+    pub keeps_card: bool,
     /// Where the ids of the purchase derive from: the same is ordered once.
     pub intent: Uuid,
     /// What stands beside the events.
@@ -41,7 +43,7 @@ pub struct Opened {
 /// Orders a pack and opens Stripe's page for it. The same intent gets the same order and the same
 /// page, however often and at once it is asked (T14): ids and Stripe's key derive from it.
 pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
-    let Wanted { user, pack, intent, metadata } = wanted;
+    let Wanted { user, pack, keeps_card, intent, metadata } = wanted;
     let id = PurchaseId::derive(intent, "purchase");
     let listing = offers::list::<PackTerms>(app, pack.0).await?;
     let customer = customers::of(app, user).await?;
@@ -50,34 +52,63 @@ pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
     let position = send(app, id, created, metadata.clone(), ask).await?;
     // Where it was ordered before, it is what was ordered then.
     let purchase = app.store.load::<Purchase>(id).await?;
-    if let Some(session) = purchase.checkout() {
-        let checkout = stripe(app)?.checkout(session).await?;
-        return Ok(Opened { id, checkout, position });
-    }
-    if purchase.order().is_none_or(|order| order.version != listing.version) {
+    let is_as_listed = purchase.order().is_some_and(|order| order.version == listing.version);
+    if purchase.checkout().is_none() && !is_as_listed {
         let detail = "the pack has changed since: order it again, with a new Idempotency-Key";
         return Err(Problem::new(StatusCode::CONFLICT, "changed", detail));
     }
-    let page = &app.settings.public_url;
-    let new = NewCheckout {
-        customer: &customer,
-        price: &listing.price,
-        reference: &id.to_string(),
-        metadata: Written::from([(PURCHASE.to_owned(), id.to_string())]),
-        success_url: &format!("{page}/billing/return?purchase={id}"),
-        cancel_url: &format!("{page}/billing/cancelled?purchase={id}"),
-        expires_at: None,
-        sells: Sells::Pack { keeps_card: false },
-    };
-    let checkout = stripe(app)?.create_checkout(&new, &format!("purchase/{id}")).await?;
-    let ask = Ask::OpenCheckout { checkout: checkout.id.clone(), expires_at: checkout.expires_at };
-    let position = send(app, id, CommandId::derive(id.0, "checkout"), metadata, ask).await?;
+    let page = Page { id, customer: &customer, price: &listing.price, keeps_card };
+    let (checkout, opened) = page.open(app, &purchase, metadata).await?;
+    let position = opened.unwrap_or(position);
     app.wrote(user, position);
     Ok(Opened { id, checkout, position })
 }
 
+/// Stripe's page for a purchase that was ordered.
+pub(super) struct Page<'a> {
+    /// The purchase.
+    pub(super) id: PurchaseId,
+    /// Whose customer of Stripe's.
+    pub(super) customer: &'a str,
+    /// Stripe's price.
+    pub(super) price: &'a str,
+    /// Whether the card may be charged later without the person.
+    pub(super) keeps_card: bool,
+}
+
+impl Page<'_> {
+    /// The purchase's page: opened where there is none, with the position of the event then.
+    pub(super) async fn open(
+        self,
+        app: &App,
+        purchase: &Purchase,
+        metadata: Metadata,
+    ) -> Result<(Checkout, Option<i64>)> {
+        if let Some(session) = purchase.checkout() {
+            return Ok((stripe(app)?.checkout(session).await?, None));
+        }
+        let Self { id, customer, price, keeps_card } = self;
+        let page = &app.settings.public_url;
+        let new = NewCheckout {
+            customer,
+            price,
+            reference: &id.to_string(),
+            metadata: Written::from([(PURCHASE.to_owned(), id.to_string())]),
+            success_url: &format!("{page}/billing/return?purchase={id}"),
+            cancel_url: &format!("{page}/billing/cancelled?purchase={id}"),
+            expires_at: None,
+            sells: Sells::Pack { keeps_card },
+        };
+        let checkout = stripe(app)?.create_checkout(&new, &format!("purchase/{id}")).await?;
+        let (session, expires_at) = (checkout.id.clone(), checkout.expires_at);
+        let ask = Ask::OpenCheckout { checkout: session, expires_at, keeps_card };
+        let position = send(app, id, CommandId::derive(id.0, "checkout"), metadata, ask).await?;
+        Ok((checkout, Some(position)))
+    }
+}
+
 /// The pack as it is now.
-async fn order(app: &App, user: UserId, pack: PackId) -> Result<Order> {
+pub(super) async fn order(app: &App, user: UserId, pack: PackId) -> Result<Order> {
     let offer = app.store.load::<Pack>(pack).await?;
     let terms = offer.terms().ok_or_else(Problem::not_found)?;
     if !offer.is_on_sale() {

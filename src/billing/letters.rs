@@ -8,7 +8,7 @@ use aggregates::subscription::{
 };
 use uuid::Uuid;
 
-use super::stripe;
+use super::{recharge, stripe};
 use crate::accounts;
 use crate::app::App;
 use crate::clients::mail::Letter;
@@ -39,7 +39,10 @@ pub async fn write(app: &App, position: i64) -> Result<()> {
         Err(problem) if problem.status == 404 => return Ok(()),
         person => person?,
     };
-    let Some(to) = person.email().cloned() else { return Ok(()) };
+    // An address that nobody has proved may be a stranger's.
+    let Some(to) = person.email().filter(|_| person.email_verified()).cloned() else {
+        return Ok(());
+    };
     let letter = named(letter, person.name().cloned());
     let id = Uuid::new_v5(&LETTERS, &position.to_be_bytes());
     let job = LetterTo { to, letter }.job(&app.keys, id).map_err(Problem::failed)?;
@@ -67,14 +70,29 @@ async fn of_purchase(app: &App, id: PurchaseId, event: &PurchaseEvent) -> Result
     let PurchaseEvent::Fulfilled { at } = event else { return Ok(None) };
     let purchase = app.store.load::<Purchase>(id).await?;
     let Some(order) = purchase.order() else { return Ok(None) };
+    if is_recharge(app, id).await? {
+        return Ok(None);
+    }
     let letter = Letter::Receipt {
         name: None,
         what: order.name.clone(),
-        amount: order.price.told(),
+        amount: order.price,
         credits: order.credits.get().saturating_add(order.bonus.get()),
         at: *at,
     };
     Ok(Some((order.user, letter)))
+}
+
+/// Whether it was ordered by an auto-recharge, which writes letters of its own.
+async fn is_recharge(app: &App, id: PurchaseId) -> Result<bool> {
+    let actor: Option<Option<String>> = sqlx::query_scalar(
+        "select metadata ->> 'actor' from events
+         where aggregate_type = 'purchase' and aggregate_id = $1 and sequence = 1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(app.db())
+    .await?;
+    Ok(actor.flatten().as_deref() == Some(recharge::ACTOR))
 }
 
 async fn of_subscription(
@@ -111,7 +129,7 @@ async fn failed(app: &App, plan: String, invoice: &Invoice) -> Result<Option<Let
         return Ok(None);
     }
     let link = stripe(app)?.invoice(&invoice.id).await?.hosted_invoice_url.map(String::from);
-    Ok(Some(Letter::PaymentFailed { name: None, plan, amount: invoice.total.told(), link }))
+    Ok(Some(Letter::PaymentFailed { name: None, plan, amount: invoice.total, link }))
 }
 
 /// Of what was released: a receipt with the first of an invoice, since then the credits are known.
@@ -126,7 +144,7 @@ fn released(
     let credits = of_it.map(|tranche| tranche.grant.amount.get()).fold(0, i64::saturating_add);
     let line = invoice.lines.last()?;
     let (name, plan) = (None, line.plan.terms.name.clone());
-    let amount = invoice.total.told();
+    let amount = invoice.total;
     if last.period.start > line.period.start {
         return Some(Letter::QuotaRenewed { name, plan, credits, at });
     }

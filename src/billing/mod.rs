@@ -4,6 +4,7 @@
 //! "this object has changed": the object is read, and what follows from its present state is asked of
 //! the aggregates, which decide whether anything does.
 
+mod cards;
 pub mod changes;
 pub mod checkout;
 pub mod customers;
@@ -13,6 +14,7 @@ pub mod inbox;
 pub mod letters;
 pub mod offers;
 mod reading;
+pub mod recharge;
 mod reversals;
 pub mod settle;
 pub mod subscribe;

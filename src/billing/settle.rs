@@ -9,7 +9,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::checkout::{PURCHASE, send};
-use super::{ATTEMPTS, STRIPE, by, freezing, reversals, stripe, subscribe, subscriptions};
+use super::{ATTEMPTS, STRIPE, by, cards, freezing, reversals, stripe, subscribe, subscriptions};
 use crate::app::App;
 use crate::clients::stripe::{
     Checkout, CheckoutMode, CheckoutStatus, IntentStatus, Payment as Paid,
@@ -140,7 +140,10 @@ async fn pay(app: &App, id: PurchaseId, paid: &Paid) -> Result<()> {
     if purchase.stage() == Stage::Quarantined {
         error!(purchase.id = %id, "what was paid is not what was asked for: it waits for somebody");
     }
-    Ok(())
+    match (purchase.order().filter(|_| purchase.keeps_card()), &paid.payment_method) {
+        (Some(order), Some(card)) => cards::keep(app, order.user, card, paid.created).await,
+        _ => Ok(()),
+    }
 }
 
 /// Puts what was paid for into the wallet, once.

@@ -104,6 +104,9 @@ struct Order {
     /// The pack's id.
     #[schema(value_type = Uuid)]
     pack: PackId,
+    /// Whether the card may be charged later without you, as auto-recharge does: the page says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    keep_card: bool,
 }
 
 /// A purchase that waits for its payment.
@@ -261,7 +264,8 @@ async fn open(
     limits::CHECKOUTS.count(&app, &caller.user.to_string()).await?;
     let intent = Intent::new(&caller, "billing/checkout", key.as_ref(), &body)?;
     let metadata = intent.envelope(&caller, "checkout").metadata;
-    let wanted = Wanted { user: caller.user, pack: body.pack, intent: intent.id, metadata };
+    let (user, keeps_card) = (caller.user, body.keep_card);
+    let wanted = Wanted { user, pack: body.pack, keeps_card, intent: intent.id, metadata };
     let opened = checkout::open(&app, wanted).await?;
     let checkout = opened.checkout;
     let (url, expires_at) = (checkout.url.map(String::from), checkout.expires_at);

@@ -19,6 +19,7 @@ mod oauth;
 mod position;
 mod problems;
 mod proofs;
+mod recharge;
 mod sessions;
 mod spend_limits;
 mod statement;
@@ -66,6 +67,7 @@ pub fn router(app: App) -> Router {
                 .merge(debits::routes())
                 .merge(billing::routes())
                 .merge(subscriptions::routes())
+                .merge(recharge::routes())
                 .merge(webhooks::routes())
                 .merge(admin::routes())
                 .merge(ai::routes()),

@@ -5,7 +5,7 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::billing::{customers, inbox, letters, offers};
+use crate::billing::{customers, inbox, letters, offers, recharge};
 use crate::error::Problem;
 use crate::queue::{self, About};
 
@@ -92,15 +92,15 @@ impl TaskHandler for Heal {
         }
         // One does not wait for the other.
         let (healed, listed) = (inbox::heal(&app).await, offers::list_all(&app).await);
-        healed.and(listed).map_err(told)
+        healed.and(listed).and(recharge::chase(&app).await).map_err(told)
     }
 }
 
-fn app(context: &WorkerContext) -> Result<App, String> {
+pub(super) fn app(context: &WorkerContext) -> Result<App, String> {
     let app = context.get_ext::<App>().cloned();
     app.ok_or_else(|| "the worker was started without its parts".to_owned())
 }
 
-fn told(problem: Problem) -> String {
+pub(super) fn told(problem: Problem) -> String {
     problem.cause.unwrap_or(problem.detail)
 }

@@ -3,6 +3,7 @@
 
 mod billing;
 mod messages;
+mod recharge;
 mod sweep;
 
 use std::time::Duration;
@@ -109,6 +110,7 @@ async fn worker(
         .define_job::<billing::ListPack>()
         .define_job::<billing::ListPlan>()
         .define_job::<billing::Heal>()
+        .define_job::<recharge::ChargeRecharge>()
         .with_cron(daily)
         .with_cron(hourly)
         .init()

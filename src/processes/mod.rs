@@ -1,6 +1,7 @@
 //! Process managers: whenever X, then Y. One file each, named Y.
 
 mod expire_due;
+mod recharge;
 mod release_quota;
 mod sign_heads;
 mod watch_closings;
@@ -27,6 +28,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub fn start(app: &App, signer: &Signer, keys: PathBuf, stop: &watch::Receiver<bool>) {
     keep(stop, app, |app| async move { expire_due::run(&app).await });
     keep(stop, app, |app| async move { release_quota::run(&app).await });
+    keep(stop, app, |app| async move { recharge::run(&app).await });
     keep(stop, app, |app| async move { write_letters::run(&app).await });
     keep(stop, app, |app| async move { watch_closings::run(&app).await });
     keep(stop, signer, |signer| async move { signer.run().await });

@@ -21,6 +21,7 @@ use aggregates::catalogue::{Pack, Plan};
 use aggregates::event::Event;
 use aggregates::id::CommandId;
 use aggregates::purchase::Purchase;
+use aggregates::recharge::Recharge;
 use aggregates::subscription::Subscription;
 use aggregates::user::User;
 use aggregates::wallet::Wallet;
@@ -87,7 +88,7 @@ impl Stored for User {
 }
 
 impl Stored for Purchase {
-    const SHAPE: i32 = 1;
+    const SHAPE: i32 = 2;
 
     fn lane(store: &Store) -> &Lane<Self> {
         &store.0.lanes.purchases
@@ -115,6 +116,14 @@ impl Stored for Plan {
 
     fn lane(store: &Store) -> &Lane<Self> {
         &store.0.lanes.plans
+    }
+}
+
+impl Stored for Recharge {
+    const SHAPE: i32 = 1;
+
+    fn lane(store: &Store) -> &Lane<Self> {
+        &store.0.lanes.recharges
     }
 }
 
@@ -273,6 +282,7 @@ struct Lanes {
     subscriptions: Lane<Subscription>,
     packs: Lane<Pack>,
     plans: Lane<Plan>,
+    recharges: Lane<Recharge>,
 }
 
 impl Store {

@@ -15,6 +15,7 @@ mod models;
 mod people;
 mod plain;
 mod plans;
+mod recharges;
 mod report;
 mod rows;
 mod snapshots;

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::facts::Terms;
 use super::fold::WalletTrail;
 use super::plans::{self, Subscribed};
+use super::recharges::{self, RechargeTrail};
 use super::report::{Kind, Report};
 
 /// What happened to a purchase, as far as credits follow from it.
@@ -27,18 +28,19 @@ enum Fact {
     ReversalSet { reversal: Reversal },
 }
 
-#[derive(Clone, Debug, Deserialize)]
-struct Order {
-    user: Uuid,
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Order {
+    pub(super) user: Uuid,
+    pub(super) pack: Uuid,
     credits: i64,
     bonus: i64,
-    price: Money,
+    pub(super) price: Money,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct Money {
-    amount_minor: i64,
-    currency: String,
+pub(super) struct Money {
+    pub(super) amount_minor: i64,
+    pub(super) currency: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,11 +65,12 @@ pub(super) struct Trade {
     reversed: BTreeSet<i64>,
 }
 
-/// Purchases, packs and plans, by their ids.
+/// Purchases, packs and plans, by their ids; auto-recharges, by whose they are.
 #[derive(Debug, Default)]
 pub(super) struct Trades {
     purchases: HashMap<Uuid, Trade>,
     subscriptions: HashMap<Uuid, Subscribed>,
+    recharges: HashMap<Uuid, RechargeTrail>,
     /// How long the streams of offers are.
     offers: HashMap<Uuid, i64>,
 }
@@ -84,12 +87,13 @@ pub(super) struct Deal<'a> {
 impl Trades {
     /// Whether streams of this kind are followed here.
     pub(super) fn know(kind: &str) -> bool {
-        matches!(kind, "purchase" | "subscription" | "pack" | "plan")
+        matches!(kind, "purchase" | "subscription" | "pack" | "plan" | "recharge")
     }
 
     pub(super) fn join(&mut self, other: Self) {
         self.purchases.extend(other.purchases);
         self.subscriptions.extend(other.subscriptions);
+        self.recharges.extend(other.recharges);
         self.offers.extend(other.offers);
     }
 
@@ -109,6 +113,7 @@ impl Trades {
         let length = match *kind {
             "purchase" => &mut self.purchases.entry(*id).or_default().sequence,
             "subscription" => &mut self.subscriptions.entry(*id).or_default().sequence,
+            "recharge" => &mut self.recharges.entry(*id).or_default().sequence,
             _ => self.offers.entry(*id).or_default(),
         };
         if sequence != *length + 1 {
@@ -116,24 +121,26 @@ impl Trades {
             report.find(Kind::Sequence, place, "a stream has no holes", expected, sequence);
         }
         *length = sequence;
-        let entered = match *kind {
-            "purchase" => read::<Fact>(payload)
-                .map(|fact| (fact.name(), self.purchases.entry(*id).or_default().enter(fact))),
-            "subscription" => read::<plans::Fact>(payload)
-                .map(|fact| (fact.name(), self.subscriptions.entry(*id).or_default().enter(fact))),
-            _ => return,
+        let broken = match *kind {
+            "purchase" => read(payload, event_type, Fact::name)
+                .map(|fact| self.purchases.entry(*id).or_default().enter(fact)),
+            "subscription" => read(payload, event_type, plans::Fact::name)
+                .map(|fact| self.subscriptions.entry(*id).or_default().enter(fact)),
+            "recharge" => read(payload, event_type, recharges::Fact::name)
+                .map(|fact| self.recharges.entry(*id).or_default().enter(fact)),
+            _ => Ok(None),
         };
-        match entered {
-            Ok((name, None)) if name == *event_type => {}
-            Ok((name, Some(rule))) if name == *event_type => {
-                report.find(Kind::Domain, place, rule, "what follows", event_type);
-            }
-            Ok((name, _)) => {
-                let rule = "an event is what its type says";
-                report.find(Kind::Unreadable, place, rule, event_type, name);
-            }
-            Err(error) => {
-                report.find(Kind::Unreadable, place, "an event has its shape", "that shape", error);
+        match broken {
+            Ok(None) => {}
+            Ok(Some(rule)) => report.find(Kind::Domain, place, rule, "what follows", event_type),
+            Err(why) => {
+                report.find(
+                    Kind::Unreadable,
+                    place,
+                    "an event is what its type says",
+                    event_type,
+                    why,
+                );
             }
         }
     }
@@ -179,6 +186,9 @@ impl Trades {
         }
         let released: HashMap<_, _> =
             self.subscriptions.values().flat_map(Subscribed::released).collect();
+        for (user, trail) in &self.recharges {
+            trail.close(*user, &self.purchases, report);
+        }
         for (id, wallet) in wallets {
             for grant in &wallet.book.grants {
                 self.find_unpaid(*id, &grant.terms, &released, report);
@@ -212,11 +222,27 @@ impl Trades {
     }
 }
 
-fn read<'a, T: Deserialize<'a>>(payload: &'a str) -> serde_json::Result<T> {
-    serde_json::from_str(payload)
+/// An event as the oracle reads it, or why it cannot.
+fn read<'a, T: Deserialize<'a>>(
+    payload: &'a str,
+    event_type: &str,
+    name: fn(&T) -> &'static str,
+) -> Result<T, String> {
+    let fact = serde_json::from_str::<T>(payload).map_err(|error| error.to_string())?;
+    if name(&fact) == event_type { Ok(fact) } else { Err(name(&fact).to_owned()) }
 }
 
 impl Trade {
+    /// Whether this is what was ordered.
+    pub(super) fn is_of(&self, order: &Order) -> bool {
+        self.order.as_ref() == Some(order)
+    }
+
+    /// Whether it is in the wallet.
+    pub(super) fn is_fulfilled(&self) -> bool {
+        self.fulfilled
+    }
+
     /// Enters a fact; the rule that it breaks, where it breaks one.
     fn enter(&mut self, fact: Fact) -> Option<&'static str> {
         match fact {

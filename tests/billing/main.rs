@@ -5,6 +5,10 @@ mod histories;
 mod packs;
 mod plan_histories;
 mod plans;
+mod recharge;
+mod recharge_declines;
+mod recharge_faults;
+mod recharge_stops;
 mod reversals;
 mod shop;
 #[path = "../support/stripe/mod.rs"]

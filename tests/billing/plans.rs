@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::shop::Shop;
 use crate::stripe::{Funds, Manner, Mood, Shape};
 use crate::support::Answer;
-use crate::world::{ask, post_with, send};
+use crate::world::{ADA, ask, post_with, send, verify};
 
 const DAY: i64 = 24 * 3600;
 
@@ -416,6 +416,7 @@ async fn while_a_subscription_is_not_paid_what_is_spent_is_what_the_policy_says(
 #[tokio::test]
 async fn people_are_written_of_what_they_pay() {
     let shop = Shop::open_ago(40 * DAY).await;
+    verify(&shop.server, &shop.ada, ADA).await;
     let subscription = shop.subscribed("Basic", "one").await;
     shop.bought("Starter", "two").await;
     shop.stripe.renew(&subscription);

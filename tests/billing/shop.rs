@@ -18,6 +18,11 @@ pub struct Shop {
 }
 
 /// A server that sells by this double.
+pub fn serve(database: &Database, stripe: &StripeDouble) -> Server {
+    serve_with(database, stripe, &[WEBHOOK_SECRET])
+}
+
+/// The same, with these secrets of webhooks.
 pub fn serve_with(database: &Database, stripe: &StripeDouble, secrets: &[&str]) -> Server {
     serve_as(database, stripe, secrets, &[])
 }
@@ -92,6 +97,16 @@ impl Shop {
         post_with(&self.server, "/billing/checkout", &headers, &json!({ "pack": pack })).await
     }
 
+    /// Orders a pack with a card that may be charged later; Stripe's checkout.
+    pub async fn order_keeping_card(&self, name: &str, key: &str) -> String {
+        let bearer = format!("Bearer {}", self.ada.access);
+        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+        let body = json!({ "pack": self.pack(name).await, "keep_card": true });
+        let answer = post_with(&self.server, "/billing/checkout", &headers, &body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
+        self.checkout_of(answer.body["id"].as_str().expect("an id"))
+    }
+
     /// Stripe's checkout for what was ordered.
     pub fn checkout_of(&self, purchase: &str) -> String {
         let sessions = self.stripe.objects("checkout.session");
@@ -141,6 +156,20 @@ impl Shop {
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
         panic!("it is not so after ten seconds; the wallet: {}", self.wallet().await);
+    }
+
+    /// The letter of this subject, when it has come.
+    pub async fn letter(&self, subject: &str) -> Value {
+        for _ in 0..250 {
+            let inbox = self.server.send(Method::GET, "/dev/inbox", &[], None).await;
+            let inbox = inbox.expect("an inbox").body;
+            let mut messages = inbox["items"].as_array().expect("messages").iter();
+            if let Some(letter) = messages.find(|message| message["subject"] == subject) {
+                return letter.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(40)).await;
+        }
+        panic!("nobody was written of: {subject}");
     }
 
     /// Whether nothing waits to be done, and all that was done can be read.

@@ -27,6 +27,26 @@ async fn all_pages_of_events_are_read_the_oldest_first() {
 }
 
 #[tokio::test]
+async fn all_payments_of_a_customer_are_read_with_why_they_failed() {
+    let mut failed = payment_intent();
+    failed["status"] = json!("requires_payment_method");
+    failed["last_payment_error"] = json!({
+        "code": "card_declined", "decline_code": "insufficient_funds", "message": "Not enough.",
+        "type": "card_error",
+    });
+    let pages = [ok(first_page(&[failed])), ok(list(&[payment_intent()]))];
+    let server = Server::answering(pages).await;
+    let payments = server.stripe().payments_of("cus_1", since()).await.expect("payments");
+    let why = payments[0].decline.as_ref().and_then(|decline| decline.decline_code.as_deref());
+    assert_eq!((why, &payments[1].decline), (Some("insufficient_funds"), &None));
+    let asked = server.asked();
+    assert_eq!(asked[0].what, "GET /v1/payment_intents");
+    assert_eq!(asked[0].field("customer"), Some("cus_1"));
+    assert_eq!(asked[0].field("created[gte]"), Some("1790000000"));
+    assert_eq!(asked[1].field("starting_after"), Some("pi_1"));
+}
+
+#[tokio::test]
 async fn an_event_that_cannot_be_understood_does_not_hide_the_others() {
     let mut odd = event(2);
     odd["data"] = json!({});

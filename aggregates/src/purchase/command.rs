@@ -19,8 +19,8 @@ pub struct PurchaseCommand {
 pub enum Ask {
     /// Order it.
     Create { order: Order },
-    /// Note that Stripe asks for the payment, until `expires_at`.
-    OpenCheckout { checkout: String, expires_at: DateTime<Utc> },
+    /// Note that Stripe asks for the payment, until `expires_at`, and whether it keeps the card.
+    OpenCheckout { checkout: String, expires_at: DateTime<Utc>, keeps_card: bool },
     /// Note that the payment is under way, by a method that takes days.
     AwaitPayment,
     /// Note that the payment failed.

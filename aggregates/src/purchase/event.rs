@@ -13,7 +13,14 @@ pub enum PurchaseEvent {
     /// It was ordered.
     Created { order: Order, at: DateTime<Utc> },
     /// Stripe asks for the payment.
-    CheckoutOpened { checkout: String, expires_at: DateTime<Utc>, at: DateTime<Utc> },
+    CheckoutOpened {
+        checkout: String,
+        expires_at: DateTime<Utc>,
+        /// Whether the card may be charged later without the person, who was told so.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        keeps_card: bool,
+        at: DateTime<Utc>,
+    },
     /// The payment is under way.
     PaymentAwaited { at: DateTime<Utc> },
     /// The payment failed.

@@ -27,6 +27,7 @@ pub struct Purchase {
     stage: Stage,
     order: Option<Order>,
     checkout: Option<String>,
+    keeps_card: bool,
     payment: Option<Payment>,
     paid_at: Option<DateTime<Utc>>,
     reversal: Reversal,
@@ -51,6 +52,12 @@ impl Purchase {
     #[must_use]
     pub fn checkout(&self) -> Option<&str> {
         self.checkout.as_deref()
+    }
+
+    /// Whether the card may be charged later without the person.
+    #[must_use]
+    pub fn keeps_card(&self) -> bool {
+        self.keeps_card
     }
 
     /// What was paid.
@@ -107,8 +114,8 @@ impl Purchase {
             (Ask::Create { .. }, _) => Err(PurchaseError::Exists),
             (_, S::Nothing) => Err(PurchaseError::Unknown),
 
-            (Ask::OpenCheckout { checkout, expires_at }, S::Created) => {
-                Ok(vec![E::CheckoutOpened { checkout, expires_at, at }])
+            (Ask::OpenCheckout { checkout, expires_at, keeps_card }, S::Created) => {
+                Ok(vec![E::CheckoutOpened { checkout, expires_at, keeps_card, at }])
             }
             (Ask::OpenCheckout { checkout, .. }, _)
                 if self.checkout.as_ref() == Some(&checkout) =>
@@ -201,8 +208,9 @@ impl Aggregate for Purchase {
             PurchaseEvent::Created { order, .. } => {
                 (self.stage, self.order) = (Stage::Created, Some(order));
             }
-            PurchaseEvent::CheckoutOpened { checkout, .. } => {
+            PurchaseEvent::CheckoutOpened { checkout, keeps_card, .. } => {
                 (self.stage, self.checkout) = (Stage::CheckoutOpened, Some(checkout));
+                self.keeps_card = keeps_card;
             }
             PurchaseEvent::PaymentAwaited { .. } => self.stage = Stage::AwaitingPayment,
             PurchaseEvent::PaymentFailed { .. } => self.stage = Stage::PaymentFailed,

@@ -31,7 +31,7 @@ fn paying(amount_minor: i64) -> Ask {
 }
 
 fn opening() -> Ask {
-    Ask::OpenCheckout { checkout: "cs_1".into(), expires_at: AT }
+    Ask::OpenCheckout { checkout: "cs_1".into(), expires_at: AT, keeps_card: false }
 }
 
 fn reversing(reversed_minor: i64) -> Ask {

@@ -4,6 +4,7 @@ mod invoices;
 mod offers;
 mod payments;
 mod purchases;
+mod recharges;
 mod subscriptions;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use invoices::invoice_paid_by;
 pub use offers::{PackRow, PlanRow, packs, plan_of_price, plans, to_list};
 pub use payments::{PaymentRow, payment_of, payments_of};
 pub use purchases::{by_intent, unfulfilled};
+pub use recharges::{RechargeRow, recharge_of, recharges_in_flight, recharges_over, to_recharge};
 pub use subscriptions::{
     SubscriptionRow, Troubles, by_stripe, due, has_subscribed, ordered, subscription_of, troubles,
 };
@@ -32,7 +34,7 @@ impl Projection for Billing {
     }
 
     fn streams(&self) -> &'static [&'static str] {
-        &["pack", "plan", "purchase", "subscription"]
+        &["pack", "plan", "purchase", "recharge", "subscription"]
     }
 
     fn project<'a>(
@@ -48,6 +50,7 @@ impl Projection for Billing {
                     Event::Plan(event) => offers::follow_plan(db, id, event).await?,
                     Event::Purchase(event) => purchases::follow(db, id, event).await?,
                     Event::Subscription(event) => subscriptions::follow(db, id, event).await?,
+                    Event::Recharge(event) => recharges::follow(db, id, event).await?,
                     Event::User(_) | Event::Wallet(_) => {}
                 }
             }

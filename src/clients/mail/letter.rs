@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aggregates::money::Money;
 use chrono::{DateTime, Utc};
 use minijinja::{Value, context};
 use serde::{Deserialize, Serialize};
@@ -43,17 +44,37 @@ pub enum Letter {
     /// A program can act for them.
     ApiKeyCreated { name: Option<String>, key_name: String, at: DateTime<Utc> },
     /// Something was bought and paid for.
-    Receipt { name: Option<String>, what: String, amount: String, credits: i64, at: DateTime<Utc> },
+    Receipt { name: Option<String>, what: String, amount: Money, credits: i64, at: DateTime<Utc> },
     /// Another period of a subscription is paid.
-    Renewed { name: Option<String>, plan: String, amount: String, credits: i64, at: DateTime<Utc> },
+    Renewed { name: Option<String>, plan: String, amount: Money, credits: i64, at: DateTime<Utc> },
     /// The quota of another month is there, of what is paid already.
     QuotaRenewed { name: Option<String>, plan: String, credits: i64, at: DateTime<Utc> },
     /// An invoice could not be collected; the link is where it can be paid.
-    PaymentFailed { name: Option<String>, plan: String, amount: String, link: Option<String> },
+    PaymentFailed { name: Option<String>, plan: String, amount: Money, link: Option<String> },
     /// A subscription will end at this time.
     SubscriptionEnds { name: Option<String>, plan: String, at: DateTime<Utc> },
     /// A subscription is over.
     SubscriptionEnded { name: Option<String>, plan: String, at: DateTime<Utc> },
+    /// Their card was charged for a pack, as they agreed to, and the credits are there.
+    Recharged { name: Option<String>, pack: String, credits: i64, price: Money, at: DateTime<Utc> },
+    /// Their card was declined for a pack; it is tried again then, if ever.
+    RechargeDeclined {
+        name: Option<String>,
+        pack: String,
+        price: Money,
+        at: DateTime<Utc>,
+        again_at: Option<DateTime<Utc>>,
+    },
+    /// Their bank wants to see them before it pays for a pack.
+    ConfirmRecharge {
+        name: Option<String>,
+        pack: String,
+        price: Money,
+        link: String,
+        until: DateTime<Utc>,
+    },
+    /// What they agreed to cannot be bought any more: it costs more, or is sold no more.
+    RechargeStopped { name: Option<String>, dearer: bool, at: DateTime<Utc> },
 }
 
 impl Letter {
@@ -80,6 +101,10 @@ impl Letter {
             Self::PaymentFailed { .. } => "payment_failed",
             Self::SubscriptionEnds { .. } => "subscription_ends",
             Self::SubscriptionEnded { .. } => "subscription_ended",
+            Self::Recharged { .. } => "recharged",
+            Self::RechargeDeclined { .. } => "recharge_declined",
+            Self::ConfirmRecharge { .. } => "confirm_recharge",
+            Self::RechargeStopped { .. } => "recharge_stopped",
         }
     }
 
@@ -119,6 +144,7 @@ impl Letter {
             Self::Receipt { name, what, amount, credits, at }
             | Self::Renewed { name, plan: what, amount, credits, at } => {
                 let (name, what) = (greeted(name.as_deref()), one_line(what));
+                let amount = amount.told();
                 context! { name, what, amount, credits, at => moment(*at) }
             }
             Self::QuotaRenewed { name, plan, credits, at } => {
@@ -127,12 +153,28 @@ impl Letter {
             }
             Self::PaymentFailed { name, plan, amount, link } => {
                 let (name, what) = (greeted(name.as_deref()), one_line(plan));
-                context! { name, what, amount, link }
+                context! { name, what, amount => amount.told(), link }
             }
             Self::SubscriptionEnds { name, plan, at }
             | Self::SubscriptionEnded { name, plan, at } => {
                 let (name, what) = (greeted(name.as_deref()), one_line(plan));
                 context! { name, what, at => moment(*at) }
+            }
+            Self::Recharged { name, pack, credits, price, at } => {
+                let (name, pack) = (greeted(name.as_deref()), one_line(pack));
+                context! { name, pack, credits, price => price.told(), at => moment(*at) }
+            }
+            Self::RechargeDeclined { name, pack, price, at, again_at } => {
+                let (name, pack) = (greeted(name.as_deref()), one_line(pack));
+                let again_at = again_at.map(moment);
+                context! { name, pack, price => price.told(), at => moment(*at), again_at }
+            }
+            Self::ConfirmRecharge { name, pack, price, link, until } => {
+                let (name, pack) = (greeted(name.as_deref()), one_line(pack));
+                context! { name, pack, price => price.told(), link, until => moment(*until) }
+            }
+            Self::RechargeStopped { name, dearer, at } => {
+                context! { name => greeted(name.as_deref()), dearer, at => moment(*at) }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What letters say, and what nobody can make them say.
 
+use aggregates::money::Money;
 use chrono::DateTime;
 
 use super::{Letter, MailError, MailSettings, Mailer, address};
@@ -11,10 +12,13 @@ fn letters(name: &str) -> Vec<Letter> {
     let at = DateTime::UNIX_EPOCH;
     let (named, link) = (Some(name.to_owned()), LINK.to_owned());
     let (provider, key_name) = ("Google".to_owned(), name.to_owned());
+    let (pack, currency) = ("Starter".to_owned(), "usd".parse().expect("a currency"));
+    let price = Money { amount_minor: 900, currency };
+    let again_at = Some(at);
     vec![
         Letter::VerifyAddress { name: named.clone(), link: link.clone() },
         Letter::ResetPassword { name: named.clone(), link: link.clone() },
-        Letter::Reactivate { name: named.clone(), link },
+        Letter::Reactivate { name: named.clone(), link: link.clone() },
         Letter::Code { code: "123456".to_owned(), minutes: 10 },
         Letter::PasswordChanged { name: named.clone(), at },
         Letter::AddressChanged { name: named.clone(), at },
@@ -25,26 +29,34 @@ fn letters(name: &str) -> Vec<Letter> {
         Letter::Deactivated { name: named.clone(), at },
         Letter::Erased { at },
         Letter::ApiKeyCreated { name: named.clone(), key_name, at },
-        Letter::Receipt { name: named.clone(), what: plan(), amount: nine(), credits: 200, at },
-        Letter::Renewed { name: named.clone(), plan: plan(), amount: nine(), credits: 1_000, at },
+        Letter::Receipt { name: named.clone(), what: plan(), amount: price, credits: 200, at },
+        Letter::Renewed { name: named.clone(), plan: plan(), amount: price, credits: 1_000, at },
         Letter::QuotaRenewed { name: named.clone(), plan: plan(), credits: 1_000, at },
         Letter::PaymentFailed {
             name: named.clone(),
             plan: plan(),
-            amount: nine(),
+            amount: price,
             link: Some(LINK.to_owned()),
         },
         Letter::SubscriptionEnds { name: named.clone(), plan: plan(), at },
-        Letter::SubscriptionEnded { name: named, plan: plan(), at },
+        Letter::SubscriptionEnded { name: named.clone(), plan: plan(), at },
+        Letter::Recharged { name: named.clone(), pack: pack.clone(), credits: 200, price, at },
+        Letter::RechargeDeclined { name: named.clone(), pack: pack.clone(), price, at, again_at },
+        Letter::RechargeDeclined {
+            name: named.clone(),
+            pack: pack.clone(),
+            price,
+            at,
+            again_at: None,
+        },
+        Letter::ConfirmRecharge { name: named.clone(), pack, price, link, until: at },
+        Letter::RechargeStopped { name: named.clone(), dearer: true, at },
+        Letter::RechargeStopped { name: named, dearer: false, at },
     ]
 }
 
 fn plan() -> String {
     "Basic".to_owned()
-}
-
-fn nine() -> String {
-    "9.00 USD".to_owned()
 }
 
 fn verify(name: &str) -> Letter {
@@ -63,7 +75,8 @@ fn every_letter_can_be_read_in_both_forms() {
             Letter::VerifyAddress { .. }
             | Letter::ResetPassword { .. }
             | Letter::Reactivate { .. }
-            | Letter::PaymentFailed { .. } => LINK,
+            | Letter::PaymentFailed { .. }
+            | Letter::ConfirmRecharge { .. } => LINK,
             Letter::Code { .. } => "123456",
             _ => "1 January 1970 at 00:00 UTC",
         };

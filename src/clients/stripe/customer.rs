@@ -27,6 +27,8 @@ pub struct Customer {
     pub user: Option<Uuid>,
     /// Where Stripe writes to.
     pub email: Option<String>,
+    /// The card that they pay with by default.
+    pub card: Option<String>,
     /// What we wrote on it.
     pub metadata: Metadata,
     /// When it was made.
@@ -64,6 +66,10 @@ impl Customer {
             id: fields.id()?,
             user: metadata.get(USER).and_then(|user| user.parse().ok()),
             email: fields.optional("email")?,
+            card: match fields.maybe_object("invoice_settings")? {
+                Some(settings) => settings.maybe_reference("default_payment_method")?,
+                None => None,
+            },
             metadata,
             created: fields.required("created")?,
             livemode: fields.required("livemode")?,

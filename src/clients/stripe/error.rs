@@ -142,7 +142,7 @@ impl Attempt {
 }
 
 /// A code or the name of a parameter; what is anything else is not repeated.
-fn word(text: &str) -> Option<String> {
+pub(super) fn word(text: &str) -> Option<String> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
     let short = !text.is_empty() && text.len() <= 100;
     (short && text.chars().all(is_word)).then(|| text.to_owned())

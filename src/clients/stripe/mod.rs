@@ -34,7 +34,7 @@ pub use error::StripeError;
 pub use event::{EventEnvelope, ListedEvent, Malformed};
 pub use invoice::{BillingReason, Invoice, InvoiceStatus, Preview};
 pub use invoice_line::{InvoiceLine, Period};
-pub use payment::{Intent, IntentStatus, NewPayment, Payment};
+pub use payment::{Decline, Intent, IntentStatus, NewPayment, Payment};
 pub use refund::{NewRefund, Refund, RefundStatus};
 pub use reqwest::Url;
 pub use settings::{Settings, SettingsError, TIMEOUT};

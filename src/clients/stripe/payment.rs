@@ -5,12 +5,13 @@ use serde_json::Value;
 use stripe_core::charge::RetrieveCharge;
 use stripe_core::dispute::ListDispute;
 use stripe_core::payment_intent::{
-    CreatePaymentIntent, CreatePaymentIntentOffSession, RetrievePaymentIntent,
+    CreatePaymentIntent, CreatePaymentIntentOffSession, ListPaymentIntent, RetrievePaymentIntent,
 };
+use stripe_types::RangeQueryTs;
 
 use super::catalogue::currency;
 use super::dispute::Dispute;
-use super::error::StripeError;
+use super::error::{StripeError, word};
 use super::fields::Fields;
 use super::refund::Refund;
 use super::send::{PAGE, id};
@@ -65,12 +66,23 @@ pub struct Intent {
     pub charge: Option<String>,
     /// The card.
     pub payment_method: Option<String>,
+    /// Why the last attempt failed, where it did.
+    pub decline: Option<Decline>,
     /// What we wrote on it.
     pub metadata: Metadata,
     /// When it was made.
     pub created: DateTime<Utc>,
     /// Whether money moves.
     pub livemode: bool,
+}
+
+/// Why a bank or Stripe said no to a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decline {
+    /// Why, such as `card_declined` or `authentication_required`.
+    pub code: Option<String>,
+    /// Why, as the bank says, such as `insufficient_funds`.
+    pub decline_code: Option<String>,
 }
 
 words! {
@@ -121,6 +133,7 @@ impl Intent {
             currency: fields.required("currency")?,
             charge: charge_of(&fields)?,
             payment_method: fields.maybe_reference("payment_method")?,
+            decline: decline_of(&fields)?,
             metadata: fields.metadata()?,
             created: fields.required("created")?,
             livemode: fields.required("livemode")?,
@@ -135,6 +148,15 @@ fn charge_of(intent: &Fields<'_>) -> Result<Option<String>, StripeError> {
     }
     let Some(charges) = intent.maybe_object("charges")? else { return Ok(None) };
     charges.array("data")?.first().map(Fields::id).transpose()
+}
+
+/// What is no code is not repeated.
+fn decline_of(intent: &Fields<'_>) -> Result<Option<Decline>, StripeError> {
+    let Some(error) = intent.maybe_object("last_payment_error")? else { return Ok(None) };
+    let code = |name| -> Result<Option<String>, StripeError> {
+        Ok(error.optional::<String>(name)?.as_deref().and_then(word))
+    };
+    Ok(Some(Decline { code: code("code")?, decline_code: code("decline_code")? }))
 }
 
 impl Stripe {
@@ -170,6 +192,25 @@ impl Stripe {
         let answer = self.read(&RetrieveCharge::new(id("charge", charge)?)).await?;
         let intent = Fields::of(&answer)?.reference("payment_intent")?;
         self.payment(&intent).await
+    }
+
+    /// The payments of a customer that were begun since a time, the newest first: unlike Stripe's
+    /// search, the list has what was begun just now.
+    pub async fn payments_of(
+        &self,
+        customer: &str,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<Intent>, StripeError> {
+        let customer = id("customer", customer)?;
+        let page = |after: Option<String>| {
+            let since = RangeQueryTs::gte(since.timestamp());
+            let list = ListPaymentIntent::new().customer(customer).created(since).limit(PAGE);
+            match after {
+                Some(after) => list.starting_after(after),
+                None => list,
+            }
+        };
+        self.all(page).await?.iter().map(Intent::read).collect()
     }
 
     /// Charges a card without the person. `Declined` with `authentication_required` when the bank

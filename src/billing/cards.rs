@@ -1,0 +1,57 @@
+//! The card that a person has let us keep.
+
+use aggregates::id::UserId;
+use chrono::{DateTime, Utc};
+
+use super::{customers, stripe};
+use crate::app::App;
+use crate::error::Result;
+
+/// Keeps the card of a payment, unless a later one has left another. The lock keeps whoever is being
+/// forgotten from leaving a card behind.
+pub(super) async fn keep(
+    app: &App,
+    user: UserId,
+    card: &str,
+    paid_at: DateTime<Utc>,
+) -> Result<()> {
+    sqlx::query(
+        "insert into saved_cards (user_id, payment_method, paid_at)
+         select user_id, $2, $3 from person_keys
+         where user_id = $1 and destroyed_at is null for share
+         on conflict (user_id) do update
+         set payment_method = excluded.payment_method, paid_at = excluded.paid_at
+         where saved_cards.paid_at <= excluded.paid_at",
+    )
+    .bind(user.0)
+    .bind(card)
+    .bind(paid_at)
+    .execute(app.db())
+    .await?;
+    Ok(())
+}
+
+/// The card to charge: the one that was kept, else the one that the person has at Stripe for
+/// whatever is paid by itself.
+pub(super) async fn of(app: &App, user: UserId) -> Result<Option<String>> {
+    let kept: Option<String> =
+        sqlx::query_scalar("select payment_method from saved_cards where user_id = $1")
+            .bind(user.0)
+            .fetch_optional(app.db())
+            .await?;
+    if kept.is_some() {
+        return Ok(kept);
+    }
+    let Some(customer) = customers::known(app, user).await? else { return Ok(None) };
+    Ok(stripe(app)?.customer(&customer).await?.card)
+}
+
+/// Forgets a card that Stripe knows no more.
+pub(super) async fn forget(app: &App, user: UserId, card: &str) -> Result<()> {
+    sqlx::query("delete from saved_cards where user_id = $1 and payment_method = $2")
+        .bind(user.0)
+        .bind(card)
+        .execute(app.db())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Auto-recharge: cards that say no, and banks that want to see the person.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::recharge::*;
+use crate::stripe::Mood;
+use crate::world::{ADA, ask, verify};
+
+#[tokio::test]
+async fn a_declined_card_is_left_alone_however_much_is_spent() {
+    let shop = shop().await;
+    verify(&shop.server, &shop.ada, ADA).await;
+    cards_are(&shop, Mood::Declines("insufficient_funds"));
+    turn_on(&shop, 100, 900).await;
+    spend(&shop, 250).await;
+    until_state(&shop, "declined").await;
+    let failure = told(&shop).await["last_failure"].clone();
+    assert_eq!(failure["code"], "insufficient_funds");
+    assert!(failure["again_at"].is_string(), "{failure}");
+    shop.letter("Your card was declined").await;
+    for _ in 0..5 {
+        spend(&shop, 1).await;
+    }
+    shop.stripe.deliver().await;
+    wait().await;
+    assert_eq!((attempts(&shop), shop.available().await), (1, 45));
+    let told = told(&shop).await;
+    assert_eq!((&told["enabled"], &told["charged_minor"]), (&json!(true), &json!(0)));
+    let payments = ask(&shop.server, Method::GET, "/billing/payments", &shop.ada.access).await;
+    assert_eq!(payments.body["items"][0]["state"], "payment_failed");
+    rebuild(&shop).await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_stolen_card_turns_it_off_at_once() {
+    let shop = shop().await;
+    cards_are(&shop, Mood::Declines("stolen_card"));
+    turn_on(&shop, 100, 1800).await;
+    spend(&shop, 250).await;
+    until_state(&shop, "off").await;
+    let told = told(&shop).await;
+    assert_eq!((&told["off_reason"], &told["enabled"]), (&json!("declined"), &json!(false)));
+    rebuild(&shop).await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_bank_that_wants_to_see_the_person_has_them_sent_a_link() {
+    let shop = shop().await;
+    verify(&shop.server, &shop.ada, ADA).await;
+    cards_are(&shop, Mood::Authenticates);
+    turn_on(&shop, 100, 1800).await;
+    spend(&shop, 250).await;
+    until_state(&shop, "authentication_required").await;
+    let letter = shop.letter("Confirm a payment").await;
+    let link = told(&shop).await["link"].as_str().expect("a link").to_owned();
+    assert!(letter["text"].as_str().is_some_and(|text| text.contains(&link)), "{letter}");
+    spend(&shop, 10).await;
+    shop.stripe.deliver().await;
+    wait().await;
+    assert_eq!((attempts(&shop), charges(&shop)), (1, 0), "one is in flight");
+    let session = link.rsplit('/').next().expect("a session").to_owned();
+    shop.stripe.pay_checkout(&session);
+    shop.stripe.deliver().await;
+    shop.until_available(240).await;
+    until_state(&shop, "ready").await;
+    assert_eq!(told(&shop).await["link"], Value::Null);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_link_that_nobody_follows_is_a_decline() {
+    let shop = shop().await;
+    cards_are(&shop, Mood::Authenticates);
+    turn_on(&shop, 100, 1800).await;
+    spend(&shop, 250).await;
+    until_state(&shop, "authentication_required").await;
+    let link = told(&shop).await["link"].as_str().expect("a link").to_owned();
+    shop.stripe.expire_checkout(link.rsplit('/').next().expect("a session"));
+    shop.stripe.deliver().await;
+    until_state(&shop, "declined").await;
+    let told = told(&shop).await;
+    assert_eq!(told["last_failure"]["code"], "authentication_required");
+    assert_eq!(told["charged_minor"], 0);
+    rebuild(&shop).await;
+    shop.close().await;
+}

@@ -262,7 +262,7 @@ async fn wake(app: &App) -> Result<()> {
 }
 
 /// The newest events, from before `cursor`.
-pub async fn list(app: &App, cursor: Option<String>, limit: i64) -> Result<Vec<EventRow>> {
+pub async fn list(app: &App, cursor: Option<&str>, limit: i64) -> Result<Vec<EventRow>> {
     let rows = sqlx::query_as(
         "select event_id, kind, object_id, source, state, attempts, error, received_at
          from stripe_inbox

@@ -8,14 +8,15 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::caller::Caller;
 use super::holds::checked_reason;
-use super::json::{Json, Path, Query};
+use super::json::{Json, Path};
+use super::page::{Page, PageQuery};
 use super::position::At;
 use crate::app::App;
 use crate::billing::inbox::{self, EventRow};
@@ -128,17 +129,6 @@ struct Made {
 struct Events {
     items: Vec<EventRow>,
     next_cursor: Option<String>,
-}
-
-/// Which page.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    /// As `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// 1 to 200; 50 by default.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i64>,
 }
 
 impl From<PackBody> for PackTerms {
@@ -267,21 +257,16 @@ async fn restore_plan(
 }
 
 /// What Stripe has told, and what became of it.
-#[utoipa::path(get, path = "/admin/stripe/events", tag = "admin", params(Page),
+#[utoipa::path(get, path = "/admin/stripe/events", tag = "admin", params(PageQuery),
     responses((status = 200, body = Events), (status = 403, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn events(
     State(app): State<App>,
     Administrator(_caller): Administrator,
-    Query(Page { cursor, limit }): Query<Page>,
+    page: Page<String>,
 ) -> Result<axum::Json<Events>> {
-    let limit = limit.unwrap_or(50);
-    if !(1..=200).contains(&limit) {
-        return Err(Problem::field("limit", "must be between 1 and 200"));
-    }
-    let items = inbox::list(&app, cursor, limit).await?;
-    let full = i64::try_from(items.len()).is_ok_and(|count| count == limit);
-    let next_cursor = items.last().filter(|_| full).map(|row| row.event_id.clone());
+    let items = inbox::list(&app, page.cursor.as_deref(), page.limit).await?;
+    let next_cursor = page.next(&items, |row| row.event_id.clone());
     Ok(axum::Json(Events { items, next_cursor }))
 }
 

@@ -16,6 +16,7 @@ mod inbox;
 mod json;
 mod me;
 mod oauth;
+mod page;
 mod position;
 mod problems;
 mod proofs;

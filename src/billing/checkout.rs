@@ -43,6 +43,11 @@ pub struct Opened {
 pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
     let Wanted { user, pack, intent, metadata } = wanted;
     let id = PurchaseId::derive(intent, "purchase");
+    let opening = Envelope::new(CommandId::derive(id.0, "checkout"), metadata.clone());
+    // What was answered once is answered again, whatever became of the pack since.
+    if let Some(known) = app.store.known::<Purchase>(id, &opening).await? {
+        return again(app, id, known.position).await;
+    }
     let listing = offers::list::<PackTerms>(app, pack.0).await?;
     let customer = customers::of(app, user).await?;
     let ask = Ask::Create { order: order(app, user, pack).await? };
@@ -50,18 +55,34 @@ pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
     let position = send(app, id, created, metadata.clone(), ask).await?;
     // Where it was ordered before, it is what was ordered then.
     let purchase = app.store.load::<Purchase>(id).await?;
-    if let Some(session) = purchase.checkout() {
-        let checkout = stripe(app)?.checkout(session).await?;
-        return Ok(Opened { id, checkout, position });
+    if purchase.checkout().is_some() {
+        return again(app, id, position).await;
     }
     if purchase.order().is_none_or(|order| order.version != listing.version) {
         let detail = "the pack has changed since: order it again, with a new Idempotency-Key";
         return Err(Problem::new(StatusCode::CONFLICT, "changed", detail));
     }
+    let checkout = ask_stripe(app, id, &customer, &listing.price).await?;
+    let ask = Ask::OpenCheckout { checkout: checkout.id.clone(), expires_at: checkout.expires_at };
+    let position = send(app, id, opening.command_id, metadata, ask).await?;
+    app.wrote(user, position);
+    Ok(Opened { id, checkout, position })
+}
+
+/// The page that was opened before.
+async fn again(app: &App, id: PurchaseId, position: i64) -> Result<Opened> {
+    let purchase = app.store.load::<Purchase>(id).await?;
+    let session = purchase.checkout().ok_or_else(Problem::not_found)?;
+    let checkout = stripe(app)?.checkout(session).await?;
+    Ok(Opened { id, checkout, position })
+}
+
+/// Stripe's page for a purchase: one for however many ask.
+async fn ask_stripe(app: &App, id: PurchaseId, customer: &str, price: &str) -> Result<Checkout> {
     let page = &app.settings.public_url;
     let new = NewCheckout {
-        customer: &customer,
-        price: &listing.price,
+        customer,
+        price,
         reference: &id.to_string(),
         metadata: Written::from([(PURCHASE.to_owned(), id.to_string())]),
         success_url: &format!("{page}/billing/return?purchase={id}"),
@@ -69,11 +90,7 @@ pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
         expires_at: None,
         sells: Sells::Pack { keeps_card: false },
     };
-    let checkout = stripe(app)?.create_checkout(&new, &format!("purchase/{id}")).await?;
-    let ask = Ask::OpenCheckout { checkout: checkout.id.clone(), expires_at: checkout.expires_at };
-    let position = send(app, id, CommandId::derive(id.0, "checkout"), metadata, ask).await?;
-    app.wrote(user, position);
-    Ok(Opened { id, checkout, position })
+    Ok(stripe(app)?.create_checkout(&new, &format!("purchase/{id}")).await?)
 }
 
 /// The pack as it is now.

@@ -61,43 +61,57 @@ pub async fn take(app: &App, body: &[u8], signature: &str) -> Result<()> {
 /// changes nothing.
 pub async fn keep(app: &App, event: &EventEnvelope, source: &str) -> Result<()> {
     let live = stripe(app)?.is_live();
-    let kept = what_is_needed(event);
     let object = event.object_id.as_deref().unwrap_or_default();
-    let state = match work_of(&event.kind, event) {
-        _ if event.livemode != live || event.account.is_some() => "quarantined",
-        Some(_) => "waiting",
-        None => "ignored",
+    let (state, error) = match work_of(&event.kind, event) {
+        _ if event.livemode != live || event.account.is_some() => ("quarantined", None),
+        Ok(Some(_)) => ("waiting", None),
+        Ok(None) => ("ignored", None),
+        Err(malformed) => ("dead", Some(malformed.to_string())),
     };
     let mut unit = app.db().begin().await?;
-    let new = sqlx::query(
+    let new = insert(&mut unit, event, source, (state, error.as_deref())).await?;
+    match state {
+        "waiting" if new => enqueue(&mut unit, object).await?,
+        "quarantined" if new => {
+            error!(event.id, event.kind, "an event of Stripe's is of another mode or account");
+        }
+        "dead" if new => {
+            error!(event.id, event.kind, error, "an event of Stripe's does not say what it is about");
+        }
+        _ => {}
+    }
+    unit.commit().await?;
+    Ok(())
+}
+
+/// Whether the event is new.
+async fn insert(
+    db: &mut PgConnection,
+    event: &EventEnvelope,
+    source: &str,
+    (state, error): (&str, Option<&str>),
+) -> Result<bool> {
+    let inserted = sqlx::query(
         "insert into stripe_inbox (event_id, kind, object, object_id, created, livemode,
-             api_version, payload, source, state, settled_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+             api_version, payload, source, state, error, settled_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
              case when $10 = 'waiting' then null else clock_timestamp() end)
          on conflict (event_id) do nothing",
     )
     .bind(&event.id)
     .bind(&event.kind)
     .bind(&event.object_type)
-    .bind(object)
+    .bind(event.object_id.as_deref().unwrap_or_default())
     .bind(event.created)
     .bind(event.livemode)
     .bind(&event.api_version)
-    .bind(kept.to_string())
+    .bind(what_is_needed(event).to_string())
     .bind(source)
     .bind(state)
-    .execute(&mut *unit)
-    .await?
-    .rows_affected()
-        == 1;
-    if new && state == "quarantined" {
-        error!(event.id, event.kind, "an event of Stripe's is of another mode or account");
-    }
-    if new && state == "waiting" {
-        enqueue(&mut unit, object).await?;
-    }
-    unit.commit().await?;
-    Ok(())
+    .bind(error)
+    .execute(db)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
 }
 
 /// One job for each object, and one at a time: many events of an object need one look at it.
@@ -152,19 +166,39 @@ enum Work {
     Charge(String),
 }
 
-/// The object that is to be read; none for what does not concern us.
-fn work_of(kind: &str, event: &EventEnvelope) -> Option<Work> {
+/// The object that is to be read; none for what does not concern us. What does must name it.
+fn work_of(kind: &str, event: &EventEnvelope) -> Result<Option<Work>, Malformed> {
     let text = |field: &str| event.object.get(field).and_then(id_of);
-    match kind.split('.').next().unwrap_or_default() {
-        "checkout" => event.object_id.clone().map(Work::Checkout),
-        "payment_intent" => event.object_id.clone().map(Work::Payment),
+    let own = || event.object_id.clone().ok_or_else(|| missing("id"));
+    Ok(Some(match kind.split('.').next().unwrap_or_default() {
+        "checkout" => Work::Checkout(own()?),
+        "payment_intent" => Work::Payment(own()?),
         "charge" | "refund" => match text("payment_intent") {
-            Some(intent) => Some(Work::Payment(intent)),
-            None if event.object_type == "charge" => event.object_id.clone().map(Work::Charge),
-            None => text("charge").map(Work::Charge),
+            Some(intent) => Work::Payment(intent),
+            None if event.object_type == "charge" => Work::Charge(own()?),
+            None => Work::Charge(text("charge").ok_or_else(|| missing("charge"))?),
         },
-        _ => None,
+        _ => return Ok(None),
+    }))
+}
+
+/// What an event lacks in its object.
+fn missing(field: &str) -> Malformed {
+    Malformed { field: format!("data.object.{field}") }
+}
+
+/// The work of events of one object: there is one thing to look at, and one of them names it.
+fn work_in(waiting: &[(String, String)]) -> Result<Option<Work>, Malformed> {
+    let mut nothing = Ok(None);
+    for (_, payload) in waiting {
+        let event = EventEnvelope::read(payload.as_bytes());
+        match event.and_then(|event| work_of(&event.kind, &event)) {
+            Ok(None) => {}
+            Ok(work) => return Ok(work),
+            Err(malformed) => nothing = Err(malformed),
+        }
     }
+    nothing
 }
 
 /// Works off what was told of an object: one look at what it is now settles all that waits. An error
@@ -177,14 +211,15 @@ pub async fn settle(app: &App, object: &str) -> Result<()> {
     .bind(object)
     .fetch_all(app.db())
     .await?;
-    // They are of one object, and so is what there is to look at.
-    let Some((_, payload)) = waiting.first() else { return Ok(()) };
-    let event = EventEnvelope::read(payload.as_bytes()).map_err(Problem::failed)?;
-    let settled = match work_of(&event.kind, &event) {
-        Some(Work::Checkout(session)) => settle::checkout(app, &session).await,
-        Some(Work::Payment(intent)) => settle::payment(app, &intent).await,
-        Some(Work::Charge(charge)) => settle::charge(app, &charge).await,
-        None => Ok(()),
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let settled = match work_in(&waiting) {
+        Ok(Some(Work::Checkout(session))) => settle::checkout(app, &session).await,
+        Ok(Some(Work::Payment(intent))) => settle::payment(app, &intent).await,
+        Ok(Some(Work::Charge(charge))) => settle::charge(app, &charge).await,
+        Ok(None) => Ok(()),
+        Err(malformed) => Err(Problem::failed(malformed)),
     };
     let ids: Vec<String> = waiting.into_iter().map(|(id, _)| id).collect();
     let error = settled

@@ -94,6 +94,34 @@ async fn what_cannot_be_understood_is_kept_for_somebody_to_look_at() {
     shop.close().await;
 }
 
+/// A type that concerns us, about something that does not say which payment it is of.
+#[tokio::test]
+async fn what_does_not_say_what_it_is_about_is_kept_for_somebody_to_look_at() {
+    let shop = Shop::open().await;
+    shop.stripe.deliver().await;
+    for (kind, object, field) in [
+        ("refund.updated", json!({ "id": "re_1", "object": "refund" }), "charge"),
+        ("charge.dispute.closed", json!({ "id": "du_1", "object": "dispute" }), "charge"),
+        ("charge.updated", json!({ "object": "charge" }), "id"),
+        ("checkout.session.completed", json!({ "object": "checkout.session" }), "id"),
+    ] {
+        let event = shop.stripe.make_event(kind, &object);
+        let answers = shop.stripe.deliver_in(Manner::in_order().twice()).await;
+        assert!(answers.iter().all(|answer| answer.status == Some(204)), "{answers:?}");
+        let pool = shop.database.pool().await;
+        let kept: (String, String) =
+            sqlx::query_as("select state, error from stripe_inbox where event_id = $1")
+                .bind(event["id"].as_str())
+                .fetch_one(&pool)
+                .await
+                .expect("an event");
+        pool.close().await;
+        let error = format!("the event cannot be understood: data.object.{field}");
+        assert_eq!(kept, ("dead".to_owned(), error), "{kind}");
+    }
+    shop.close().await;
+}
+
 /// The database is away: Stripe is told to send it again, and it is applied later.
 #[tokio::test]
 async fn a_webhook_that_cannot_be_kept_is_refused_and_applied_when_it_comes_again() {

@@ -8,6 +8,7 @@ pub mod checkout;
 pub mod customers;
 pub mod inbox;
 pub mod offers;
+pub mod refunds;
 pub mod settle;
 
 use axum::http::StatusCode;

@@ -202,7 +202,7 @@ fn reversal(paid: &Paid) -> Reversal {
 }
 
 /// Whether a bank has yet to decide; an inquiry moves nothing.
-fn is_open(dispute: &Dispute) -> bool {
+pub(super) fn is_open(dispute: &Dispute) -> bool {
     !dispute.is_inquiry && !matches!(dispute.status.as_str(), "won" | "lost" | "prevented")
 }
 

@@ -16,6 +16,7 @@ mod inbox;
 mod json;
 mod me;
 mod oauth;
+mod operations;
 mod page;
 mod position;
 mod problems;
@@ -67,6 +68,7 @@ pub fn router(app: App) -> Router {
                 .merge(billing::routes())
                 .merge(webhooks::routes())
                 .merge(admin::routes())
+                .merge(operations::routes())
                 .merge(ai::routes()),
         )
         .merge(system::routes())

@@ -40,12 +40,20 @@ impl<C: FromStr, S: Send + Sync> FromRequestParts<S> for Page<C> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Query(PageQuery { cursor, limit }) = Query::from_request_parts(parts, state).await?;
+        Self::new(cursor.as_deref(), limit)
+    }
+}
+
+impl<C: FromStr> Page<C> {
+    /// What a query string has of a page, for lists that are asked for by more than that.
+    pub(super) fn new(cursor: Option<&str>, limit: Option<i64>) -> Result<Self, Problem> {
         let limit = limit.unwrap_or(USUAL);
         if !(1..=MOST).contains(&limit) {
             return Err(Problem::field("limit", format!("must be between 1 and {MOST}")));
         }
-        let cursor = cursor.as_deref().map(str::parse).transpose();
-        let cursor = cursor.map_err(|_| Problem::field("cursor", "must be a next_cursor of a page"));
+        let cursor = cursor.map(str::parse).transpose();
+        let cursor =
+            cursor.map_err(|_| Problem::field("cursor", "must be a next_cursor of a page"));
         Ok(Self { cursor: cursor?, limit })
     }
 }
@@ -65,10 +73,8 @@ mod tests {
     use super::*;
 
     async fn asked(query: &str) -> Result<Page<i64>, Problem> {
-        let (mut parts, ()) = Request::get(format!("/list{query}"))
-            .body(())
-            .expect("an address")
-            .into_parts();
+        let (mut parts, ()) =
+            Request::get(format!("/list{query}")).body(()).expect("an address").into_parts();
         Page::from_request_parts(&mut parts, &()).await
     }
 

@@ -5,7 +5,7 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::billing::{customers, inbox, offers};
+use crate::billing::{customers, inbox, offers, refunds};
 use crate::error::Problem;
 use crate::queue::{self, About};
 
@@ -16,6 +16,10 @@ pub(super) struct CreateCustomer(About);
 /// Settles what Stripe has told of an object.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SettleObject(About);
+
+/// Gives back what an administrator has decided to give back.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Refund(queue::Refund);
 
 /// Lists a pack at Stripe as it is.
 #[derive(Serialize, Deserialize)]
@@ -48,6 +52,14 @@ impl TaskHandler for SettleObject {
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         inbox::settle(&app(&context)?, &self.0.subject).await.map_err(told)
+    }
+}
+
+impl TaskHandler for Refund {
+    const IDENTIFIER: &'static str = queue::Refund::TASK;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        refunds::make(&app(&context)?, self.0).await.map_err(told)
     }
 }
 

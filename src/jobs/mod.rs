@@ -105,6 +105,7 @@ async fn worker(
         .define_job::<sweep::Sweep>()
         .define_job::<billing::CreateCustomer>()
         .define_job::<billing::SettleObject>()
+        .define_job::<billing::Refund>()
         .define_job::<billing::ListPack>()
         .define_job::<billing::ListPlan>()
         .define_job::<billing::Heal>()

@@ -23,6 +23,7 @@ enum Fact {
     Accepted {},
     Fulfilled {},
     ReversalSet { reversal: Reversal },
+    RefundRequested {},
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -229,6 +230,9 @@ impl Trade {
                 }
                 self.reversed.insert(reversal.reversed_minor);
             }
+            Fact::RefundRequested {} => {
+                return self.paid.is_none().then_some("what is refunded was paid");
+            }
         }
         None
     }
@@ -247,6 +251,7 @@ impl Fact {
             Self::Accepted {} => "Accepted",
             Self::Fulfilled {} => "Fulfilled",
             Self::ReversalSet { .. } => "ReversalSet",
+            Self::RefundRequested {} => "RefundRequested",
         }
     }
 }

@@ -3,6 +3,7 @@
 mod catalogue;
 mod histories;
 mod packs;
+mod refunds;
 mod reversals;
 mod shop;
 #[path = "../support/stripe/mod.rs"]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::stripe::{SECRET_KEY, StripeDouble, WEBHOOK_SECRET};
 use crate::support::{Answer, Database, Server};
-use crate::world::{Tokens, ask, post_with, register};
+use crate::world::{Tokens, ask, change, post_with, register};
 
 pub struct Shop {
     pub database: Database,
@@ -32,15 +32,41 @@ pub fn serve_with(database: &Database, stripe: &StripeDouble, secrets: &[&str]) 
     database.server_with(&database.url(), &settings)
 }
 
+fn webhooks_go_to(server: &Server, stripe: &StripeDouble) {
+    let client = saldo::clients::http().build().expect("a client");
+    stripe.webhooks_go_to(client, &format!("{}/api/v1/webhooks/stripe", server.url));
+}
+
 impl Shop {
     pub async fn open() -> Self {
+        Self::at(StripeDouble::start().await).await
+    }
+
+    /// A shop at this double.
+    pub async fn at(stripe: StripeDouble) -> Self {
         let database = Database::in_memory().await;
-        let stripe = StripeDouble::start().await;
         let server = serve(&database, &stripe);
-        let client = saldo::clients::http().build().expect("a client");
-        stripe.webhooks_go_to(client, &format!("{}/api/v1/webhooks/stripe", server.url));
+        webhooks_go_to(&server, &stripe);
         let ada = register(&server, "ada@example.com").await;
         Self { database, server, stripe, ada }
+    }
+
+    /// Kills the server with what it is at, and starts another. What the one before had taken is
+    /// taken again at once, as after a minute of silence.
+    pub async fn restart(&mut self) {
+        self.server.kill();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let silent = "select graphile_worker.recover_dead_worker_jobs(
+            array(select id from graphile_worker._private_workers))";
+        change(&self.database, silent).await;
+        self.server = serve(&self.database, &self.stripe);
+        webhooks_go_to(&self.server, &self.stripe);
+    }
+
+    /// Lets Ada administer.
+    pub fn administrate(&self) {
+        let (done, said) = self.database.run(&["admin", "grant", "ada@example.com"]);
+        assert!(done, "{said}");
     }
 
     /// The id of a pack on sale.

@@ -32,10 +32,18 @@ pub struct PurchaseRow {
     pub checkout: Option<String>,
     /// Stripe's payment intent, once there is a payment.
     pub intent: Option<String>,
+    /// What came, in the smallest unit of its currency.
+    pub paid_minor: Option<i64>,
+    /// ISO 4217, in lower case.
+    pub paid_currency: Option<String>,
     /// What succeeded refunds gave back.
     pub refunded_minor: i64,
     /// What disputes have withdrawn.
     pub disputed_minor: i64,
+    /// Whether a dispute is open.
+    pub disputed: bool,
+    /// When an administrator last asked that it be given back.
+    pub refund_requested_at: Option<DateTime<Utc>>,
     /// When it was ordered.
     pub created_at: DateTime<Utc>,
     /// When it was paid.
@@ -43,7 +51,8 @@ pub struct PurchaseRow {
 }
 
 const COLUMNS: &str = "purchase_id, user_id, name, credits, bonus, amount_minor, currency, stage, \
-    checkout, intent, refunded_minor, disputed_minor, created_at, paid_at";
+    checkout, intent, paid_minor, paid_currency, refunded_minor, disputed_minor, disputed, \
+    refund_requested_at, created_at, paid_at";
 
 fn select(rest: &str) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe(format!("select {COLUMNS} from purchases {rest}"))
@@ -61,6 +70,21 @@ pub async fn of_user(
               (select created_at, purchase_id from purchases where purchase_id = $2 and user_id = $1))
         order by created_at desc, purchase_id desc limit $3";
     sqlx::query_as(select(rest)).bind(user).bind(cursor).bind(limit).fetch_all(pool).await
+}
+
+/// Purchases of a stage, the newest first, from before `cursor`. Of those in quarantine, what was
+/// given back whole waits for nobody any more.
+pub async fn in_stage(
+    pool: &PgPool,
+    stage: Stage,
+    cursor: Option<Uuid>,
+    limit: i64,
+) -> sqlx::Result<Vec<PurchaseRow>> {
+    let rest = "where stage = $1 and (stage <> 'quarantined' or reversed_minor < paid_minor)
+          and ($2::uuid is null or (created_at, purchase_id) <
+              (select created_at, purchase_id from purchases where purchase_id = $2))
+        order by created_at desc, purchase_id desc limit $3";
+    sqlx::query_as(select(rest)).bind(stage.name()).bind(cursor).bind(limit).fetch_all(pool).await
 }
 
 /// Whether a payment of the person's is disputed, beside that of this purchase.
@@ -119,6 +143,11 @@ pub(super) async fn follow(
                 .bind(at)
         }
         PurchaseEvent::ReversalSet { reversal, .. } => reversed(id, *reversal),
+        PurchaseEvent::RefundRequested { at, .. } => {
+            sqlx::query("update purchases set refund_requested_at = $2 where purchase_id = $1")
+                .bind(id)
+                .bind(at)
+        }
     };
     all_of(1, update.execute(db).await?.rows_affected())
 }
@@ -132,11 +161,17 @@ fn stage(id: Uuid, stage: Stage) -> Update<'static> {
 }
 
 fn paid(id: Uuid, stage: Stage, payment: &Payment, at: Option<DateTime<Utc>>) -> Update<'static> {
-    sqlx::query("update purchases set stage = $2, intent = $3, paid_at = $4 where purchase_id = $1")
-        .bind(id)
-        .bind(stage.name())
-        .bind(payment.intent.clone())
-        .bind(at)
+    sqlx::query(
+        "update purchases
+         set stage = $2, intent = $3, paid_minor = $4, paid_currency = $5, paid_at = $6
+         where purchase_id = $1",
+    )
+    .bind(id)
+    .bind(stage.name())
+    .bind(payment.intent.clone())
+    .bind(payment.paid.amount_minor)
+    .bind(payment.paid.currency.to_string())
+    .bind(at)
 }
 
 fn reversed(id: Uuid, reversal: Reversal) -> Update<'static> {

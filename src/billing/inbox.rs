@@ -1,7 +1,7 @@
 //! What Stripe tells: kept before it is answered, each event once, and worked off object by object.
 
 use axum::http::StatusCode;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -17,11 +17,6 @@ use crate::clock;
 use crate::error::{Problem, Result};
 use crate::queue::{Job, MOST_ABOUT, SETTLE_OBJECT};
 use crate::store::hex;
-
-/// Events are looked for from so long before the last look: lists and clocks are not exact.
-const OVERLAP: TimeDelta = TimeDelta::hours(1);
-/// Stripe lists the events of thirty days.
-const LISTED: TimeDelta = TimeDelta::days(30);
 
 /// An event that Stripe has told of.
 #[derive(Clone, Debug, Serialize, FromRow, ToSchema)]
@@ -49,7 +44,7 @@ pub struct EventRow {
 pub async fn take(app: &App, body: &[u8], signature: &str) -> Result<()> {
     match webhook::verify(body, signature, &app.stripe_secrets) {
         Ok(event) => keep(app, &event, "webhook").await,
-        Err(Rejected::Malformed(malformed)) => bury(app, body, &malformed).await,
+        Err(Rejected::Malformed(malformed)) => bury(app, body, "webhook", &malformed).await,
         Err(rejected @ (Rejected::Signature | Rejected::Timestamp)) => {
             let detail = rejected.to_string();
             Err(Problem::new(StatusCode::BAD_REQUEST, "bad_signature", detail))
@@ -76,7 +71,10 @@ pub async fn keep(app: &App, event: &EventEnvelope, source: &str) -> Result<()> 
             error!(event.id, event.kind, "an event of Stripe's is of another mode or account");
         }
         "dead" if new => {
-            error!(event.id, event.kind, error, "an event of Stripe's does not say what it is about");
+            error!(
+                event.id,
+                event.kind, error, "an event of Stripe's does not say what it is about"
+            );
         }
         _ => {}
     }
@@ -115,24 +113,29 @@ async fn insert(
 }
 
 /// One job for each object, and one at a time: many events of an object need one look at it.
-async fn enqueue(db: &mut PgConnection, object: &str) -> Result<()> {
+pub(super) async fn enqueue(db: &mut PgConnection, object: &str) -> Result<()> {
     Ok(Job::about(SETTLE_OBJECT, object).enqueue(db).await?)
 }
 
 /// What is Stripe's and cannot be understood is kept for somebody to look at: never dropped.
-async fn bury(app: &App, body: &[u8], malformed: &Malformed) -> Result<()> {
+pub(super) async fn bury(
+    app: &App,
+    body: &[u8],
+    source: &str,
+    malformed: &Malformed,
+) -> Result<()> {
     let id = format!("malformed_{}", hex(&Sha256::digest(body)[..16]));
     error!(id, field = malformed.field, "an event of Stripe's cannot be understood: it is kept");
     sqlx::query(
         "insert into stripe_inbox (event_id, kind, object, object_id, created, livemode, payload,
              source, state, error, settled_at)
-         values ($1, 'unknown', 'unknown', '', $2, false, $3, 'webhook', 'dead', $4,
-             clock_timestamp())
+         values ($1, 'unknown', 'unknown', '', $2, false, $3, $4, 'dead', $5, clock_timestamp())
          on conflict (event_id) do nothing",
     )
     .bind(id)
     .bind(clock::now())
     .bind(String::from_utf8_lossy(body))
+    .bind(source)
     .bind(malformed.to_string())
     .execute(app.db())
     .await?;
@@ -249,51 +252,6 @@ pub async fn settle(app: &App, object: &str) -> Result<()> {
         error!(object, events = ?dead, "what Stripe told is given up: it waits for somebody");
     }
     settled
-}
-
-/// Goes through the events that Stripe lists since the last time: what no webhook brought is kept
-/// now.
-pub async fn heal(app: &App) -> Result<()> {
-    let now = clock::now();
-    let reached: Option<DateTime<Utc>> =
-        sqlx::query_scalar("select healed_to from stripe_cursor").fetch_optional(app.db()).await?;
-    let since = reached.map_or(now - LISTED, |reached| (reached - OVERLAP).max(now - LISTED));
-    for listed in stripe(app)?.events_since(since).await? {
-        match &listed.envelope {
-            Ok(event) => keep(app, event, "healed").await?,
-            Err(malformed) => bury(app, listed.raw.as_bytes(), malformed).await?,
-        }
-    }
-    sqlx::query(
-        "insert into stripe_cursor (healed_to) values ($1)
-         on conflict (id) do update set healed_to = greatest(stripe_cursor.healed_to, $1)",
-    )
-    .bind(now)
-    .execute(app.db())
-    .await?;
-    wake(app).await?;
-    // Somebody may have died between the money and the credits.
-    let mut completed = Ok(());
-    for id in projections::billing::unfulfilled(app.db(), now - TimeDelta::minutes(1)).await? {
-        completed = completed.and(settle::complete(app, id.into()).await);
-    }
-    completed
-}
-
-/// Enqueues again what has waited for long: its work may have been given up half-way.
-async fn wake(app: &App) -> Result<()> {
-    let mut unit = app.db().begin().await?;
-    let objects: Vec<String> = sqlx::query_scalar(
-        "select distinct object_id from stripe_inbox
-         where state = 'waiting' and received_at < clock_timestamp() - interval '10 minutes'",
-    )
-    .fetch_all(&mut *unit)
-    .await?;
-    for object in objects {
-        enqueue(&mut unit, &object).await?;
-    }
-    unit.commit().await?;
-    Ok(())
 }
 
 /// The newest events, from before `cursor`.

@@ -6,6 +6,7 @@
 
 pub mod checkout;
 pub mod customers;
+pub mod heal;
 pub mod inbox;
 pub mod offers;
 pub mod refunds;

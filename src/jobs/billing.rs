@@ -5,7 +5,7 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::billing::{customers, inbox, offers, refunds};
+use crate::billing::{customers, heal, inbox, offers, refunds};
 use crate::error::Problem;
 use crate::queue::{self, About};
 
@@ -90,7 +90,7 @@ impl TaskHandler for Heal {
             return Ok(());
         }
         // One does not wait for the other.
-        let (healed, listed) = (inbox::heal(&app).await, offers::list_all(&app).await);
+        let (healed, listed) = (heal::heal(&app).await, offers::list_all(&app).await);
         healed.and(listed).map_err(told)
     }
 }

@@ -1,11 +1,13 @@
 //! What Stripe tells: kept, known once, never dropped, and looked for where nobody heard it.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::shop::{Shop, serve_with};
-use crate::stripe::{Envelope, Manner, NEXT_WEBHOOK_SECRET, Shape, WEBHOOK_SECRET};
+use crate::stripe::{Envelope, Fault, Manner, NEXT_WEBHOOK_SECRET, Shape, WEBHOOK_SECRET};
 use crate::world::{ask, change};
 
 /// One webhook ten times at once paid three times, once.
@@ -135,6 +137,39 @@ async fn a_webhook_that_cannot_be_kept_is_refused_and_applied_when_it_comes_agai
     change(&shop.database, "alter table away rename to stripe_inbox").await;
     shop.stripe.deliver_until_taken(3).await;
     shop.until_available(300).await;
+    shop.close().await;
+}
+
+/// The list breaks off after its first page: what was read is kept, the rest is read the next time.
+#[tokio::test]
+async fn a_list_that_breaks_off_is_kept_so_far_and_gone_through_again() {
+    let shop = Shop::open().await;
+    shop.stripe.deliver().await;
+    shop.until(|| shop.is_quiet()).await;
+    let (_, checkout) = shop.order("Starter", "one").await;
+    shop.stripe.pay_checkout(&checkout);
+    for number in 0..150 {
+        let object = json!({ "id": format!("ba_{number}"), "object": "bank_account" });
+        shop.stripe.make_event("account.external_account.updated", &object);
+    }
+    shop.stripe.lose("*");
+    let pool = shop.database.pool().await;
+    let count = |statement: &'static str| sqlx::query_scalar::<_, i64>(statement).fetch_one(&pool);
+    let kept = "select count(*) from stripe_inbox where kind like 'account.%'";
+    let reached = "select extract(epoch from healed_to)::bigint from stripe_cursor";
+    let before = count(reached).await.expect("a time");
+    shop.stripe.fault("GET /v1/events", 1, Fault::Slow(Duration::ZERO));
+    let refusal = json!({ "error": { "type": "invalid_request_error", "message": "no" } });
+    shop.stripe.fault("GET /v1/events", 1000, Fault::Says(400, refusal));
+    change(&shop.database, "select graphile_worker.add_job('heal', '{}'::json)").await;
+    shop.until(|| async { shop.stripe.calls_to("GET", "/v1/events").len() > 3 }).await;
+    assert_eq!(count(kept).await.expect("a count"), 100);
+    assert_eq!(count(reached).await.expect("a time"), before);
+    shop.stripe.heal();
+    shop.until_available(300).await;
+    shop.until(|| async { count(kept).await.expect("a count") == 150 }).await;
+    shop.until(|| async { count(reached).await.expect("a time") > before }).await;
+    pool.close().await;
     shop.close().await;
 }
 

@@ -1,5 +1,6 @@
 //! Work with retries, in the database's own queue: any number of nodes take it, and what a node that
-//! dies had taken is taken again.
+//! dies had taken is taken again. What waits for Stripe is worked on apart, so that it keeps nobody's
+//! mail waiting.
 
 mod billing;
 mod messages;
@@ -18,9 +19,9 @@ use crate::app::App;
 
 pub use messages::Messages;
 
-/// Jobs that a node works on at once; most of them wait for others.
+/// Jobs that a worker works on at once; most of them wait for others.
 const AT_ONCE: usize = 8;
-/// Connections of the worker: one listens, the others take jobs and say how they ended.
+/// Connections of a worker: one listens, the others take jobs and say how they ended.
 const CONNECTIONS: u32 = 4;
 /// How long after a failure another worker follows.
 const RETRY: Duration = Duration::from_secs(1);
@@ -49,21 +50,63 @@ pub async fn migrate(pool: &PgPool) -> Result<(), JobsError> {
     options.init().await.map(drop).map_err(|error| JobsError::Queue(error.to_string()))
 }
 
-/// Runs jobs on this node until `stop` turns true. A worker that fails, since it lost the database,
-/// is followed by another.
+/// Whose the work is: each has a worker of its own.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// Messages, and what is swept.
+    House,
+    /// What is asked of Stripe, and what follows from it.
+    Stripe,
+}
+
+impl Work {
+    /// The jobs that it has.
+    fn define(self, worker: WorkerOptions) -> Result<WorkerOptions, JobsError> {
+        let queue = |error: &dyn std::error::Error| JobsError::Queue(error.to_string());
+        Ok(match self {
+            Self::House => worker
+                .define_job::<messages::SendLetter>()
+                .define_job::<messages::SendText>()
+                .define_job::<sweep::Sweep>()
+                .with_cron(Cron::daily_at::<sweep::Sweep>(3, 17).map_err(|error| queue(&error))?),
+            Self::Stripe => worker
+                .define_job::<billing::CreateCustomer>()
+                .define_job::<billing::SettleObject>()
+                .define_job::<billing::Refund>()
+                .define_job::<billing::ListPack>()
+                .define_job::<billing::ListPlan>()
+                .define_job::<billing::Heal>()
+                .with_cron(Cron::hourly_at::<billing::Heal>(7).map_err(|error| queue(&error))?),
+        })
+    }
+}
+
+/// Runs jobs on this node until `stop` turns true.
 pub async fn run(
     app: App,
     messages: Messages,
     options: PgConnectOptions,
+    stop: watch::Receiver<bool>,
+) {
+    let work = |work| keep_working(work, &app, &messages, &options, stop.clone());
+    tokio::join!(work(Work::House), work(Work::Stripe));
+}
+
+/// A worker that fails, since it lost the database, is followed by another.
+async fn keep_working(
+    work: Work,
+    app: &App,
+    messages: &Messages,
+    options: &PgConnectOptions,
     mut stop: watch::Receiver<bool>,
 ) {
     while !*stop.borrow() {
-        let worked = match worker(&app, &messages, options.clone(), stop.clone()).await {
+        let worked = match worker(work, app, messages, options.clone(), stop.clone()).await {
             Ok(worker) => worker.run().await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = worked {
-            warn!(error, "the worker of jobs failed; another one follows");
+            warn!(?work, error, "a worker of jobs failed; another one follows");
             // An error is a node that is gone: so are we.
             let _ = timeout(RETRY, stop.wait_for(|stop| *stop)).await;
         }
@@ -71,6 +114,7 @@ pub async fn run(
 }
 
 async fn worker(
+    work: Work,
     app: &App,
     messages: &Messages,
     options: PgConnectOptions,
@@ -79,15 +123,11 @@ async fn worker(
     // Of its own: what waits for a mail server must not keep requests waiting for a connection.
     let options = options.application_name("saldo jobs");
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options);
-    let daily = Cron::daily_at::<sweep::Sweep>(3, 17);
-    let daily = daily.map_err(|error| JobsError::Queue(error.to_string()))?;
-    let hourly = Cron::hourly_at::<billing::Heal>(7);
-    let hourly = hourly.map_err(|error| JobsError::Queue(error.to_string()))?;
     let stopped = async move {
         // An error is a node that is gone: so are we.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    WorkerOptions::default()
+    let worker = WorkerOptions::default()
         .pg_pool(pool)
         .concurrency(AT_ONCE)
         .poll_interval(POLL)
@@ -99,19 +139,7 @@ async fn worker(
         .sweep_threshold(SILENCE)
         .recovery_delay(AFTER_DEATH)
         .add_extension(app.clone())
-        .add_extension(messages.clone())
-        .define_job::<messages::SendLetter>()
-        .define_job::<messages::SendText>()
-        .define_job::<sweep::Sweep>()
-        .define_job::<billing::CreateCustomer>()
-        .define_job::<billing::SettleObject>()
-        .define_job::<billing::Refund>()
-        .define_job::<billing::ListPack>()
-        .define_job::<billing::ListPlan>()
-        .define_job::<billing::Heal>()
-        .with_cron(daily)
-        .with_cron(hourly)
-        .init()
-        .await
-        .map_err(|error| JobsError::Queue(error.to_string()))
+        .add_extension(messages.clone());
+    let worker = work.define(worker)?.init().await;
+    worker.map_err(|error| JobsError::Queue(error.to_string()))
 }

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod histories;
+mod outages;
 mod packs;
 mod refunds;
 mod reversals;

@@ -1,4 +1,5 @@
--- What whoever operates the shop sees and does: purchases that wait for a decision, and refunds.
+-- What whoever operates the shop sees and does: purchases that wait for a decision, refunds, and what
+-- Stripe forgets of whoever is erased.
 
 alter table billing.purchases
     -- What came, where it came; it may not be what was asked for.
@@ -6,3 +7,20 @@ alter table billing.purchases
     add column paid_currency       text,
     add column refund_requested_at timestamptz;
 create index on billing.purchases (stage, created_at desc, purchase_id desc);
+
+-- Whoever is forgotten here is forgotten at Stripe, too, by work that remembers the customer.
+create or replace function forget_customer() returns trigger
+language plpgsql
+set search_path = public
+as $$
+declare
+    gone text;
+begin
+    delete from stripe_customers where user_id = new.user_id returning customer into gone;
+    if gone is not null then
+        perform graphile_worker.add_job(
+            identifier => 'delete_customer', payload => json_build_object('subject', gone),
+            job_key => 'delete_customer/' || gone, max_attempts => 18);
+    end if;
+    return null;
+end $$;

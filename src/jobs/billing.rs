@@ -13,6 +13,10 @@ use crate::queue::{self, About};
 #[derive(Serialize, Deserialize)]
 pub(super) struct CreateCustomer(About);
 
+/// Has Stripe forget a customer whose person was erased.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DeleteCustomer(About);
+
 /// Settles what Stripe has told of an object.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SettleObject(About);
@@ -44,6 +48,14 @@ impl TaskHandler for CreateCustomer {
             Err(problem) if problem.status == 404 => Ok(()),
             customer => customer.map(drop).map_err(told),
         }
+    }
+}
+
+impl TaskHandler for DeleteCustomer {
+    const IDENTIFIER: &'static str = queue::DELETE_CUSTOMER;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        customers::forget(&app(&context)?, &self.0.subject).await.map_err(told)
     }
 }
 

@@ -71,6 +71,7 @@ impl Work {
                 .with_cron(Cron::daily_at::<sweep::Sweep>(3, 17).map_err(|error| queue(&error))?),
             Self::Stripe => worker
                 .define_job::<billing::CreateCustomer>()
+                .define_job::<billing::DeleteCustomer>()
                 .define_job::<billing::SettleObject>()
                 .define_job::<billing::Refund>()
                 .define_job::<billing::ListPack>()

@@ -1,6 +1,7 @@
 //! Buying, paying and taking back, through Stripe's double.
 
 mod catalogue;
+mod erasure;
 mod histories;
 mod outages;
 mod packs;

@@ -188,6 +188,18 @@ async fn a_word_that_is_new_is_kept() {
 }
 
 #[tokio::test]
+async fn a_customer_is_deleted_and_so_is_one_that_is_gone_already() {
+    let deleted = json!({ "id": "cus_1", "object": "customer", "deleted": true });
+    let server = Server::answering([ok(deleted)]).await;
+    assert_eq!(server.stripe().delete_customer("cus_1").await, Ok(()));
+    let asked = server.asked_once();
+    assert_eq!((asked.what.as_str(), asked.key()), ("DELETE /v1/customers/cus_1", None));
+    let gone = json!({ "error": { "type": "invalid_request_error", "code": "resource_missing" } });
+    let server = Server::answering([Answer::Json(404, gone)]).await;
+    assert_eq!(server.stripe().delete_customer("cus_1").await, Ok(()));
+}
+
+#[tokio::test]
 async fn a_customer_that_somebody_deleted_is_not_there() {
     let deleted = json!({ "id": "cus_1", "object": "customer", "deleted": true });
     assert_eq!(told(deleted).await.customer("cus_1").await, Err(StripeError::NotFound));

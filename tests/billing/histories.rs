@@ -6,10 +6,10 @@ use crate::stripe::{Funds, Manner};
 use crate::world::change;
 
 /// xorshift64*: small, and the same each time.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -62,7 +62,7 @@ async fn step(shop: &Shop, random: &mut Random, payments: &mut Payments, number:
 }
 
 /// What the wallet must have: 100 for signing up, and of each pack what stands of its payment (I6).
-fn expected(shop: &Shop) -> i64 {
+pub fn expected(shop: &Shop) -> i64 {
     let truth = shop.stripe.truth();
     let kept = truth.payments.iter().map(|payment| {
         let (paid, reversed) = (i128::from(payment.paid), i128::from(payment.reversed()));

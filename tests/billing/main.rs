@@ -3,6 +3,7 @@
 mod catalogue;
 mod erasure;
 mod histories;
+mod kill;
 mod outages;
 mod packs;
 mod refunds;

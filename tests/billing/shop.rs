@@ -144,15 +144,18 @@ impl Shop {
             }
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
-        panic!("it is not so after ten seconds; the wallet: {}", self.wallet().await);
+        let (wallet, waiting) = (self.wallet().await, self.waiting().await);
+        panic!("it is not so after ten seconds; the wallet: {wallet}; what waits: {waiting:#?}");
     }
 
-    /// Whether nothing waits to be done, and all that was done can be read.
+    /// Whether nothing waits to be done, and all that was done can be read. A job that is tried no
+    /// more was overtaken by another while it was worked on.
     pub async fn is_quiet(&self) -> bool {
         let pool = self.database.pool().await;
         let quiet = sqlx::query_scalar(
             "select not exists (select from stripe_inbox where state = 'waiting')
-                 and not exists (select from graphile_worker._private_jobs)
+                 and not exists (select from graphile_worker._private_jobs
+                     where attempts < max_attempts)
                  and (select min(position) from projections.checkpoints)
                      = (select position from log_head)",
         )
@@ -160,6 +163,16 @@ impl Shop {
         .await;
         pool.close().await;
         quiet.expect("an answer")
+    }
+
+    /// The jobs that wait, and why they failed last.
+    async fn waiting(&self) -> Vec<String> {
+        let pool = self.database.pool().await;
+        let jobs = "select format('%s, attempt %s, at %s by %s: %s', key, attempts, run_at - now(),
+            locked_by, last_error) from graphile_worker._private_jobs";
+        let jobs = sqlx::query_scalar(jobs).fetch_all(&pool).await.expect("jobs");
+        pool.close().await;
+        jobs
     }
 
     /// Waits until the wallet has so much.

@@ -7,7 +7,7 @@ use saldo::clients::stripe::{
 use serde_json::{Value, json};
 
 use crate::answers::*;
-use crate::server::{Server, ok};
+use crate::server::{Answer, Server, ok};
 
 async fn told(answer: Value) -> Stripe {
     Server::answering([ok(answer)]).await.stripe()

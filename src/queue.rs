@@ -60,6 +60,8 @@ pub const DELETE_CUSTOMER: &str = "delete_customer";
 pub const SETTLE_OBJECT: &str = "settle_object";
 /// Work that looks for what Stripe has told and nobody has heard.
 pub const HEAL: &str = "heal";
+/// Work that compares what Stripe says of money with what is said here.
+pub const RECONCILE: &str = "reconcile";
 /// Work that lists a pack at Stripe.
 pub const LIST_PACK: &str = "list_pack";
 /// Work that lists a plan at Stripe.

@@ -9,6 +9,7 @@ pub mod customers;
 pub mod heal;
 pub mod inbox;
 pub mod offers;
+pub mod reconcile;
 pub mod refunds;
 pub mod settle;
 

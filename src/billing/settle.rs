@@ -186,7 +186,7 @@ pub async fn complete(app: &App, id: PurchaseId) -> Result<()> {
 }
 
 /// From Stripe's refunds and disputes as they are: what succeeded, and what is withdrawn.
-fn reversal(paid: &Paid) -> Reversal {
+pub(super) fn reversal(paid: &Paid) -> Reversal {
     let refunded = paid.refunds.iter().filter(|refund| refund.status == RefundStatus::Succeeded);
     let refunded_minor = refunded.map(|refund| refund.amount).fold(0, i64::saturating_add);
     let withdrawn = paid.disputes.iter().map(|dispute| dispute.withdrawn_minor);

@@ -19,6 +19,7 @@ use super::page::{Page, PageQuery};
 use super::position::At;
 use crate::app::App;
 use crate::billing::inbox::{self, EventRow};
+use crate::billing::reconcile::{self, Report};
 use crate::billing::{refunds, settle};
 use crate::error::{Problem, Result};
 
@@ -26,6 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(events))
         .routes(routes!(replay))
+        .routes(routes!(reports))
+        .routes(routes!(reconcile))
         .routes(routes!(purchases))
         .routes(routes!(accept))
         .routes(routes!(refund))
@@ -36,6 +39,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 struct Events {
     items: Vec<EventRow>,
     next_cursor: Option<String>,
+}
+
+/// What comparisons with Stripe found, the newest first.
+#[derive(Serialize, ToSchema)]
+struct Reports {
+    items: Vec<Report>,
+    next_cursor: Option<Uuid>,
 }
 
 /// Money that was asked for, or came.
@@ -146,6 +156,32 @@ async fn replay(
     Path(id): Path<String>,
 ) -> Result<StatusCode> {
     inbox::replay(&app, &id).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// What the daily comparisons of payments with Stripe found.
+#[utoipa::path(get, path = "/admin/stripe/reports", tag = "admin", params(PageQuery),
+    responses((status = 200, body = Reports), (status = 403, body = Problem), (status = 422, body = Problem)),
+    security(("bearer" = [])))]
+async fn reports(
+    State(app): State<App>,
+    Administrator(_caller): Administrator,
+    page: Page<Uuid>,
+) -> Result<axum::Json<Reports>> {
+    let items = reconcile::list(&app, page.cursor, page.limit).await?;
+    let next_cursor = page.next(&items, |row| row.report_id);
+    Ok(axum::Json(Reports { items, next_cursor }))
+}
+
+/// Compares payments with Stripe now; a report says what was found.
+#[utoipa::path(post, path = "/admin/stripe/reconcile", tag = "admin",
+    responses((status = 202), (status = 403, body = Problem), (status = 503, body = Problem)),
+    security(("bearer" = [])))]
+async fn reconcile(
+    State(app): State<App>,
+    Administrator(_caller): Administrator,
+) -> Result<StatusCode> {
+    reconcile::start(&app).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -5,7 +5,7 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::billing::{customers, heal, inbox, offers, refunds};
+use crate::billing::{customers, heal, inbox, offers, reconcile, refunds};
 use crate::error::Problem;
 use crate::queue::{self, About};
 
@@ -36,6 +36,10 @@ pub(super) struct ListPlan(About);
 /// Looks for what Stripe has told and nobody has heard.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Heal {}
+
+/// Compares what Stripe says of money with what is said here.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Reconcile {}
 
 impl TaskHandler for CreateCustomer {
     const IDENTIFIER: &'static str = queue::CREATE_CUSTOMER;
@@ -104,6 +108,18 @@ impl TaskHandler for Heal {
         // One does not wait for the other.
         let (healed, listed) = (heal::heal(&app).await, offers::list_all(&app).await);
         healed.and(listed).map_err(told)
+    }
+}
+
+impl TaskHandler for Reconcile {
+    const IDENTIFIER: &'static str = queue::RECONCILE;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let app = app(&context)?;
+        if app.stripe.is_none() {
+            return Ok(());
+        }
+        reconcile::reconcile(&app).await.map_err(told)
     }
 }
 

@@ -77,7 +77,11 @@ impl Work {
                 .define_job::<billing::ListPack>()
                 .define_job::<billing::ListPlan>()
                 .define_job::<billing::Heal>()
-                .with_cron(Cron::hourly_at::<billing::Heal>(7).map_err(|error| queue(&error))?),
+                .define_job::<billing::Reconcile>()
+                .with_cron(Cron::hourly_at::<billing::Heal>(7).map_err(|error| queue(&error))?)
+                .with_cron(
+                    Cron::daily_at::<billing::Reconcile>(4, 23).map_err(|error| queue(&error))?,
+                ),
         })
     }
 }

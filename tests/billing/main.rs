@@ -6,6 +6,7 @@ mod histories;
 mod kill;
 mod outages;
 mod packs;
+mod reconciliation;
 mod refunds;
 mod reversals;
 mod shop;

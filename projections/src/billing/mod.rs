@@ -13,7 +13,9 @@ use crate::journal::Recorded;
 use crate::projector::Projection;
 
 pub use offers::{PackRow, PlanRow, packs, plans, to_list};
-pub use purchases::{PurchaseRow, by_intent, in_stage, is_disputed_beside, of_user, unfulfilled};
+pub use purchases::{
+    PurchaseRow, by_intent, in_stage, is_disputed_beside, moved_since, of_user, unfulfilled,
+};
 
 /// Follows the log into `billing`. Few events: each is a statement of its own.
 pub struct Billing;

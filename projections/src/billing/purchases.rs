@@ -107,6 +107,17 @@ pub async fn by_intent(pool: &PgPool, intent: &str) -> sqlx::Result<Option<Uuid>
         .await
 }
 
+/// The payments that something has come or gone of since, and those that a bank may yet take,
+/// however old they are.
+pub async fn moved_since(pool: &PgPool, since: DateTime<Utc>) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(
+        "select intent from purchases where (moved_at >= $1 or disputed) and intent is not null",
+    )
+    .bind(since)
+    .fetch_all(pool)
+    .await
+}
+
 /// Purchases that were paid before, and are not in the wallet yet.
 pub async fn unfulfilled(pool: &PgPool, before: DateTime<Utc>) -> sqlx::Result<Vec<Uuid>> {
     sqlx::query_scalar("select purchase_id from purchases where stage = 'paid' and paid_at < $1")
@@ -134,15 +145,15 @@ pub(super) async fn follow(
         PurchaseEvent::PaymentFailed { .. } => stage(id, Stage::PaymentFailed),
         PurchaseEvent::Expired { .. } => stage(id, Stage::Expired),
         PurchaseEvent::Fulfilled { .. } => stage(id, Stage::Fulfilled),
-        PurchaseEvent::Paid { payment, at } => paid(id, Stage::Paid, payment, Some(*at)),
-        PurchaseEvent::Quarantined { payment, .. } => paid(id, Stage::Quarantined, payment, None),
+        PurchaseEvent::Paid { payment, at } => paid(id, Stage::Paid, payment, *at),
+        PurchaseEvent::Quarantined { payment, at } => paid(id, Stage::Quarantined, payment, *at),
         PurchaseEvent::Accepted { at, .. } => {
             sqlx::query("update purchases set stage = $2, paid_at = $3 where purchase_id = $1")
                 .bind(id)
                 .bind(Stage::Paid.name())
                 .bind(at)
         }
-        PurchaseEvent::ReversalSet { reversal, .. } => reversed(id, *reversal),
+        PurchaseEvent::ReversalSet { reversal, at } => reversed(id, *reversal, *at),
         PurchaseEvent::RefundRequested { at, .. } => {
             sqlx::query("update purchases set refund_requested_at = $2 where purchase_id = $1")
                 .bind(id)
@@ -160,10 +171,11 @@ fn stage(id: Uuid, stage: Stage) -> Update<'static> {
         .bind(stage.name())
 }
 
-fn paid(id: Uuid, stage: Stage, payment: &Payment, at: Option<DateTime<Utc>>) -> Update<'static> {
+fn paid(id: Uuid, stage: Stage, payment: &Payment, at: DateTime<Utc>) -> Update<'static> {
     sqlx::query(
         "update purchases
-         set stage = $2, intent = $3, paid_minor = $4, paid_currency = $5, paid_at = $6
+         set stage = $2, intent = $3, paid_minor = $4, paid_currency = $5, moved_at = $6,
+             paid_at = case when $2 = 'paid' then $6 end
          where purchase_id = $1",
     )
     .bind(id)
@@ -174,11 +186,12 @@ fn paid(id: Uuid, stage: Stage, payment: &Payment, at: Option<DateTime<Utc>>) ->
     .bind(at)
 }
 
-fn reversed(id: Uuid, reversal: Reversal) -> Update<'static> {
+fn reversed(id: Uuid, reversal: Reversal, at: DateTime<Utc>) -> Update<'static> {
     let Reversal { refunded_minor, disputed_minor, reversed_minor, disputed } = reversal;
     sqlx::query(
         "update purchases
-         set refunded_minor = $2, disputed_minor = $3, reversed_minor = $4, disputed = $5
+         set refunded_minor = $2, disputed_minor = $3, reversed_minor = $4, disputed = $5,
+             moved_at = $6
          where purchase_id = $1",
     )
     .bind(id)
@@ -186,6 +199,7 @@ fn reversed(id: Uuid, reversal: Reversal) -> Update<'static> {
     .bind(disputed_minor)
     .bind(reversed_minor)
     .bind(disputed)
+    .bind(at)
 }
 
 async fn create(

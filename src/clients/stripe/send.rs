@@ -89,12 +89,26 @@ impl Stripe {
     where
         R: StripeRequest + Sync,
     {
-        let (mut objects, mut after) = (Vec::new(), None);
+        self.gather(page, |object| Ok(object.clone())).await
+    }
+
+    /// What is read of each object of a list.
+    pub(super) async fn gather<R, T>(
+        &self,
+        page: impl Fn(Option<String>) -> R,
+        read: impl Fn(&Value) -> Result<T, StripeError>,
+    ) -> Result<Vec<T>, StripeError>
+    where
+        R: StripeRequest + Sync,
+    {
+        let (mut gathered, mut after) = (Vec::new(), None);
         for _ in 0..PAGES {
             let (data, next) = self.page(&page(after)).await?;
-            objects.extend(data);
+            for object in &data {
+                gathered.push(read(object)?);
+            }
             if next.is_none() {
-                return Ok(objects);
+                return Ok(gathered);
             }
             after = next;
         }

@@ -8,7 +8,10 @@ mod sweep;
 
 use std::time::Duration;
 
-use graphile_worker::{Cron, Worker, WorkerOptions};
+use graphile_worker::{
+    Cron, CronBuilder, Crontab, CrontabTimerError, TaskHandler, Worker, WorkerOptions,
+};
+use serde_json::json;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::watch;
@@ -62,13 +65,12 @@ enum Work {
 impl Work {
     /// The jobs that it has.
     fn define(self, worker: WorkerOptions) -> Result<WorkerOptions, JobsError> {
-        let queue = |error: &dyn std::error::Error| JobsError::Queue(error.to_string());
         Ok(match self {
             Self::House => worker
                 .define_job::<messages::SendLetter>()
                 .define_job::<messages::SendText>()
                 .define_job::<sweep::Sweep>()
-                .with_cron(Cron::daily_at::<sweep::Sweep>(3, 17).map_err(|error| queue(&error))?),
+                .with_cron(by_itself::<sweep::Sweep>(Cron::daily_at(3, 17))?),
             Self::Stripe => worker
                 .define_job::<billing::CreateCustomer>()
                 .define_job::<billing::DeleteCustomer>()
@@ -78,12 +80,19 @@ impl Work {
                 .define_job::<billing::ListPlan>()
                 .define_job::<billing::Heal>()
                 .define_job::<billing::Reconcile>()
-                .with_cron(Cron::hourly_at::<billing::Heal>(7).map_err(|error| queue(&error))?)
-                .with_cron(
-                    Cron::daily_at::<billing::Reconcile>(4, 23).map_err(|error| queue(&error))?,
-                ),
+                .with_cron(by_itself::<billing::Heal>(Cron::hourly_at(7))?)
+                .with_cron(by_itself::<billing::Reconcile>(Cron::daily_at(4, 23))?),
         })
     }
+}
+
+/// Work that nobody asks for. It has nothing to say, which is not the same as no payload: that could
+/// not be read.
+fn by_itself<T: TaskHandler>(
+    when: Result<CronBuilder<T>, CrontabTimerError>,
+) -> Result<Crontab, JobsError> {
+    let when = when.map_err(|error| JobsError::Queue(error.to_string()))?;
+    Ok(when.payload_value(json!({})).build())
 }
 
 /// Runs jobs on this node until `stop` turns true.
@@ -147,4 +156,21 @@ async fn worker(
         .add_extension(messages.clone());
     let worker = work.define(worker)?.init().await;
     worker.map_err(|error| JobsError::Queue(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_read<T: TaskHandler>(when: Result<CronBuilder<T>, CrontabTimerError>) -> bool {
+        let crontab = by_itself(when).expect("a time");
+        serde_json::from_value::<T>(crontab.payload.expect("a payload")).is_ok()
+    }
+
+    #[test]
+    fn work_that_nobody_asks_for_can_be_read() {
+        assert!(is_read::<sweep::Sweep>(Cron::daily_at(3, 17)));
+        assert!(is_read::<billing::Heal>(Cron::hourly_at(7)));
+        assert!(is_read::<billing::Reconcile>(Cron::daily_at(4, 23)));
+    }
 }

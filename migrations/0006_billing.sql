@@ -62,7 +62,6 @@ create table billing.purchases (
     paid_at        timestamptz
 );
 create index on billing.purchases (user_id, created_at desc, purchase_id desc);
-create index on billing.purchases (checkout);
 create index on billing.purchases (intent);
 -- Paid, and not granted yet: somebody died in between.
 create index on billing.purchases (paid_at) where stage = 'paid';

@@ -72,10 +72,21 @@ create table subscribers (
     subscription_id uuid not null
 );
 
-create or replace function forget_customer() returns trigger language plpgsql set search_path = public as $$
+-- As before, and their place among subscribers.
+create or replace function forget_customer() returns trigger
+language plpgsql
+set search_path = public
+as $$
+declare
+    gone text;
 begin
-    delete from stripe_customers where user_id = new.user_id;
     delete from subscribers where user_id = new.user_id;
+    delete from stripe_customers where user_id = new.user_id returning customer into gone;
+    if gone is not null then
+        perform graphile_worker.add_job(
+            identifier => 'delete_customer', payload => json_build_object('subject', gone),
+            job_key => 'delete_customer/' || gone, max_attempts => 18);
+    end if;
     return null;
 end $$;
 

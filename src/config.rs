@@ -69,6 +69,19 @@ pub struct BillingConfig {
     /// What becomes of a wallet while a subscription is not paid in time.
     #[arg(long, env = "SALDO_PAST_DUE", value_enum)]
     pub past_due: Option<PastDue>,
+    /// What an early fraud warning of a bank does.
+    #[arg(long, env = "SALDO_FRAUD_WARNING", value_enum)]
+    pub fraud_warning: Option<FraudWarning>,
+}
+
+/// What an early fraud warning of a bank does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum FraudWarning {
+    /// Somebody is told, in the server's log. The default.
+    #[default]
+    Note,
+    /// The wallet is frozen, too, until an administrator lets it go.
+    Freeze,
 }
 
 /// What becomes of a wallet while a subscription is not paid in time.
@@ -197,6 +210,8 @@ pub struct Settings {
     pub sends_texts: bool,
     /// What becomes of a wallet while a subscription is not paid in time.
     pub past_due: PastDue,
+    /// What an early fraud warning of a bank does.
+    pub fraud_warning: FraudWarning,
 }
 
 impl Config {
@@ -219,6 +234,7 @@ impl Config {
             rate_limits,
             sends_texts: local || self.sms()?.is_some(),
             past_due: self.billing.past_due.unwrap_or_default(),
+            fraud_warning: self.billing.fraud_warning.unwrap_or_default(),
         })
     }
 

@@ -210,6 +210,8 @@ impl From<PurchaseError> for Problem {
             | PurchaseError::PaidAlready
             | PurchaseError::NotPaid
             | PurchaseError::NotQuarantined
+            | PurchaseError::Disputed
+            | PurchaseError::GivenBack
             | PurchaseError::ReversalMoved
             | PurchaseError::ReversalOutOfRange => {
                 Self::new(StatusCode::CONFLICT, "not_possible_now", error.to_string())

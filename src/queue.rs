@@ -1,6 +1,7 @@
 //! Work that follows: enqueued with the events it follows from, or in a transaction of its own, and
 //! run by `jobs` with retries.
 
+use aggregates::id::{CommandId, PurchaseId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -52,10 +53,15 @@ pub struct Job {
 
 /// Work that makes a person a customer of Stripe's.
 pub const CREATE_CUSTOMER: &str = "create_customer";
+/// Work that deletes a customer of Stripe's whose person was erased. Enqueued by the trigger that
+/// forgets whose customer it was, too: see `0007_stripe_operations.sql`.
+pub const DELETE_CUSTOMER: &str = "delete_customer";
 /// Work that settles what Stripe has told of an object.
 pub const SETTLE_OBJECT: &str = "settle_object";
 /// Work that looks for what Stripe has told and nobody has heard.
 pub const HEAL: &str = "heal";
+/// Work that compares what Stripe says of money with what is said here.
+pub const RECONCILE: &str = "reconcile";
 /// Work that lists a pack at Stripe.
 pub const LIST_PACK: &str = "list_pack";
 /// Work that lists a plan at Stripe.
@@ -71,6 +77,33 @@ pub const RECHARGE: &str = "recharge";
 pub struct About {
     /// Its id.
     pub subject: String,
+}
+
+/// What an administrator has decided to give back.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Refund {
+    /// Of which purchase.
+    pub purchase: PurchaseId,
+    /// The decision: each is carried out once.
+    pub decision: CommandId,
+}
+
+impl Refund {
+    /// The name of the work.
+    pub const TASK: &'static str = "refund";
+
+    /// The work of giving it back.
+    #[must_use]
+    pub fn job(&self) -> Job {
+        let Self { purchase, decision } = self;
+        Job {
+            task: Self::TASK,
+            payload: json!(self),
+            key: format!("{}/{purchase}/{decision}", Self::TASK),
+            most: MOST_ABOUT,
+            queue: Some(queue_of(Self::TASK, &purchase.to_string())),
+        }
+    }
 }
 
 impl LetterTo {
@@ -118,6 +151,11 @@ fn job<T: Serialize>(
     Ok(Job { task, payload, key, most: MOST, queue: None })
 }
 
+/// The queue of work about something.
+fn queue_of(task: &str, subject: &str) -> String {
+    format!("{task} {}", Sha256::digest(subject)[0] % QUEUES)
+}
+
 impl Job {
     /// Work about something, once for however many ask for it, and one at a time: what is about the
     /// same is in the same of a few queues, which are never removed, since work that was just put
@@ -126,8 +164,8 @@ impl Job {
     pub fn about(task: &'static str, subject: &str) -> Self {
         let key = format!("{task}/{subject}");
         let payload = json!(About { subject: subject.to_owned() });
-        let queue = format!("{task} {}", Sha256::digest(subject)[0] % QUEUES);
-        Self { task, payload, queue: Some(queue), key, most: MOST_ABOUT }
+        let queue = Some(queue_of(task, subject));
+        Self { task, payload, queue, key, most: MOST_ABOUT }
     }
 
     /// The row that enqueues it with a unit's events.

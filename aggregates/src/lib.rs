@@ -9,5 +9,6 @@ pub mod pii;
 pub mod purchase;
 pub mod recharge;
 pub mod subscription;
+mod time;
 pub mod user;
 pub mod wallet;

@@ -60,7 +60,7 @@ fn every_event_has_a_released_form() {
     }
     assert_eq!(users, (0..=15).collect::<Vec<_>>());
     assert_eq!(wallets, (0..=22).collect::<Vec<_>>());
-    assert_eq!(purchases, (0..=9).collect::<Vec<_>>());
+    assert_eq!(purchases, (0..=10).collect::<Vec<_>>());
     assert_eq!(subscriptions, (0..=15).collect::<Vec<_>>());
     assert_eq!(packs, (0..=4).collect::<Vec<_>>());
     assert_eq!(plans, (0..=4).collect::<Vec<_>>());
@@ -129,6 +129,7 @@ fn place_of_purchase(event: &PurchaseEvent) -> usize {
         PurchaseEvent::Accepted { .. } => 7,
         PurchaseEvent::Fulfilled { .. } => 8,
         PurchaseEvent::ReversalSet { .. } => 9,
+        PurchaseEvent::RefundRequested { .. } => 10,
     }
 }
 

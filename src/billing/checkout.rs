@@ -45,6 +45,11 @@ pub struct Opened {
 pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
     let Wanted { user, pack, keeps_card, intent, metadata } = wanted;
     let id = PurchaseId::derive(intent, "purchase");
+    let opening = Envelope::new(CommandId::derive(id.0, "checkout"), metadata.clone());
+    // What was answered once is answered again, whatever became of the pack since.
+    if let Some(known) = app.store.known::<Purchase>(id, &opening).await? {
+        return again(app, id, known.position).await;
+    }
     let listing = offers::list::<PackTerms>(app, pack.0).await?;
     let customer = customers::of(app, user).await?;
     let ask = Ask::Create { order: order(app, user, pack).await? };
@@ -61,6 +66,14 @@ pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
     let (checkout, opened) = page.open(app, &purchase, metadata).await?;
     let position = opened.unwrap_or(position);
     app.wrote(user, position);
+    Ok(Opened { id, checkout, position })
+}
+
+/// The page that was opened before.
+async fn again(app: &App, id: PurchaseId, position: i64) -> Result<Opened> {
+    let purchase = app.store.load::<Purchase>(id).await?;
+    let session = purchase.checkout().ok_or_else(Problem::not_found)?;
+    let checkout = stripe(app)?.checkout(session).await?;
     Ok(Opened { id, checkout, position })
 }
 

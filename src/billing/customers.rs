@@ -9,6 +9,7 @@ use crate::accounts;
 use crate::app::App;
 use crate::clients::stripe::NewCustomer;
 use crate::error::{Problem, Result};
+use crate::queue::{DELETE_CUSTOMER, Job};
 use crate::store::hex;
 
 /// The person's customer; made where there is none. Whoever asks at the same time gets the same one:
@@ -29,19 +30,48 @@ pub async fn of(app: &App, user: UserId) -> Result<String> {
         let key = format!("customer/{user}/{}", hex(&Sha256::digest(told)[..8]));
         customers.create_customer(&new, &key).await?
     };
+    keep(app, user, &customer.id).await
+}
+
+/// Keeps whose customer it is, and tells which one the person has. Whoever is erased meanwhile has
+/// none: the lock is on what their erasure changes, so that either sees the other.
+async fn keep(app: &App, user: UserId, customer: &str) -> Result<String> {
+    let mut unit = app.db().begin().await?;
     sqlx::query(
-        "insert into stripe_customers (user_id, customer) values ($1, $2)
+        "insert into stripe_customers (user_id, customer)
+         select user_id, $2 from person_keys where user_id = $1 and destroyed_at is null for share
          on conflict do nothing",
     )
     .bind(user.0)
-    .bind(&customer.id)
-    .execute(app.db())
+    .bind(customer)
+    .execute(&mut *unit)
     .await?;
-    known(app, user).await?.ok_or_else(|| Problem::failed("the customer was not kept"))
+    let kept = sqlx::query_scalar("select customer from stripe_customers where user_id = $1");
+    let kept: Option<String> = kept.bind(user.0).fetch_optional(&mut *unit).await?;
+    if kept.is_none() {
+        Job::about(DELETE_CUSTOMER, customer).enqueue(&mut unit).await?;
+    }
+    unit.commit().await?;
+    kept.ok_or_else(Problem::not_found)
+}
+
+/// Has Stripe forget a customer whose person was erased.
+pub async fn forget(app: &App, customer: &str) -> Result<()> {
+    Ok(stripe(app)?.delete_customer(customer).await?)
 }
 
 /// The person's customer, where there is one.
 pub(super) async fn known(app: &App, user: UserId) -> Result<Option<String>> {
     let customer = sqlx::query_scalar("select customer from stripe_customers where user_id = $1");
     Ok(customer.bind(user.0).fetch_optional(app.db()).await?)
+}
+
+/// Whose customer this is; nobody's of ours, when none.
+pub(super) async fn whose(app: &App, customer: &str) -> Result<Option<UserId>> {
+    let user: Option<uuid::Uuid> =
+        sqlx::query_scalar("select user_id from stripe_customers where customer = $1")
+            .bind(customer)
+            .fetch_optional(app.db())
+            .await?;
+    Ok(user.map(UserId))
 }

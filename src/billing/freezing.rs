@@ -4,11 +4,12 @@
 
 use aggregates::id::{UserId, WalletId};
 use aggregates::wallet::{Ask, Wallet, WalletCommand};
+use tracing::error;
 
-use super::{ATTEMPTS, STRIPE, by};
+use super::{ATTEMPTS, STRIPE, by, customers, stripe};
 use crate::app::App;
 use crate::clock;
-use crate::config::PastDue;
+use crate::config::{FraudWarning, PastDue};
 use crate::error::{Problem, Result};
 use crate::store::Envelope;
 
@@ -16,6 +17,8 @@ use crate::store::Envelope;
 const DISPUTED: &str = "a payment is disputed";
 /// Why a wallet is frozen while a subscription is not paid in time.
 const BEHIND: &str = "a subscription is not paid";
+/// Why a wallet is frozen after a bank's warning.
+const WARNED: &str = "a bank warns of fraud";
 
 /// Stops spending, or lets it go on, by all that is in the log up to `position`. Whoever lets it go
 /// looks again when what was noted meanwhile can be read, so that of two who begin and end at the
@@ -51,6 +54,19 @@ pub(super) async fn follow(app: &App, user: UserId, position: i64) -> Result<()>
         }
     }
     Err(Problem::busy("the person's payments change all the time; try again"))
+}
+
+/// A bank warns that a payment may be fraud: somebody is told, and where that is the policy nothing is
+/// spent until an administrator has looked.
+pub(super) async fn warned(app: &App, charge: &str) -> Result<()> {
+    let paid = stripe(app)?.payment_of_charge(charge).await?;
+    let customer = paid.customer.as_deref().unwrap_or_default();
+    let Some(user) = customers::whose(app, customer).await? else { return Ok(()) };
+    error!(user.id = %user, payment = paid.intent, "a bank warns that a payment may be fraud");
+    if app.settings.fraud_warning == FraudWarning::Freeze {
+        self::ask(app, user, Ask::Freeze { reason: WARNED.to_owned() }).await?;
+    }
+    Ok(())
 }
 
 /// Asks something of a person's wallet; the position of the event.

@@ -1,7 +1,7 @@
 //! What Stripe tells: kept before it is answered, each event once, and worked off object by object.
 
 use axum::http::StatusCode;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use sqlx::{FromRow, PgConnection};
 use tracing::{error, warn};
 use utoipa::ToSchema;
 
-use super::{settle, stripe, subscriptions};
+use super::{freezing, settle, stripe, subscriptions};
 use crate::app::App;
 use crate::clients::stripe::webhook::{self, Rejected};
 use crate::clients::stripe::{EventEnvelope, Malformed};
@@ -17,11 +17,6 @@ use crate::clock;
 use crate::error::{Problem, Result};
 use crate::queue::{Job, MOST_ABOUT, SETTLE_OBJECT};
 use crate::store::hex;
-
-/// Events are looked for from so long before the last look: lists and clocks are not exact.
-const OVERLAP: TimeDelta = TimeDelta::hours(1);
-/// Stripe lists the events of thirty days.
-const LISTED: TimeDelta = TimeDelta::days(30);
 
 /// An event that Stripe has told of.
 #[derive(Clone, Debug, Serialize, FromRow, ToSchema)]
@@ -49,7 +44,7 @@ pub struct EventRow {
 pub async fn take(app: &App, body: &[u8], signature: &str) -> Result<()> {
     match webhook::verify(body, signature, &app.stripe_secrets) {
         Ok(event) => keep(app, &event, "webhook").await,
-        Err(Rejected::Malformed(malformed)) => bury(app, body, &malformed).await,
+        Err(Rejected::Malformed(malformed)) => bury(app, body, "webhook", &malformed).await,
         Err(rejected @ (Rejected::Signature | Rejected::Timestamp)) => {
             let detail = rejected.to_string();
             Err(Problem::new(StatusCode::BAD_REQUEST, "bad_signature", detail))
@@ -61,64 +56,86 @@ pub async fn take(app: &App, body: &[u8], signature: &str) -> Result<()> {
 /// changes nothing.
 pub async fn keep(app: &App, event: &EventEnvelope, source: &str) -> Result<()> {
     let live = stripe(app)?.is_live();
-    let kept = what_is_needed(event);
     let object = event.object_id.as_deref().unwrap_or_default();
-    let state = match work_of(&event.kind, event) {
-        _ if event.livemode != live || event.account.is_some() => "quarantined",
-        Some(_) => "waiting",
-        None => "ignored",
+    let (state, error) = match work_of(&event.kind, event) {
+        _ if event.livemode != live || event.account.is_some() => ("quarantined", None),
+        Ok(Some(_)) => ("waiting", None),
+        Ok(None) => ("ignored", None),
+        Err(malformed) => ("dead", Some(malformed.to_string())),
     };
     let mut unit = app.db().begin().await?;
-    let new = sqlx::query(
+    let new = insert(&mut unit, event, source, (state, error.as_deref())).await?;
+    match state {
+        "waiting" if new => enqueue(&mut unit, object).await?,
+        "quarantined" if new => {
+            error!(event.id, event.kind, "an event of Stripe's is of another mode or account");
+        }
+        "dead" if new => {
+            error!(
+                event.id,
+                event.kind, error, "an event of Stripe's does not say what it is about"
+            );
+        }
+        _ => {}
+    }
+    unit.commit().await?;
+    Ok(())
+}
+
+/// Whether the event is new.
+async fn insert(
+    db: &mut PgConnection,
+    event: &EventEnvelope,
+    source: &str,
+    (state, error): (&str, Option<&str>),
+) -> Result<bool> {
+    let inserted = sqlx::query(
         "insert into stripe_inbox (event_id, kind, object, object_id, created, livemode,
-             api_version, payload, source, state, settled_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
+             api_version, payload, source, state, error, settled_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
              case when $10 = 'waiting' then null else clock_timestamp() end)
          on conflict (event_id) do nothing",
     )
     .bind(&event.id)
     .bind(&event.kind)
     .bind(&event.object_type)
-    .bind(object)
+    .bind(event.object_id.as_deref().unwrap_or_default())
     .bind(event.created)
     .bind(event.livemode)
     .bind(&event.api_version)
-    .bind(kept.to_string())
+    .bind(what_is_needed(event).to_string())
     .bind(source)
     .bind(state)
-    .execute(&mut *unit)
-    .await?
-    .rows_affected()
-        == 1;
-    if new && state == "quarantined" {
-        error!(event.id, event.kind, "an event of Stripe's is of another mode or account");
-    }
-    if new && state == "waiting" {
-        enqueue(&mut unit, object).await?;
-    }
-    unit.commit().await?;
-    Ok(())
+    .bind(error)
+    .execute(db)
+    .await?;
+    Ok(inserted.rows_affected() == 1)
 }
 
 /// One job for each object, and one at a time: many events of an object need one look at it.
-async fn enqueue(db: &mut PgConnection, object: &str) -> Result<()> {
+pub(super) async fn enqueue(db: &mut PgConnection, object: &str) -> Result<()> {
     Ok(Job::about(SETTLE_OBJECT, object).enqueue(db).await?)
 }
 
 /// What is Stripe's and cannot be understood is kept for somebody to look at: never dropped.
-async fn bury(app: &App, body: &[u8], malformed: &Malformed) -> Result<()> {
+pub(super) async fn bury(
+    app: &App,
+    body: &[u8],
+    source: &str,
+    malformed: &Malformed,
+) -> Result<()> {
     let id = format!("malformed_{}", hex(&Sha256::digest(body)[..16]));
     error!(id, field = malformed.field, "an event of Stripe's cannot be understood: it is kept");
     sqlx::query(
         "insert into stripe_inbox (event_id, kind, object, object_id, created, livemode, payload,
              source, state, error, settled_at)
-         values ($1, 'unknown', 'unknown', '', $2, false, $3, 'webhook', 'dead', $4,
-             clock_timestamp())
+         values ($1, 'unknown', 'unknown', '', $2, false, $3, $4, 'dead', $5, clock_timestamp())
          on conflict (event_id) do nothing",
     )
     .bind(id)
     .bind(clock::now())
     .bind(String::from_utf8_lossy(body))
+    .bind(source)
     .bind(malformed.to_string())
     .execute(app.db())
     .await?;
@@ -152,6 +169,8 @@ enum Work {
     Charge(String),
     Subscription(String),
     Invoice(String),
+    /// The charge that a bank warns of.
+    Warning(String),
 }
 
 /// What of invoices brings news: drafts do not, and `invoice.payment_succeeded` says again what
@@ -165,23 +184,44 @@ const OF_INVOICES: [&str; 6] = [
     "invoice.voided",
 ];
 
-/// The object that is to be read; none for what does not concern us.
-fn work_of(kind: &str, event: &EventEnvelope) -> Option<Work> {
+/// The object that is to be read; none for what does not concern us. What does must name it.
+fn work_of(kind: &str, event: &EventEnvelope) -> Result<Option<Work>, Malformed> {
     let text = |field: &str| event.object.get(field).and_then(id_of);
-    match kind.split('.').next().unwrap_or_default() {
-        "checkout" => event.object_id.clone().map(Work::Checkout),
-        "customer" if event.object_type == "subscription" => {
-            event.object_id.clone().map(Work::Subscription)
+    let own = || event.object_id.clone().ok_or_else(|| missing("id"));
+    Ok(Some(match kind.split('.').next().unwrap_or_default() {
+        "checkout" => Work::Checkout(own()?),
+        "customer" if event.object_type == "subscription" => Work::Subscription(own()?),
+        "invoice" if OF_INVOICES.contains(&kind) => Work::Invoice(own()?),
+        "payment_intent" => Work::Payment(own()?),
+        "radar" if kind.starts_with("radar.early_fraud_warning.") => {
+            Work::Warning(text("charge").ok_or_else(|| missing("charge"))?)
         }
-        "invoice" if OF_INVOICES.contains(&kind) => event.object_id.clone().map(Work::Invoice),
-        "payment_intent" => event.object_id.clone().map(Work::Payment),
         "charge" | "refund" => match text("payment_intent") {
-            Some(intent) => Some(Work::Payment(intent)),
-            None if event.object_type == "charge" => event.object_id.clone().map(Work::Charge),
-            None => text("charge").map(Work::Charge),
+            Some(intent) => Work::Payment(intent),
+            None if event.object_type == "charge" => Work::Charge(own()?),
+            None => Work::Charge(text("charge").ok_or_else(|| missing("charge"))?),
         },
-        _ => None,
+        _ => return Ok(None),
+    }))
+}
+
+/// What an event lacks in its object.
+fn missing(field: &str) -> Malformed {
+    Malformed { field: format!("data.object.{field}") }
+}
+
+/// The work of events of one object: there is one thing to look at, and one of them names it.
+fn work_in(waiting: &[(String, String)]) -> Result<Option<Work>, Malformed> {
+    let mut nothing = Ok(None);
+    for (_, payload) in waiting {
+        let event = EventEnvelope::read(payload.as_bytes());
+        match event.and_then(|event| work_of(&event.kind, &event)) {
+            Ok(None) => {}
+            Ok(work) => return Ok(work),
+            Err(malformed) => nothing = Err(malformed),
+        }
     }
+    nothing
 }
 
 /// Works off what was told of an object: one look at what it is now settles all that waits. An error
@@ -194,16 +234,18 @@ pub async fn settle(app: &App, object: &str) -> Result<()> {
     .bind(object)
     .fetch_all(app.db())
     .await?;
-    // They are of one object, and so is what there is to look at.
-    let Some((_, payload)) = waiting.first() else { return Ok(()) };
-    let event = EventEnvelope::read(payload.as_bytes()).map_err(Problem::failed)?;
-    let settled = match work_of(&event.kind, &event) {
-        Some(Work::Checkout(session)) => settle::checkout(app, &session).await,
-        Some(Work::Payment(intent)) => settle::payment(app, &intent).await,
-        Some(Work::Charge(charge)) => settle::charge(app, &charge).await,
-        Some(Work::Subscription(id)) => subscriptions::settle(app, &id).await,
-        Some(Work::Invoice(invoice)) => subscriptions::invoice(app, &invoice).await,
-        None => Ok(()),
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let settled = match work_in(&waiting) {
+        Ok(Some(Work::Checkout(session))) => settle::checkout(app, &session).await,
+        Ok(Some(Work::Payment(intent))) => settle::payment(app, &intent).await,
+        Ok(Some(Work::Charge(charge))) => settle::charge(app, &charge).await,
+        Ok(Some(Work::Subscription(id))) => subscriptions::settle(app, &id).await,
+        Ok(Some(Work::Invoice(invoice))) => subscriptions::invoice(app, &invoice).await,
+        Ok(Some(Work::Warning(charge))) => freezing::warned(app, &charge).await,
+        Ok(None) => Ok(()),
+        Err(malformed) => Err(Problem::failed(malformed)),
     };
     let ids: Vec<String> = waiting.into_iter().map(|(id, _)| id).collect();
     let error = settled
@@ -235,53 +277,8 @@ pub async fn settle(app: &App, object: &str) -> Result<()> {
     settled
 }
 
-/// Goes through the events that Stripe lists since the last time: what no webhook brought is kept
-/// now.
-pub async fn heal(app: &App) -> Result<()> {
-    let now = clock::now();
-    let reached: Option<DateTime<Utc>> =
-        sqlx::query_scalar("select healed_to from stripe_cursor").fetch_optional(app.db()).await?;
-    let since = reached.map_or(now - LISTED, |reached| (reached - OVERLAP).max(now - LISTED));
-    for listed in stripe(app)?.events_since(since).await? {
-        match &listed.envelope {
-            Ok(event) => keep(app, event, "healed").await?,
-            Err(malformed) => bury(app, listed.raw.as_bytes(), malformed).await?,
-        }
-    }
-    sqlx::query(
-        "insert into stripe_cursor (healed_to) values ($1)
-         on conflict (id) do update set healed_to = greatest(stripe_cursor.healed_to, $1)",
-    )
-    .bind(now)
-    .execute(app.db())
-    .await?;
-    wake(app).await?;
-    // Somebody may have died between the money and the credits.
-    let mut completed = Ok(());
-    for id in projections::billing::unfulfilled(app.db(), now - TimeDelta::minutes(1)).await? {
-        completed = completed.and(settle::complete(app, id.into()).await);
-    }
-    completed
-}
-
-/// Enqueues again what has waited for long: its work may have been given up half-way.
-async fn wake(app: &App) -> Result<()> {
-    let mut unit = app.db().begin().await?;
-    let objects: Vec<String> = sqlx::query_scalar(
-        "select distinct object_id from stripe_inbox
-         where state = 'waiting' and received_at < clock_timestamp() - interval '10 minutes'",
-    )
-    .fetch_all(&mut *unit)
-    .await?;
-    for object in objects {
-        enqueue(&mut unit, &object).await?;
-    }
-    unit.commit().await?;
-    Ok(())
-}
-
 /// The newest events, from before `cursor`.
-pub async fn list(app: &App, cursor: Option<String>, limit: i64) -> Result<Vec<EventRow>> {
+pub async fn list(app: &App, cursor: Option<&str>, limit: i64) -> Result<Vec<EventRow>> {
     let rows = sqlx::query_as(
         "select event_id, kind, object_id, source, state, attempts, error, received_at
          from stripe_inbox

@@ -1,8 +1,11 @@
 //! Packs and plans: made, changed and retired by administrators, and kept in step with Stripe's
 //! products and prices.
 
+use std::borrow::Borrow;
+
 use aggregates::catalogue::{
-    Ask, Interval, Listing, Offer, OfferCommand, PackTerms, PlanTerms, Terms, Tier,
+    Ask, Interval, Listing, Offer, OfferCommand, OfferError, Pack, PackTerms, Plan, PlanTerms,
+    Terms, Tier,
 };
 use aggregates::credits::Credits;
 use aggregates::id::CommandId;
@@ -19,16 +22,21 @@ use crate::error::{Problem, Result};
 use crate::queue::{self, Job};
 use crate::store::{Envelope, ExecuteError, Metadata, Stored};
 
-/// How often a plan is paid, for Stripe; a pack is paid once.
+/// What can be sold by Stripe: packs and plans.
 pub trait Sold: Terms {
+    /// Its offer, as the store keeps it.
+    type Offer: Stored<Command = OfferCommand<Self>, Error = OfferError> + Borrow<Offer<Self>>;
+
     /// The job that lists one at Stripe.
     const LISTING: &'static str;
 
-    /// How often.
+    /// How often it is paid; none for once.
     fn cadence(&self) -> Option<Cadence>;
 }
 
 impl Sold for PackTerms {
+    type Offer = Pack;
+
     const LISTING: &'static str = queue::LIST_PACK;
 
     fn cadence(&self) -> Option<Cadence> {
@@ -37,6 +45,8 @@ impl Sold for PackTerms {
 }
 
 impl Sold for PlanTerms {
+    type Offer = Plan;
+
     const LISTING: &'static str = queue::LIST_PLAN;
 
     fn cadence(&self) -> Option<Cadence> {
@@ -82,42 +92,34 @@ pub async fn open_shop(app: &App) -> Result<()> {
 }
 
 /// Puts an offer on sale that is there from the start; its id is that of its kind and name.
-async fn first<T: Sold>(app: &App, terms: T) -> Result<()>
-where
-    Offer<T>: Stored<Command = OfferCommand<T>, Error = aggregates::catalogue::OfferError>,
-{
+async fn first<T: Sold>(app: &App, terms: T) -> Result<()> {
     let id = Uuid::new_v5(&Uuid::nil(), format!("{} {}", T::TYPE, terms.name()).as_bytes());
     let envelope = Envelope::new(CommandId::derive(id, "first"), by("open_shop"));
     let command = OfferCommand { now: clock::now(), ask: Ask::Create { terms } };
-    match app.store.execute::<Offer<T>>(id, envelope, command).await {
-        Ok(_) | Err(ExecuteError::Refused(aggregates::catalogue::OfferError::Exists)) => Ok(()),
+    match app.store.execute::<T::Offer>(id, envelope, command).await {
+        Ok(_) | Err(ExecuteError::Refused(OfferError::Exists)) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Asks something of an offer, for an administrator; the position of the event.
-pub async fn ask<T: Sold>(app: &App, id: Uuid, metadata: Metadata, ask: Ask<T>) -> Result<i64>
-where
-    Offer<T>: Stored<Command = OfferCommand<T>, Error = aggregates::catalogue::OfferError>,
-{
+pub async fn ask<T: Sold>(app: &App, id: Uuid, metadata: Metadata, ask: Ask<T>) -> Result<i64> {
     let command = OfferCommand { now: clock::now(), ask };
     let mut envelope = Envelope::once(metadata);
     if app.stripe.is_some() {
         // With the event: whoever changes an offer does not wait for Stripe, and Stripe hears of it.
         envelope = envelope.with(Job::about(T::LISTING, &id.to_string()).row());
     }
-    let outcome = app.store.execute::<Offer<T>>(id, envelope, command).await?;
+    let outcome = app.store.execute::<T::Offer>(id, envelope, command).await?;
     Ok(outcome.position)
 }
 
 /// Lists an offer at Stripe as it is now, where it is not; what it is listed as. The product keeps
 /// our id; a price never changes there, so that other terms have another one, and the one before
 /// sells nothing more.
-pub async fn list<T: Sold>(app: &App, id: Uuid) -> Result<Listing>
-where
-    Offer<T>: Stored<Command = OfferCommand<T>, Error = aggregates::catalogue::OfferError>,
-{
-    let offer = app.store.load::<Offer<T>>(id).await?;
+pub async fn list<T: Sold>(app: &App, id: Uuid) -> Result<Listing> {
+    let offer = app.store.load::<T::Offer>(id).await?;
+    let offer: &Offer<T> = offer.borrow();
     let terms = offer.terms().ok_or_else(Problem::not_found)?;
     if let Some(listing) = offer.listing().filter(|_| offer.is_listed_as_it_is()) {
         return Ok(listing.clone());
@@ -145,13 +147,10 @@ where
 }
 
 /// Notes as what Stripe lists an offer.
-async fn note<T: Sold>(app: &App, id: Uuid, listing: Listing) -> Result<Listing>
-where
-    Offer<T>: Stored<Command = OfferCommand<T>, Error = aggregates::catalogue::OfferError>,
-{
+async fn note<T: Sold>(app: &App, id: Uuid, listing: Listing) -> Result<Listing> {
     let command = OfferCommand { now: clock::now(), ask: Ask::List { listing: listing.clone() } };
     let envelope = Envelope::once(by("list_offer"));
-    app.store.execute::<Offer<T>>(id, envelope, command).await?;
+    app.store.execute::<T::Offer>(id, envelope, command).await?;
     Ok(listing)
 }
 

@@ -22,6 +22,6 @@ pub(super) fn of(payments: &[Payment], paid_minor: i64) -> Reversal {
 }
 
 /// Whether a bank has yet to decide; an inquiry moves nothing.
-fn is_open(dispute: &Dispute) -> bool {
+pub(super) fn is_open(dispute: &Dispute) -> bool {
     !dispute.is_inquiry && !matches!(dispute.status.as_str(), "won" | "lost" | "prevented")
 }

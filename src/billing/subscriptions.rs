@@ -54,7 +54,7 @@ async fn settle_ours(app: &App, id: SubscriptionId, stripe_id: &str) -> Result<(
 }
 
 /// Our own id of what Stripe has under this one.
-async fn id_of(app: &App, stripe_id: &str) -> Result<Option<SubscriptionId>> {
+pub(super) async fn id_of(app: &App, stripe_id: &str) -> Result<Option<SubscriptionId>> {
     if let Some(id) = projections::billing::by_stripe(app.db(), stripe_id).await? {
         return Ok(Some(id.into()));
     }

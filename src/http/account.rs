@@ -5,13 +5,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::auth::Sent;
 use super::caller::{Caller, InPerson};
-use super::json::{Json, Query};
+use super::json::Json;
+use super::page::{Page, PageQuery};
 use super::position::At;
 use super::proofs::{Address, Channel, CodeSent, Followed, SENT};
 use crate::accounts::challenges::Purpose;
@@ -143,17 +144,6 @@ async fn export(
     Ok((headers, axum::Json(held)))
 }
 
-/// A page of a history.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Page {
-    /// At most 200; 50 where none is given.
-    limit: Option<i64>,
-    /// Where the page before ended.
-    cursor: Option<i64>,
-}
-
 /// What happened to an account, the newest first.
 #[derive(Serialize, ToSchema)]
 struct Audit {
@@ -162,22 +152,17 @@ struct Audit {
 }
 
 /// What happened to the account of the person who is asking: sign-ins, changes, keys.
-#[utoipa::path(get, path = "/me/audit", tag = "me", params(Page),
+#[utoipa::path(get, path = "/me/audit", tag = "me", params(PageQuery),
     responses((status = 200, body = Audit), (status = 401, body = Problem),
         (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn audit(
     State(app): State<App>,
     caller: Caller,
-    Query(page): Query<Page>,
+    page: Page<i64>,
 ) -> Result<axum::Json<Audit>> {
-    let limit = page.limit.unwrap_or(50);
-    if !(1..=200).contains(&limit) {
-        return Err(Problem::field("limit", "must be between 1 and 200"));
-    }
-    let items = lifecycle::audit(&app, caller.user, page.cursor, limit).await?;
-    let full = i64::try_from(items.len()).is_ok_and(|count| count == limit);
-    let next_cursor = items.last().map(|last| last.sequence).filter(|last| full && *last > 1);
+    let items = lifecycle::audit(&app, caller.user, page.cursor, page.limit).await?;
+    let next_cursor = page.next(&items, |last| last.sequence).filter(|last| *last > 1);
     Ok(axum::Json(Audit { items, next_cursor }))
 }
 

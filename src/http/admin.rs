@@ -1,4 +1,4 @@
-//! What administrators do: what is on sale, and what Stripe has told.
+//! What administrators put on sale.
 
 use aggregates::catalogue::{Ask, Interval, PackTerms, PlanTerms, Tier};
 use aggregates::credits::Credits;
@@ -8,18 +8,16 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::caller::Caller;
-use super::holds::checked_reason;
-use super::json::{Json, Path, Query};
+use super::json::{Json, Path};
 use super::position::At;
 use crate::app::App;
-use crate::billing::inbox::{self, EventRow};
-use crate::billing::{offers, settle};
+use crate::billing::offers;
 use crate::error::{Problem, Result};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -32,13 +30,10 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(change_plan))
         .routes(routes!(retire_plan))
         .routes(routes!(restore_plan))
-        .routes(routes!(events))
-        .routes(routes!(replay))
-        .routes(routes!(accept))
 }
 
 /// Who is asking, in person, and may administer.
-struct Administrator(Caller);
+pub(super) struct Administrator(pub(super) Caller);
 
 impl FromRequestParts<App> for Administrator {
     type Rejection = Problem;
@@ -121,24 +116,6 @@ struct Price {
 #[derive(Serialize, ToSchema)]
 struct Made {
     id: Uuid,
-}
-
-/// What Stripe has told, the newest first.
-#[derive(Serialize, ToSchema)]
-struct Events {
-    items: Vec<EventRow>,
-    next_cursor: Option<String>,
-}
-
-/// Which page.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    /// As `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// 1 to 200; 50 by default.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i64>,
 }
 
 impl From<PackBody> for PackTerms {
@@ -263,69 +240,5 @@ async fn restore_plan(
     Path(id): Path<Uuid>,
 ) -> Result<At<StatusCode>> {
     let position = offers::ask::<PlanTerms>(&app, id, caller.metadata(), Ask::Restore).await?;
-    Ok(At(position, StatusCode::NO_CONTENT))
-}
-
-/// What Stripe has told, and what became of it.
-#[utoipa::path(get, path = "/admin/stripe/events", tag = "admin", params(Page),
-    responses((status = 200, body = Events), (status = 403, body = Problem), (status = 422, body = Problem)),
-    security(("bearer" = [])))]
-async fn events(
-    State(app): State<App>,
-    Administrator(_caller): Administrator,
-    Query(Page { cursor, limit }): Query<Page>,
-) -> Result<axum::Json<Events>> {
-    let limit = limit.unwrap_or(50);
-    if !(1..=200).contains(&limit) {
-        return Err(Problem::field("limit", "must be between 1 and 200"));
-    }
-    let items = inbox::list(&app, cursor, limit).await?;
-    let full = i64::try_from(items.len()).is_ok_and(|count| count == limit);
-    let next_cursor = items.last().filter(|_| full).map(|row| row.event_id.clone());
-    Ok(axum::Json(Events { items, next_cursor }))
-}
-
-/// Has an event of Stripe's worked off again, whatever became of it.
-#[utoipa::path(post, path = "/admin/stripe/events/{id}/replay", tag = "admin",
-    params(("id" = String, Path)),
-    responses((status = 202), (status = 403, body = Problem), (status = 404, body = Problem)),
-    security(("bearer" = [])))]
-async fn replay(
-    State(app): State<App>,
-    Administrator(_caller): Administrator,
-    Path(id): Path<String>,
-) -> Result<StatusCode> {
-    inbox::replay(&app, &id).await?;
-    Ok(StatusCode::ACCEPTED)
-}
-
-/// Why something is done.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Why {
-    /// For the log: 1 to 200 characters, no personal data.
-    #[schema(
-        min_length = 1,
-        max_length = 200,
-        example = "paid in another currency, agreed by mail"
-    )]
-    reason: String,
-}
-
-/// Takes what was paid for what was asked for, where they differ: the credits are granted as they
-/// were ordered.
-#[utoipa::path(post, path = "/admin/purchases/{id}/accept", tag = "admin", request_body = Why,
-    params(("id" = Uuid, Path)),
-    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
-        (status = 409, description = "it is not in quarantine", body = Problem), (status = 422, body = Problem)),
-    security(("bearer" = [])))]
-async fn accept(
-    State(app): State<App>,
-    Administrator(caller): Administrator,
-    Path(id): Path<Uuid>,
-    Json(Why { reason }): Json<Why>,
-) -> Result<At<StatusCode>> {
-    let reason = checked_reason(reason)?;
-    let position = settle::accept(&app, id.into(), caller.metadata(), reason).await?;
     Ok(At(position, StatusCode::NO_CONTENT))
 }

@@ -6,14 +6,15 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::caller::{Ai as UseAi, Allowed, Caller};
 use super::idempotency::{IdempotencyKey, Intent, Replayable};
-use super::json::{Json, Path, Query};
+use super::json::{Json, Path};
+use super::page::{Page, PageQuery};
 use super::position::At;
 use crate::app::App;
 use crate::clients::llm::Task;
@@ -22,8 +23,6 @@ use crate::metering::{self, Delivered, Order};
 
 /// Characters of a text.
 const TEXT: std::ops::RangeInclusive<usize> = 10..=2000;
-const PAGE: i64 = 50;
-const LARGEST_PAGE: i64 = 200;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -74,16 +73,6 @@ struct Analyses {
     next_cursor: Option<Uuid>,
 }
 
-/// Which page.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    /// As `next_cursor` of the page before.
-    cursor: Option<Uuid>,
-    /// 1 to 200; 50 by default.
-    limit: Option<i64>,
-}
-
 /// An answer that was paid for.
 struct Paid(Delivered);
 
@@ -132,21 +121,16 @@ async fn analyze(
 }
 
 /// Everything the caller's AI calls delivered, newest first.
-#[utoipa::path(get, path = "/ai/analyses", tag = "ai", params(Page),
+#[utoipa::path(get, path = "/ai/analyses", tag = "ai", params(PageQuery),
     responses((status = 200, body = Analyses), (status = 401, body = Problem)),
     security(("bearer" = [])))]
 async fn analyses(
     State(app): State<App>,
     Allowed(caller, ..): Allowed<UseAi>,
-    Query(page): Query<Page>,
+    page: Page<Uuid>,
 ) -> Result<axum::Json<Analyses>> {
-    let limit = page.limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return Err(Problem::field("limit", "must be between 1 and 200"));
-    }
-    let records = metering::list(&app, caller.user, page.cursor, limit).await?;
-    let full = i64::try_from(records.len()).is_ok_and(|count| count == limit);
-    let next_cursor = records.last().map(|record| record.id).filter(|_| full);
+    let records = metering::list(&app, caller.user, page.cursor, page.limit).await?;
+    let next_cursor = page.next(&records, |record| record.id);
     let items = records.into_iter().map(Analysis::from).collect();
     Ok(axum::Json(Analyses { items, next_cursor }))
 }

@@ -7,23 +7,21 @@ use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use projections::billing::{self as rows, PackRow, PaymentRow, PlanRow};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::caller::Caller;
 use super::idempotency::{IdempotencyKey, Intent};
-use super::json::{Json, Path, Query};
+use super::json::{Json, Path};
+use super::page::{Page, PageQuery};
 use super::position::{At, MinPosition};
 use crate::accounts::limits;
 use crate::app::App;
 use crate::billing::checkout::{self, Wanted};
 use crate::billing::{documents, settle};
 use crate::error::{Problem, Result};
-
-const PAGE: i64 = 50;
-const LARGEST_PAGE: i64 = 200;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -223,17 +221,6 @@ struct Payments {
     next_cursor: Option<String>,
 }
 
-/// Which page.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    /// As `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// 1 to 200; 50 by default.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i64>,
-}
-
 /// Packs of credits that can be bought.
 #[utoipa::path(get, path = "/billing/packs", tag = "billing", responses((status = 200, body = Packs)))]
 async fn packs(State(app): State<App>) -> Result<axum::Json<Packs>> {
@@ -313,23 +300,19 @@ async fn mine(app: &App, caller: &Caller, id: PurchaseId) -> Result<Purchase> {
 
 /// What the person has paid, or was to pay, the newest first.
 #[utoipa::path(get, path = "/billing/payments", tag = "billing",
-    params(Page, ("X-Min-Position" = Option<i64>, Header,)),
+    params(PageQuery, ("X-Min-Position" = Option<i64>, Header,)),
     responses((status = 200, body = Payments), (status = 401, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn payments(
     State(app): State<App>,
     caller: Caller,
     MinPosition(at_least): MinPosition,
-    Query(page): Query<Page>,
+    page: Page<String>,
 ) -> Result<axum::Json<Payments>> {
-    let limit = page.limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return Err(Problem::field("limit", "must be between 1 and 200"));
-    }
     app.caught_up("billing", caller.user, at_least).await?;
-    let rows = rows::payments_of(app.db(), caller.user.0, page.cursor.as_deref(), limit).await?;
-    let full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-    let next_cursor = rows.last().filter(|_| full).map(|row| row.payment_id.clone());
+    let rows =
+        rows::payments_of(app.db(), caller.user.0, page.cursor.as_deref(), page.limit).await?;
+    let next_cursor = page.next(&rows, |row| row.payment_id.clone());
     let items = rows.into_iter().map(Payment::from).collect();
     Ok(axum::Json(Payments { items, next_cursor }))
 }

@@ -16,6 +16,8 @@ mod inbox;
 mod json;
 mod me;
 mod oauth;
+mod operations;
+mod page;
 mod position;
 mod problems;
 mod proofs;
@@ -70,6 +72,7 @@ pub fn router(app: App) -> Router {
                 .merge(recharge::routes())
                 .merge(webhooks::routes())
                 .merge(admin::routes())
+                .merge(operations::routes())
                 .merge(ai::routes()),
         )
         .merge(system::routes())

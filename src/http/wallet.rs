@@ -12,14 +12,12 @@ use uuid::Uuid;
 
 use super::caller::{Allowed, WalletRead};
 use super::json::{Path, Query};
+use super::page::{Page, PageQuery};
 use super::position::MinPosition;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::explain::{self, Explanation};
-
-const PAGE: i64 = 50;
-const LARGEST_PAGE: i64 = 200;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(show)).routes(routes!(history)).routes(routes!(explain))
@@ -67,17 +65,6 @@ struct Grant {
 struct AsOf {
     /// The wallet as the log had it then; now by default.
     as_of: Option<DateTime<Utc>>,
-}
-
-/// Which page.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-struct Page {
-    /// As `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// 1 to 200; 50 by default.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<i64>,
 }
 
 /// A row of the credit history.
@@ -140,25 +127,18 @@ async fn show(
 
 /// What happened in the wallet, newest first. Amounts add up to each row's `available_after`.
 #[utoipa::path(get, path = "/wallet/transactions", tag = "wallet",
-    params(Page, ("X-Min-Position" = Option<i64>, Header,)),
+    params(PageQuery, ("X-Min-Position" = Option<i64>, Header,)),
     responses((status = 200, body = History), (status = 401, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn history(
     State(app): State<App>,
     Allowed(caller, ..): Allowed<WalletRead>,
     MinPosition(at_least): MinPosition,
-    Query(page): Query<Page>,
+    page: Page<i64>,
 ) -> Result<axum::Json<History>> {
-    let limit = page.limit.unwrap_or(PAGE);
-    if !(1..=LARGEST_PAGE).contains(&limit) {
-        return Err(Problem::field("limit", "must be between 1 and 200"));
-    }
-    let before = page.cursor.as_deref().map(str::parse).transpose();
-    let before = before.map_err(|_| Problem::field("cursor", "must be a next_cursor of a page"))?;
     app.caught_up("transactions", caller.user, at_least).await?;
-    let rows = transactions::page(app.db(), caller.wallet(), before, limit).await?;
-    let full = i64::try_from(rows.len()).is_ok_and(|count| count == limit);
-    let next_cursor = rows.last().filter(|_| full).map(|row| row.position.to_string());
+    let rows = transactions::page(app.db(), caller.wallet(), page.cursor, page.limit).await?;
+    let next_cursor = page.next(&rows, |row| row.position.to_string());
     let items = rows.into_iter().map(Transaction::from).collect();
     Ok(axum::Json(History { items, next_cursor }))
 }

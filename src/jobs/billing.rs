@@ -5,7 +5,7 @@ use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::billing::{customers, inbox, letters, offers, recharge};
+use crate::billing::{customers, heal, inbox, letters, offers, recharge, reconcile, refunds};
 use crate::error::Problem;
 use crate::queue::{self, About};
 
@@ -13,9 +13,17 @@ use crate::queue::{self, About};
 #[derive(Serialize, Deserialize)]
 pub(super) struct CreateCustomer(About);
 
+/// Has Stripe forget a customer whose person was erased.
+#[derive(Serialize, Deserialize)]
+pub(super) struct DeleteCustomer(About);
+
 /// Settles what Stripe has told of an object.
 #[derive(Serialize, Deserialize)]
 pub(super) struct SettleObject(About);
+
+/// Gives back what an administrator has decided to give back.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Refund(queue::Refund);
 
 /// Lists a pack at Stripe as it is.
 #[derive(Serialize, Deserialize)]
@@ -33,6 +41,10 @@ pub(super) struct WriteLetter(About);
 #[derive(Serialize, Deserialize)]
 pub(super) struct Heal {}
 
+/// Compares what Stripe says of money with what is said here.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Reconcile {}
+
 impl TaskHandler for CreateCustomer {
     const IDENTIFIER: &'static str = queue::CREATE_CUSTOMER;
 
@@ -44,6 +56,14 @@ impl TaskHandler for CreateCustomer {
             Err(problem) if problem.status == 404 => Ok(()),
             customer => customer.map(drop).map_err(told),
         }
+    }
+}
+
+impl TaskHandler for DeleteCustomer {
+    const IDENTIFIER: &'static str = queue::DELETE_CUSTOMER;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        customers::forget(&app(&context)?, &self.0.subject).await.map_err(told)
     }
 }
 
@@ -61,6 +81,14 @@ impl TaskHandler for WriteLetter {
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
         let position = self.0.subject.parse().map_err(|_| "that is no position".to_owned())?;
         letters::write(&app(&context)?, position).await.map_err(told)
+    }
+}
+
+impl TaskHandler for Refund {
+    const IDENTIFIER: &'static str = queue::Refund::TASK;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        refunds::make(&app(&context)?, self.0).await.map_err(told)
     }
 }
 
@@ -91,8 +119,20 @@ impl TaskHandler for Heal {
             return Ok(());
         }
         // One does not wait for the other.
-        let (healed, listed) = (inbox::heal(&app).await, offers::list_all(&app).await);
+        let (healed, listed) = (heal::heal(&app).await, offers::list_all(&app).await);
         healed.and(listed).and(recharge::chase(&app).await).map_err(told)
+    }
+}
+
+impl TaskHandler for Reconcile {
+    const IDENTIFIER: &'static str = queue::RECONCILE;
+
+    async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
+        let app = app(&context)?;
+        if app.stripe.is_none() {
+            return Ok(());
+        }
+        reconcile::reconcile(&app).await.map_err(told)
     }
 }
 

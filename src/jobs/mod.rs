@@ -1,5 +1,6 @@
 //! Work with retries, in the database's own queue: any number of nodes take it, and what a node that
-//! dies had taken is taken again.
+//! dies had taken is taken again. What waits for Stripe is worked on apart, so that it keeps nobody's
+//! mail waiting.
 
 mod billing;
 mod messages;
@@ -8,7 +9,10 @@ mod sweep;
 
 use std::time::Duration;
 
-use graphile_worker::{Cron, Worker, WorkerOptions};
+use graphile_worker::{
+    Cron, CronBuilder, Crontab, CrontabTimerError, TaskHandler, Worker, WorkerOptions,
+};
+use serde_json::json;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::watch;
@@ -19,9 +23,9 @@ use crate::app::App;
 
 pub use messages::Messages;
 
-/// Jobs that a node works on at once; most of them wait for others.
+/// Jobs that a worker works on at once; most of them wait for others.
 const AT_ONCE: usize = 8;
-/// Connections of the worker: one listens, the others take jobs and say how they ended.
+/// Connections of a worker: one listens, the others take jobs and say how they ended.
 const CONNECTIONS: u32 = 4;
 /// How long after a failure another worker follows.
 const RETRY: Duration = Duration::from_secs(1);
@@ -50,21 +54,76 @@ pub async fn migrate(pool: &PgPool) -> Result<(), JobsError> {
     options.init().await.map(drop).map_err(|error| JobsError::Queue(error.to_string()))
 }
 
-/// Runs jobs on this node until `stop` turns true. A worker that fails, since it lost the database,
-/// is followed by another.
+/// Whose the work is: each has a worker of its own.
+#[derive(Clone, Copy, Debug)]
+enum Work {
+    /// Messages, and what is swept.
+    House,
+    /// What is asked of Stripe, and what follows from it.
+    Stripe,
+}
+
+impl Work {
+    /// The jobs that it has.
+    fn define(self, worker: WorkerOptions) -> Result<WorkerOptions, JobsError> {
+        Ok(match self {
+            Self::House => worker
+                .define_job::<messages::SendLetter>()
+                .define_job::<messages::SendText>()
+                .define_job::<sweep::Sweep>()
+                .with_cron(by_itself::<sweep::Sweep>(Cron::daily_at(3, 17))?),
+            Self::Stripe => worker
+                .define_job::<billing::CreateCustomer>()
+                .define_job::<billing::DeleteCustomer>()
+                .define_job::<billing::SettleObject>()
+                .define_job::<billing::Refund>()
+                .define_job::<billing::WriteLetter>()
+                .define_job::<recharge::ChargeRecharge>()
+                .define_job::<billing::ListPack>()
+                .define_job::<billing::ListPlan>()
+                .define_job::<billing::Heal>()
+                .define_job::<billing::Reconcile>()
+                .with_cron(by_itself::<billing::Heal>(Cron::hourly_at(7))?)
+                .with_cron(by_itself::<billing::Reconcile>(Cron::daily_at(4, 23))?),
+        })
+    }
+}
+
+/// Work that nobody asks for. It has nothing to say, which is not the same as no payload: that could
+/// not be read.
+fn by_itself<T: TaskHandler>(
+    when: Result<CronBuilder<T>, CrontabTimerError>,
+) -> Result<Crontab, JobsError> {
+    let when = when.map_err(|error| JobsError::Queue(error.to_string()))?;
+    Ok(when.payload_value(json!({})).build())
+}
+
+/// Runs jobs on this node until `stop` turns true.
 pub async fn run(
     app: App,
     messages: Messages,
     options: PgConnectOptions,
+    stop: watch::Receiver<bool>,
+) {
+    let work = |work| keep_working(work, &app, &messages, &options, stop.clone());
+    tokio::join!(work(Work::House), work(Work::Stripe));
+}
+
+/// A worker that fails, since it lost the database, is followed by another.
+async fn keep_working(
+    work: Work,
+    app: &App,
+    messages: &Messages,
+    options: &PgConnectOptions,
     mut stop: watch::Receiver<bool>,
 ) {
     while !*stop.borrow() {
-        let worked = match worker(&app, &messages, options.clone(), stop.clone()).await {
+        let worked = match worker(work, app, messages, options.clone(), stop.clone()).await {
             Ok(worker) => worker.run().await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = worked {
-            warn!(error, "the worker of jobs failed; another one follows");
+            warn!(?work, error, "a worker of jobs failed; another one follows");
             // An error is a node that is gone: so are we.
             let _ = timeout(RETRY, stop.wait_for(|stop| *stop)).await;
         }
@@ -72,6 +131,7 @@ pub async fn run(
 }
 
 async fn worker(
+    work: Work,
     app: &App,
     messages: &Messages,
     options: PgConnectOptions,
@@ -80,15 +140,11 @@ async fn worker(
     // Of its own: what waits for a mail server must not keep requests waiting for a connection.
     let options = options.application_name("saldo jobs");
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options);
-    let daily = Cron::daily_at::<sweep::Sweep>(3, 17);
-    let daily = daily.map_err(|error| JobsError::Queue(error.to_string()))?;
-    let hourly = Cron::hourly_at::<billing::Heal>(7);
-    let hourly = hourly.map_err(|error| JobsError::Queue(error.to_string()))?;
     let stopped = async move {
         // An error is a node that is gone: so are we.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    WorkerOptions::default()
+    let worker = WorkerOptions::default()
         .pg_pool(pool)
         .concurrency(AT_ONCE)
         .poll_interval(POLL)
@@ -100,20 +156,24 @@ async fn worker(
         .sweep_threshold(SILENCE)
         .recovery_delay(AFTER_DEATH)
         .add_extension(app.clone())
-        .add_extension(messages.clone())
-        .define_job::<messages::SendLetter>()
-        .define_job::<messages::SendText>()
-        .define_job::<sweep::Sweep>()
-        .define_job::<billing::CreateCustomer>()
-        .define_job::<billing::SettleObject>()
-        .define_job::<billing::WriteLetter>()
-        .define_job::<billing::ListPack>()
-        .define_job::<billing::ListPlan>()
-        .define_job::<billing::Heal>()
-        .define_job::<recharge::ChargeRecharge>()
-        .with_cron(daily)
-        .with_cron(hourly)
-        .init()
-        .await
-        .map_err(|error| JobsError::Queue(error.to_string()))
+        .add_extension(messages.clone());
+    let worker = work.define(worker)?.init().await;
+    worker.map_err(|error| JobsError::Queue(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_read<T: TaskHandler>(when: Result<CronBuilder<T>, CrontabTimerError>) -> bool {
+        let crontab = by_itself(when).expect("a time");
+        serde_json::from_value::<T>(crontab.payload.expect("a payload")).is_ok()
+    }
+
+    #[test]
+    fn work_that_nobody_asks_for_can_be_read() {
+        assert!(is_read::<sweep::Sweep>(Cron::daily_at(3, 17)));
+        assert!(is_read::<billing::Heal>(Cron::hourly_at(7)));
+        assert!(is_read::<billing::Reconcile>(Cron::daily_at(4, 23)));
+    }
 }

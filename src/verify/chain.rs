@@ -1,11 +1,11 @@
 //! The order of the log and its hashes: positions, times, commands, batches, signed heads.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use foldhash::fast::RandomState;
 use uuid::Uuid;
 
 use super::events::Link;
+use super::once::Once;
 use super::report::{Kind, Report};
 use super::rows::{Fields, time};
 use crate::store::hash::batch_hash;
@@ -45,8 +45,8 @@ pub(super) struct Chain {
     position: i64,
     recorded_at: i64,
     command: (Uuid, i16),
-    /// One outcome for each; 17 bytes of memory for a command.
-    commands: HashSet<Uuid, RandomState>,
+    /// One outcome for each.
+    commands: Once,
     /// Batches that have events to come.
     open: VecDeque<Batch>,
     leaves: Vec<[u8; 32]>,
@@ -81,7 +81,7 @@ impl Chain {
             position: 0,
             recorded_at: 0,
             command: (Uuid::nil(), -1),
-            commands: HashSet::with_capacity_and_hasher(expected, RandomState::default()),
+            commands: Once::with_capacity(expected),
             open: VecDeque::new(),
             leaves: Vec::new(),
             last,

@@ -12,6 +12,7 @@ mod facts;
 mod fold;
 mod history;
 mod models;
+mod once;
 mod people;
 mod plain;
 mod plans;

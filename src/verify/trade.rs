@@ -26,6 +26,7 @@ enum Fact {
     Accepted {},
     Fulfilled {},
     ReversalSet { reversal: Reversal },
+    RefundRequested {},
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -288,6 +289,9 @@ impl Trade {
                 }
                 self.reversed.insert(reversal.reversed_minor);
             }
+            Fact::RefundRequested {} => {
+                return self.paid.is_none().then_some("what is refunded was paid");
+            }
         }
         None
     }
@@ -306,6 +310,7 @@ impl Fact {
             Self::Accepted {} => "Accepted",
             Self::Fulfilled {} => "Fulfilled",
             Self::ReversalSet { .. } => "ReversalSet",
+            Self::RefundRequested {} => "RefundRequested",
         }
     }
 }

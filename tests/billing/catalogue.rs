@@ -57,7 +57,7 @@ async fn an_administrator_makes_changes_and_retires_a_pack_and_stripe_follows() 
     shop.until(|| async { active(3500) && !active(4000) }).await;
     // What was ordered stays as it was ordered, however often it is asked for.
     let again = shop.try_order(pack, "early").await;
-    assert_eq!((again.status, again.body), (StatusCode::CREATED, early.body));
+    assert_eq!((again.status, &again.body), (StatusCode::CREATED, &early.body));
     let free = json!({ "name": "Large", "credits": 1000, "price": price(0) });
     let refused = send(&shop.server, Method::PUT, &path, &shop.ada.access, &free).await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "free is not sold");
@@ -67,6 +67,11 @@ async fn an_administrator_makes_changes_and_retires_a_pack_and_stripe_follows() 
     assert_eq!(retired.status, StatusCode::NO_CONTENT);
     let order = shop.try_order(pack, "one").await;
     assert_eq!((order.status, &order.body["code"]), (StatusCode::CONFLICT, &json!("retired")));
+    let again = shop.try_order(pack, "early").await;
+    assert_eq!((again.status, again.body), (StatusCode::CREATED, early.body));
+    assert_eq!(again.headers["x-event-position"], early.headers["x-event-position"]);
+    let other = shop.try_order(&shop.pack("Starter").await, "early").await;
+    assert_eq!(other.body["code"], "idempotency_key_reused", "{:?}", other.body);
     let product = |product: &Value| product["name"] == "Large" && product["active"] == false;
     shop.until(|| async { shop.stripe.objects("product").iter().any(product) }).await;
     shop.close().await;

@@ -62,7 +62,7 @@ async fn step(shop: &Shop, random: &mut Random, payments: &mut Payments, number:
 }
 
 /// What the wallet must have: 100 for signing up, and of each pack what stands of its payment (I6).
-fn expected(shop: &Shop) -> i64 {
+pub fn expected(shop: &Shop) -> i64 {
     let truth = shop.stripe.truth();
     let kept = truth.payments.iter().map(|payment| {
         let (paid, reversed) = (i128::from(payment.paid), i128::from(payment.reversed()));

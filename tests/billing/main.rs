@@ -1,7 +1,10 @@
 //! Buying, paying and taking back, through Stripe's double.
 
 mod catalogue;
+mod erasure;
 mod histories;
+mod kill;
+mod outages;
 mod packs;
 mod plan_histories;
 mod plans;
@@ -9,6 +12,8 @@ mod recharge;
 mod recharge_declines;
 mod recharge_faults;
 mod recharge_stops;
+mod reconciliation;
+mod refunds;
 mod reversals;
 mod shop;
 #[path = "../support/stripe/mod.rs"]

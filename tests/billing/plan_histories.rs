@@ -19,7 +19,7 @@ struct Life {
 
 impl Shop {
     /// The price that Stripe lists for so much.
-    fn price(&self, amount: i64) -> String {
+    pub fn price(&self, amount: i64) -> String {
         let prices = self.stripe.objects("price");
         let price = prices.iter().find(|price| {
             price["unit_amount"] == amount
@@ -30,7 +30,7 @@ impl Shop {
     }
 
     /// An invoice of which something can still be given back.
-    fn refundable_invoice(&self, random: &mut Random) -> Option<String> {
+    pub fn refundable_invoice(&self, random: &mut Random) -> Option<String> {
         let truth = self.stripe.truth();
         let paid = truth.paid_invoices().filter(|invoice| invoice.payment_intent.is_some());
         let ids: Vec<_> = paid.map(|invoice| invoice.id.clone()).collect();
@@ -84,7 +84,7 @@ fn quota(price: &str, shop: &Shop) -> i128 {
 
 /// What of the quotas stands: each invoice brings what it makes a period worth beyond what it was
 /// worth at its best, less what of its payment is reversed.
-fn expected(shop: &Shop, truth: &Truth) -> i128 {
+pub fn expected(shop: &Shop, truth: &Truth) -> i128 {
     let paid: Vec<&InvoiceTruth> = truth.paid_invoices().collect();
     let lines = || paid.iter().flat_map(|invoice| &invoice.lines);
     let periods: BTreeSet<_> =
@@ -115,16 +115,21 @@ fn taken_back(truth: &Truth, invoice: &InvoiceTruth, brings: i128) -> i128 {
     }
 }
 
-async fn history(seed: u64) {
-    let shop = Shop::open_ago(100 * DAY).await;
-    let now = shop.stripe.now() + 100 * DAY;
-    let mut random = Random(seed);
-    let subscription = shop.subscribed("Basic", "one").await;
+/// Waits until Stripe lists both plans.
+pub async fn until_listed(shop: &Shop) {
     let listed = || async {
         let prices = shop.stripe.objects("price");
         prices.iter().filter(|price| !price["recurring"].is_null()).count() == 2
     };
     shop.until(listed).await;
+}
+
+async fn history(seed: u64) {
+    let shop = Shop::open_ago(100 * DAY).await;
+    let now = shop.stripe.now() + 100 * DAY;
+    let mut random = Random(seed);
+    let subscription = shop.subscribed("Basic", "one").await;
+    until_listed(&shop).await;
     let mut life = Life { subscription, refunds: vec![], disputes: vec![] };
     for number in 0..24 {
         step(&shop, &mut random, &mut life, now);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::stripe::{SECRET_KEY, StripeDouble, WEBHOOK_SECRET};
 use crate::support::{Answer, Database, Server};
-use crate::world::{Tokens, ask, post_with, register};
+use crate::world::{Tokens, ask, change, post_with, register};
 
 pub struct Shop {
     pub database: Database,
@@ -43,9 +43,14 @@ fn serve_as(
     database.server_with(&database.url(), &[&settings[..], others].concat())
 }
 
+fn webhooks_go_to(server: &Server, stripe: &StripeDouble) {
+    let client = saldo::clients::http().build().expect("a client");
+    stripe.webhooks_go_to(client, &format!("{}/api/v1/webhooks/stripe", server.url));
+}
+
 impl Shop {
     pub async fn open() -> Self {
-        Self::open_ago(0).await
+        Self::at(StripeDouble::start().await).await
     }
 
     /// With Stripe's clock so many seconds behind: what is to come there has come here.
@@ -55,13 +60,39 @@ impl Shop {
 
     /// The same, with other settings of the server besides.
     pub async fn open_with(seconds: i64, settings: &[(&str, &str)]) -> Self {
-        let database = Database::in_memory().await;
         let stripe = StripeDouble::start_at(clock::now().timestamp() - seconds).await;
+        Self::set_up(stripe, settings).await
+    }
+
+    /// A shop at this double.
+    pub async fn at(stripe: StripeDouble) -> Self {
+        Self::set_up(stripe, &[]).await
+    }
+
+    async fn set_up(stripe: StripeDouble, settings: &[(&str, &str)]) -> Self {
+        let database = Database::in_memory().await;
         let server = serve_as(&database, &stripe, &[WEBHOOK_SECRET], settings);
-        let client = saldo::clients::http().build().expect("a client");
-        stripe.webhooks_go_to(client, &format!("{}/api/v1/webhooks/stripe", server.url));
+        webhooks_go_to(&server, &stripe);
         let ada = register(&server, "ada@example.com").await;
         Self { database, server, stripe, ada }
+    }
+
+    /// Kills the server with what it is at, and starts another. What the one before had taken is
+    /// taken again at once, as after a minute of silence.
+    pub async fn restart(&mut self) {
+        self.server.kill();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let silent = "select graphile_worker.recover_dead_worker_jobs(
+            array(select id from graphile_worker._private_workers))";
+        change(&self.database, silent).await;
+        self.server = serve(&self.database, &self.stripe);
+        webhooks_go_to(&self.server, &self.stripe);
+    }
+
+    /// Lets Ada administer.
+    pub fn administrate(&self) {
+        let (done, said) = self.database.run(&["admin", "grant", "ada@example.com"]);
+        assert!(done, "{said}");
     }
 
     /// The id of a pack on sale.
@@ -155,7 +186,8 @@ impl Shop {
             }
             tokio::time::sleep(Duration::from_millis(40)).await;
         }
-        panic!("it is not so after ten seconds; the wallet: {}", self.wallet().await);
+        let (wallet, waiting) = (self.wallet().await, self.waiting().await);
+        panic!("it is not so after ten seconds; the wallet: {wallet}; what waits: {waiting:#?}");
     }
 
     /// The letter of this subject, when it has come.
@@ -172,12 +204,14 @@ impl Shop {
         panic!("nobody was written of: {subject}");
     }
 
-    /// Whether nothing waits to be done, and all that was done can be read.
+    /// Whether nothing waits to be done, and all that was done can be read. A job that is tried no
+    /// more was overtaken by another while it was worked on.
     pub async fn is_quiet(&self) -> bool {
         let pool = self.database.pool().await;
         let quiet = sqlx::query_scalar(
             "select not exists (select from stripe_inbox where state = 'waiting')
-                 and not exists (select from graphile_worker._private_jobs)
+                 and not exists (select from graphile_worker._private_jobs
+                     where attempts < max_attempts)
                  and (select min(position) from projections.checkpoints)
                      = (select position from log_head)",
         )
@@ -185,6 +219,16 @@ impl Shop {
         .await;
         pool.close().await;
         quiet.expect("an answer")
+    }
+
+    /// The jobs that wait, and why they failed last.
+    async fn waiting(&self) -> Vec<String> {
+        let pool = self.database.pool().await;
+        let jobs = "select format('%s, attempt %s, at %s by %s: %s', key, attempts, run_at - now(),
+            locked_by, last_error) from graphile_worker._private_jobs";
+        let jobs = sqlx::query_scalar(jobs).fetch_all(&pool).await.expect("jobs");
+        pool.close().await;
+        jobs
     }
 
     /// Waits until the wallet has so much.

@@ -1,12 +1,16 @@
 //! What Stripe tells: kept, known once, never dropped, and looked for where nobody heard it.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::shop::{Shop, serve_with};
-use crate::stripe::{Envelope, Manner, NEXT_WEBHOOK_SECRET, Shape, WEBHOOK_SECRET};
-use crate::world::{ask, change};
+use crate::stripe::{
+    API_VERSION, Envelope, Fault, Manner, NEXT_WEBHOOK_SECRET, Shape, WEBHOOK_SECRET,
+};
+use crate::world::{ask, change, send};
 
 /// One webhook ten times at once paid three times, once.
 #[tokio::test]
@@ -94,6 +98,34 @@ async fn what_cannot_be_understood_is_kept_for_somebody_to_look_at() {
     shop.close().await;
 }
 
+/// A type that concerns us, about something that does not say which payment it is of.
+#[tokio::test]
+async fn what_does_not_say_what_it_is_about_is_kept_for_somebody_to_look_at() {
+    let shop = Shop::open().await;
+    shop.stripe.deliver().await;
+    for (kind, object, field) in [
+        ("refund.updated", json!({ "id": "re_1", "object": "refund" }), "charge"),
+        ("charge.dispute.closed", json!({ "id": "du_1", "object": "dispute" }), "charge"),
+        ("charge.updated", json!({ "object": "charge" }), "id"),
+        ("checkout.session.completed", json!({ "object": "checkout.session" }), "id"),
+    ] {
+        let event = shop.stripe.make_event(kind, &object);
+        let answers = shop.stripe.deliver_in(Manner::in_order().twice()).await;
+        assert!(answers.iter().all(|answer| answer.status == Some(204)), "{answers:?}");
+        let pool = shop.database.pool().await;
+        let kept: (String, String) =
+            sqlx::query_as("select state, error from stripe_inbox where event_id = $1")
+                .bind(event["id"].as_str())
+                .fetch_one(&pool)
+                .await
+                .expect("an event");
+        pool.close().await;
+        let error = format!("the event cannot be understood: data.object.{field}");
+        assert_eq!(kept, ("dead".to_owned(), error), "{kind}");
+    }
+    shop.close().await;
+}
+
 /// The database is away: Stripe is told to send it again, and it is applied later.
 #[tokio::test]
 async fn a_webhook_that_cannot_be_kept_is_refused_and_applied_when_it_comes_again() {
@@ -107,6 +139,39 @@ async fn a_webhook_that_cannot_be_kept_is_refused_and_applied_when_it_comes_agai
     change(&shop.database, "alter table away rename to stripe_inbox").await;
     shop.stripe.deliver_until_taken(3).await;
     shop.until_available(300).await;
+    shop.close().await;
+}
+
+/// The list breaks off after its first page: what was read is kept, the rest is read the next time.
+#[tokio::test]
+async fn a_list_that_breaks_off_is_kept_so_far_and_gone_through_again() {
+    let shop = Shop::open().await;
+    shop.stripe.deliver().await;
+    shop.until(|| shop.is_quiet()).await;
+    let (_, checkout) = shop.order("Starter", "one").await;
+    shop.stripe.pay_checkout(&checkout);
+    for number in 0..150 {
+        let object = json!({ "id": format!("ba_{number}"), "object": "bank_account" });
+        shop.stripe.make_event("account.external_account.updated", &object);
+    }
+    shop.stripe.lose("*");
+    let pool = shop.database.pool().await;
+    let count = |statement: &'static str| sqlx::query_scalar::<_, i64>(statement).fetch_one(&pool);
+    let kept = "select count(*) from stripe_inbox where kind like 'account.%'";
+    let reached = "select extract(epoch from healed_to)::bigint from stripe_cursor";
+    let before = count(reached).await.expect("a time");
+    shop.stripe.fault("GET /v1/events", 1, Fault::Slow(Duration::ZERO));
+    let refusal = json!({ "error": { "type": "invalid_request_error", "message": "no" } });
+    shop.stripe.fault("GET /v1/events", 1000, Fault::Says(400, refusal));
+    change(&shop.database, "select graphile_worker.add_job('heal', '{}'::json)").await;
+    shop.until(|| async { shop.stripe.calls_to("GET", "/v1/events").len() > 3 }).await;
+    assert_eq!(count(kept).await.expect("a count"), 100);
+    assert_eq!(count(reached).await.expect("a time"), before);
+    shop.stripe.heal();
+    shop.until_available(300).await;
+    shop.until(|| async { count(kept).await.expect("a count") == 150 }).await;
+    shop.until(|| async { count(reached).await.expect("a time") > before }).await;
+    pool.close().await;
     shop.close().await;
 }
 
@@ -135,4 +200,43 @@ async fn what_was_lost_is_found_in_the_list_of_events() {
     shop.until(|| async { events().await.as_array().is_some_and(|all| all.iter().any(healed)) })
         .await;
     shop.close().await;
+}
+
+/// A bank's warning stops spending where that is the policy, until somebody has looked.
+#[tokio::test]
+async fn an_early_fraud_warning_freezes_the_wallet_where_that_is_the_policy() {
+    for (policy, status) in
+        [("note", StatusCode::CREATED), ("freeze", StatusCode::PAYMENT_REQUIRED)]
+    {
+        let shop = Shop::open_with(0, &[("SALDO_FRAUD_WARNING", policy)]).await;
+        shop.bought("Starter", "one").await;
+        let charge = shop.stripe.objects("charge")[0]["id"].clone();
+        let warning =
+            json!({ "id": "issfr_1", "object": "radar.early_fraud_warning", "charge": charge });
+        let event = json!({
+            "id": "evt_warning", "object": "event", "type": "radar.early_fraud_warning.created",
+            "created": saldo::clock::now().timestamp(), "livemode": false,
+            "api_version": API_VERSION, "pending_webhooks": 1, "data": { "object": warning },
+        });
+        let (header, body) = Envelope::default().seal(&event);
+        let (taken, _) = shop.stripe.post(&header, body).await;
+        assert_eq!(taken, Some(204));
+        shop.until(|| shop.is_quiet()).await;
+        let debit = async || {
+            let body = json!({ "amount": 1, "reason": "render" });
+            send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &body).await.status
+        };
+        assert_eq!(debit().await, status, "{policy}");
+        let me = ask(&shop.server, Method::GET, "/me", &shop.ada.access).await.body["id"].clone();
+        let path = format!("/admin/users/{}/unfreeze", me.as_str().expect("an id"));
+        let why = json!({ "reason": "the buyer was called" });
+        let refused = send(&shop.server, Method::POST, &path, &shop.ada.access, &why).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN);
+        let (done, said) = shop.database.run(&["admin", "grant", "ada@example.com"]);
+        assert!(done, "{said}");
+        let let_go = send(&shop.server, Method::POST, &path, &shop.ada.access, &why).await;
+        assert_eq!(let_go.status, StatusCode::NO_CONTENT, "{:?}", let_go.body);
+        assert_eq!(debit().await, StatusCode::CREATED, "{policy}");
+        shop.close().await;
+    }
 }

@@ -1,7 +1,7 @@
 //! Lists: all their pages, and an end.
 
 use chrono::{DateTime, Utc};
-use saldo::clients::stripe::StripeError;
+use saldo::clients::stripe::{EventPage, StripeError};
 use serde_json::{Value, json};
 
 use crate::answers::*;
@@ -12,13 +12,17 @@ fn since() -> DateTime<Utc> {
 }
 
 #[tokio::test]
-async fn all_pages_of_events_are_read_the_oldest_first() {
+async fn events_are_read_page_by_page_the_oldest_of_a_page_first() {
     let first = first_page(&[event(3), event(2)]);
     let server = Server::answering([ok(first), ok(list(&[event(1)]))]).await;
-    let events = server.stripe().events_since(since()).await.expect("events");
-    let ids: Vec<_> =
-        events.into_iter().map(|event| event.envelope.expect("an event").id).collect();
-    assert_eq!(ids, ["evt_1", "evt_2", "evt_3"]);
+    let ids = |page: EventPage| -> Vec<String> {
+        page.events.into_iter().map(|event| event.envelope.expect("an event").id).collect()
+    };
+    let page = server.stripe().events_since(since(), None).await.expect("events");
+    let next = page.next.clone();
+    assert_eq!(ids(page), ["evt_2", "evt_3"]);
+    let page = server.stripe().events_since(since(), next).await.expect("events");
+    assert_eq!((page.next.clone(), ids(page)), (None, vec!["evt_1".to_owned()]));
     let asked = server.asked();
     assert_eq!(asked[0].field("created[gte]"), Some("1790000000"));
     assert_eq!(asked[0].field("starting_after"), None);
@@ -51,7 +55,7 @@ async fn an_event_that_cannot_be_understood_does_not_hide_the_others() {
     let mut odd = event(2);
     odd["data"] = json!({});
     let server = Server::answering([ok(list(&[event(3), odd, event(1)]))]).await;
-    let events = server.stripe().events_since(since()).await.expect("events");
+    let events = server.stripe().events_since(since(), None).await.expect("events").events;
     let read: Vec<_> = events.iter().map(|event| event.envelope.is_ok()).collect();
     assert_eq!(read, [true, false, true]);
     let raw: Value = serde_json::from_str(&events[1].raw).expect("JSON");
@@ -61,7 +65,7 @@ async fn an_event_that_cannot_be_understood_does_not_hide_the_others() {
 #[tokio::test]
 async fn a_page_of_nothing_that_promises_more_is_an_error() {
     let server = Server::answering([ok(first_page(&[]))]).await;
-    let error = server.stripe().events_since(since()).await.err();
+    let error = server.stripe().events_since(since(), None).await.err();
     assert_eq!(error, Some(StripeError::Unusable { field: "data".to_owned() }));
 }
 

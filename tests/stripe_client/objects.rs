@@ -7,7 +7,7 @@ use saldo::clients::stripe::{
 use serde_json::{Value, json};
 
 use crate::answers::*;
-use crate::server::{Server, ok};
+use crate::server::{Answer, Server, ok};
 
 async fn told(answer: Value) -> Stripe {
     Server::answering([ok(answer)]).await.stripe()
@@ -185,6 +185,18 @@ async fn a_word_that_is_new_is_kept() {
     new["status"] = json!("hibernating");
     let subscription = told(new).await.subscription("sub_1").await.expect("a subscription");
     assert_eq!(subscription.status, SubscriptionStatus::Unknown("hibernating".to_owned()));
+}
+
+#[tokio::test]
+async fn a_customer_is_deleted_and_so_is_one_that_is_gone_already() {
+    let deleted = json!({ "id": "cus_1", "object": "customer", "deleted": true });
+    let server = Server::answering([ok(deleted)]).await;
+    assert_eq!(server.stripe().delete_customer("cus_1").await, Ok(()));
+    let asked = server.asked_once();
+    assert_eq!((asked.what.as_str(), asked.key()), ("DELETE /v1/customers/cus_1", None));
+    let gone = json!({ "error": { "type": "invalid_request_error", "code": "resource_missing" } });
+    let server = Server::answering([Answer::Json(404, gone)]).await;
+    assert_eq!(server.stripe().delete_customer("cus_1").await, Ok(()));
 }
 
 #[tokio::test]

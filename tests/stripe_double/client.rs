@@ -359,7 +359,15 @@ async fn all_events_are_listed_the_oldest_first() {
         for number in 0..60 {
             bought(&shop, &stripe, &number.to_string()).await;
         }
-        let listed = stripe.events_since(since).await.expect("events");
+        let (mut listed, mut after) = (vec![], None);
+        loop {
+            let page = stripe.events_since(since, after).await.expect("events");
+            listed.splice(0..0, page.events);
+            match page.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
         let happened = shop.stripe.events();
         let happened = happened.iter().filter(|event| event["created"] == since.timestamp());
         let happened: Vec<_> = happened.map(|event| event["id"].clone()).collect();

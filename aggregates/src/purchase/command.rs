@@ -31,6 +31,8 @@ pub enum Ask {
     Pay { payment: Payment },
     /// Take what was paid for what was asked for; an administrator's.
     Accept { reason: String },
+    /// Give back what is left of the payment; an administrator's.
+    Refund { reason: String },
     /// Note that its credits are in the wallet.
     Fulfil,
     /// Note what of the payment is reversed, as it was read when that had changed `after` times.

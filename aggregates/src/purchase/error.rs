@@ -15,6 +15,10 @@ pub enum PurchaseError {
     NotPaid,
     #[error("the purchase is not in quarantine")]
     NotQuarantined,
+    #[error("a payment that is disputed is not refunded: the bank decides")]
+    Disputed,
+    #[error("all that was paid was given back already")]
+    GivenBack,
     #[error("what is reversed was read before it changed: read it again")]
     ReversalMoved,
     #[error("what is reversed must be between 0 and what was paid")]

@@ -37,6 +37,8 @@ pub enum PurchaseEvent {
     Fulfilled { at: DateTime<Utc> },
     /// Another part of the payment is reversed than before.
     ReversalSet { reversal: Reversal, at: DateTime<Utc> },
+    /// An administrator decided that what is left of the payment is given back.
+    RefundRequested { reason: String, at: DateTime<Utc> },
 }
 
 impl PurchaseEvent {
@@ -54,6 +56,7 @@ impl PurchaseEvent {
             Self::Accepted { .. } => "Accepted",
             Self::Fulfilled { .. } => "Fulfilled",
             Self::ReversalSet { .. } => "ReversalSet",
+            Self::RefundRequested { .. } => "RefundRequested",
         }
     }
 }

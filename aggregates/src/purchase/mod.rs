@@ -139,6 +139,7 @@ impl Purchase {
             (Ask::Pay { payment }, _) => self.pay(payment, at),
             (Ask::Accept { reason }, S::Quarantined) => Ok(vec![E::Accepted { reason, at }]),
             (Ask::Accept { .. }, _) => Err(PurchaseError::NotQuarantined),
+            (Ask::Refund { reason }, _) => self.refund(reason, at),
             (Ask::Fulfil, S::Paid) => Ok(vec![E::Fulfilled { at }]),
             (Ask::Fulfil, _) => Err(PurchaseError::NotPaid),
             (Ask::SetReversal { reversal, after }, _) => self.set_reversal(reversal, after, at),
@@ -160,6 +161,22 @@ impl Purchase {
         } else {
             Ok(vec![PurchaseEvent::Quarantined { payment, at }])
         }
+    }
+
+    /// What a bank may take is not given back besides.
+    fn refund(
+        &self,
+        reason: String,
+        at: DateTime<Utc>,
+    ) -> Result<Vec<PurchaseEvent>, PurchaseError> {
+        let Some(payment) = &self.payment else { return Err(PurchaseError::NotPaid) };
+        if self.reversal.disputed {
+            return Err(PurchaseError::Disputed);
+        }
+        if self.reversal.reversed_minor == payment.paid.amount_minor {
+            return Err(PurchaseError::GivenBack);
+        }
+        Ok(vec![PurchaseEvent::RefundRequested { reason, at }])
     }
 
     fn set_reversal(
@@ -229,6 +246,8 @@ impl Aggregate for Purchase {
                 self.reversal = reversal;
                 self.reversals += 1;
             }
+            // What follows is a reversal, once Stripe has given it back.
+            PurchaseEvent::RefundRequested { .. } => {}
         }
     }
 }

@@ -141,6 +141,23 @@ fn what_is_reversed_is_part_of_what_was_paid() {
     assert_eq!(after(early).1, [PurchaseError::NotPaid]);
 }
 
+#[test]
+fn what_is_paid_is_refunded_unless_a_bank_may_take_it_or_it_is_given_back() {
+    let refund = || Ask::Refund { reason: "asked for by mail".into() };
+    let create = || Ask::Create { order: order() };
+    assert_eq!(after([create(), refund()]).1, [PurchaseError::NotPaid]);
+    for paid in [paying(900), paying(899)] {
+        assert_eq!(after([create(), paid.clone(), refund(), refund()]).1, []);
+        let reversal = Reversal { disputed: true, ..Reversal::default() };
+        let disputed = Ask::SetReversal { reversal, after: 0 };
+        let told = [create(), paid.clone(), disputed, refund()];
+        assert_eq!(after(told).1, [PurchaseError::Disputed]);
+        assert_eq!(after([create(), paid, reversing(450), refund()]).1, []);
+    }
+    let told = [create(), paying(900), reversing(900), refund()];
+    assert_eq!(after(told).1, [PurchaseError::GivenBack]);
+}
+
 /// Of two who read, the one who read before does not undo what the other has noted.
 #[test]
 fn an_older_reading_of_what_is_reversed_does_not_count() {
@@ -163,6 +180,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         Just(Ask::Expire),
         (899..=901_i64).prop_map(paying),
         Just(Ask::Accept { reason: "test".into() }),
+        Just(Ask::Refund { reason: "test".into() }),
         Just(Ask::Fulfil),
         (0..=900_i64).prop_map(reversing),
     ]

@@ -122,6 +122,11 @@ impl Subscription {
         self.readings
     }
 
+    /// What was released of the quota so far.
+    pub fn released(&self) -> impl Iterator<Item = &Tranche> {
+        self.released.iter()
+    }
+
     /// What was released and is not known to be in the wallet.
     pub fn awaited(&self) -> impl Iterator<Item = &Tranche> {
         self.released.iter().filter(|tranche| self.awaited.contains(&tranche.grant.id))

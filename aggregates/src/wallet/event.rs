@@ -34,6 +34,7 @@ pub enum WalletEvent {
         price: Price,
         reason: String,
         balance: Balance,
+        #[serde(deserialize_with = "crate::time::read")]
         at: DateTime<Utc>,
     },
     /// More credits were set aside for an open hold.
@@ -58,6 +59,7 @@ pub enum WalletEvent {
         usage: Option<Usage>,
         movements: Vec<Movement>,
         balance: Balance,
+        #[serde(deserialize_with = "crate::time::read")]
         at: DateTime<Utc>,
     },
     /// An open hold was given up: per grant `movement.released`, and `movement.expired` as breakage.
@@ -103,6 +105,7 @@ pub enum WalletEvent {
         price: Price,
         reason: String,
         balance: Balance,
+        #[serde(deserialize_with = "crate::time::read")]
         at: DateTime<Utc>,
     },
     /// Spent credits came back: to their grants, and what had expired since as breakage.

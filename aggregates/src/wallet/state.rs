@@ -146,6 +146,12 @@ impl Wallet {
         self.quota_suspended
     }
 
+    /// What of a payment is reversed, in the smallest unit of its currency, as was told last.
+    #[must_use]
+    pub fn reversed_minor(&self, group: ReversalGroup) -> i64 {
+        self.groups.get(&group).map_or(0, |group| group.reversed_minor)
+    }
+
     /// An open hold.
     #[must_use]
     pub fn hold(&self, id: HoldId) -> Option<&Hold> {

@@ -221,5 +221,6 @@ pub struct HoldFigures {
     /// Given back of it.
     pub released: Credits,
     /// When it ends by itself.
+    #[serde(deserialize_with = "crate::time::read")]
     pub expires_at: DateTime<Utc>,
 }

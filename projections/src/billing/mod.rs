@@ -19,7 +19,7 @@ use crate::projector::Projection;
 pub use invoices::invoice_paid_by;
 pub use offers::{PackRow, PlanRow, packs, plan_of_price, plans, to_list};
 pub use payments::{PaymentRow, payment_of, payments_of};
-pub use purchases::{by_intent, unfulfilled};
+pub use purchases::{PurchaseRow, by_intent, in_stage, moved_since, unfulfilled};
 pub use recharges::{RechargeRow, recharge_of, recharges_in_flight, recharges_over, to_recharge};
 pub use subscriptions::{
     SubscriptionRow, Troubles, by_stripe, due, has_subscribed, ordered, subscription_of, troubles,

@@ -6,7 +6,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use stripe_core::customer::{
-    CreateCustomer, ListCustomer, RetrieveCustomer, SearchCustomer, UpdateCustomer,
+    CreateCustomer, DeleteCustomer, ListCustomer, RetrieveCustomer, SearchCustomer, UpdateCustomer,
 };
 use uuid::Uuid;
 
@@ -110,6 +110,15 @@ impl Stripe {
             request = request.name(name);
         }
         Customer::read(&self.write(&request, key).await?)
+    }
+
+    /// Deletes a customer, with all that is personal in it; its subscriptions end at once. One that
+    /// is gone already is deleted.
+    pub async fn delete_customer(&self, customer: &str) -> Result<(), StripeError> {
+        match self.delete(&DeleteCustomer::new(id("customer", customer)?)).await {
+            Ok(_) | Err(StripeError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// A customer; `NotFound` when somebody deleted it.

@@ -53,6 +53,15 @@ pub struct ListedEvent {
     pub envelope: Result<EventEnvelope, Malformed>,
 }
 
+/// A page of the list of events.
+#[derive(Clone, Debug)]
+pub struct EventPage {
+    /// The oldest first.
+    pub events: Vec<ListedEvent>,
+    /// What the next page begins after, which has older ones; none where there is no other.
+    pub next: Option<String>,
+}
+
 impl EventEnvelope {
     /// Reads an event whose origin is known.
     pub fn read(event: &[u8]) -> Result<Self, Malformed> {
@@ -87,25 +96,23 @@ impl EventEnvelope {
 }
 
 impl Stripe {
-    /// All events since a time, the oldest first; Stripe keeps them for thirty days. One that cannot
-    /// be understood is there too.
+    /// The events since a time, page by page from the newest one on; Stripe keeps them for thirty
+    /// days. One that cannot be understood is there too.
     pub async fn events_since(
         &self,
         since: DateTime<Utc>,
-    ) -> Result<Vec<ListedEvent>, StripeError> {
-        let page = |after: Option<String>| {
-            let list = ListEvent::new().created(RangeQueryTs::gte(since.timestamp())).limit(PAGE);
-            match after {
-                Some(after) => list.starting_after(after),
-                None => list,
-            }
+        after: Option<String>,
+    ) -> Result<EventPage, StripeError> {
+        let list = ListEvent::new().created(RangeQueryTs::gte(since.timestamp())).limit(PAGE);
+        let (events, next) = match after {
+            Some(after) => self.page(&list.starting_after(after)).await?,
+            None => self.page(&list).await?,
         };
-        let events = self.all(page).await?;
         let listed = |event: Value| ListedEvent {
             raw: event.to_string(),
             envelope: EventEnvelope::of(&event),
         };
-        Ok(events.into_iter().rev().map(listed).collect())
+        Ok(EventPage { events: events.into_iter().rev().map(listed).collect(), next })
     }
 
     /// An event.

@@ -31,7 +31,7 @@ pub use checkout::{Checkout, CheckoutMode, CheckoutPayment, CheckoutStatus, NewC
 pub use customer::{Customer, NewCustomer};
 pub use dispute::Dispute;
 pub use error::StripeError;
-pub use event::{EventEnvelope, ListedEvent, Malformed};
+pub use event::{EventEnvelope, EventPage, ListedEvent, Malformed};
 pub use invoice::{BillingReason, Invoice, InvoiceStatus, Preview};
 pub use invoice_line::{InvoiceLine, Period};
 pub use payment::{Decline, Intent, IntentStatus, NewPayment, Payment};

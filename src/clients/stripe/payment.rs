@@ -1,5 +1,7 @@
 //! Payments: what was paid, given back and taken back.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use stripe_core::charge::RetrieveCharge;
@@ -7,6 +9,7 @@ use stripe_core::dispute::ListDispute;
 use stripe_core::payment_intent::{
     CreatePaymentIntent, CreatePaymentIntentOffSession, ListPaymentIntent, RetrievePaymentIntent,
 };
+use stripe_core::refund::ListRefund;
 use stripe_types::RangeQueryTs;
 
 use super::catalogue::currency;
@@ -185,6 +188,36 @@ impl Stripe {
             created: read.created,
             livemode: read.livemode,
         })
+    }
+
+    /// The payments that have come since a time, or that something was given back or disputed of.
+    pub async fn payments_moved_since(
+        &self,
+        since: DateTime<Utc>,
+    ) -> Result<BTreeSet<String>, StripeError> {
+        let since = || RangeQueryTs::gte(since.timestamp());
+        let made = |after: Option<String>| {
+            let list = ListPaymentIntent::new().created(since()).limit(PAGE);
+            if let Some(after) = after { list.starting_after(after) } else { list }
+        };
+        let refunded = |after: Option<String>| {
+            let list = ListRefund::new().created(since()).limit(PAGE);
+            if let Some(after) = after { list.starting_after(after) } else { list }
+        };
+        let disputed = |after: Option<String>| {
+            let list = ListDispute::new().created(since()).limit(PAGE);
+            if let Some(after) = after { list.starting_after(after) } else { list }
+        };
+        let paid = |intent: &Value| {
+            let fields = Fields::of(intent)?;
+            let status: IntentStatus = fields.required("status")?;
+            (status == IntentStatus::Succeeded).then(|| fields.id()).transpose()
+        };
+        let of = |object: &Value| Fields::of(object)?.maybe_reference("payment_intent");
+        let mut moved = self.gather(made, paid).await?;
+        moved.extend(self.gather(refunded, of).await?);
+        moved.extend(self.gather(disputed, of).await?);
+        Ok(moved.into_iter().flatten().collect())
     }
 
     /// The payment that a charge belongs to, as it is now.

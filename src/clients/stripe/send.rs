@@ -60,6 +60,27 @@ impl Stripe {
         self.send(request, RequestStrategy::Once, true).await
     }
 
+    /// A page of a list, and after which object the next one begins, where there is one.
+    pub(super) async fn page<R>(
+        &self,
+        request: &R,
+    ) -> Result<(Vec<Value>, Option<String>), StripeError>
+    where
+        R: StripeRequest + Sync,
+    {
+        let mut answer = self.read(request).await?;
+        let more: bool = Fields::of(&answer)?.required("has_more")?;
+        let Some(Value::Array(data)) = answer.get_mut("data").map(Value::take) else {
+            return Err(StripeError::unusable("data"));
+        };
+        if !more {
+            return Ok((data, None));
+        }
+        let last = data.last().ok_or_else(|| StripeError::unusable("data"))?;
+        let next = Fields::of(last)?.id()?;
+        Ok((data, Some(next)))
+    }
+
     /// All objects of a list: `page` asks for those after an object.
     pub(super) async fn all<R>(
         &self,
@@ -68,19 +89,28 @@ impl Stripe {
     where
         R: StripeRequest + Sync,
     {
-        let (mut objects, mut after) = (Vec::new(), None);
+        self.gather(page, |object| Ok(object.clone())).await
+    }
+
+    /// What is read of each object of a list.
+    pub(super) async fn gather<R, T>(
+        &self,
+        page: impl Fn(Option<String>) -> R,
+        read: impl Fn(&Value) -> Result<T, StripeError>,
+    ) -> Result<Vec<T>, StripeError>
+    where
+        R: StripeRequest + Sync,
+    {
+        let (mut gathered, mut after) = (Vec::new(), None);
         for _ in 0..PAGES {
-            let mut answer = self.read(&page(after)).await?;
-            let more: bool = Fields::of(&answer)?.required("has_more")?;
-            let Some(Value::Array(data)) = answer.get_mut("data").map(Value::take) else {
-                return Err(StripeError::unusable("data"));
-            };
-            objects.extend(data);
-            if !more {
-                return Ok(objects);
+            let (data, next) = self.page(&page(after)).await?;
+            for object in &data {
+                gathered.push(read(object)?);
             }
-            let last = objects.last().ok_or_else(|| StripeError::unusable("data"))?;
-            after = Some(Fields::of(last)?.id()?);
+            if next.is_none() {
+                return Ok(gathered);
+            }
+            after = next;
         }
         Err(StripeError::unusable("has_more"))
     }

@@ -15,6 +15,12 @@ impl StripeDouble {
         self.submit(session, Some(Mood::Pays))
     }
 
+    /// Pays, by card, another amount than the page was opened for.
+    pub fn pay_checkout_with(&self, session: &str, amount: i64) -> Value {
+        self.world().set(session, json!({ "amount_total": amount }));
+        self.pay_checkout(session)
+    }
+
     /// Pays by a method that takes days: complete and unpaid, until `complete_processing` or
     /// `fail_processing`.
     pub fn pay_checkout_slowly(&self, session: &str) -> Value {

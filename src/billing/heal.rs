@@ -1,0 +1,78 @@
+//! What no webhook brought is looked for in what Stripe lists, and what was left half-way is finished.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::inbox::{bury, enqueue, keep};
+use super::{settle, stripe};
+use crate::app::App;
+use crate::clock;
+use crate::error::{Problem, Result};
+
+/// Events are looked for from so long before the last look: lists and clocks are not exact.
+const OVERLAP: TimeDelta = TimeDelta::hours(1);
+/// Stripe lists the events of thirty days.
+const LISTED: TimeDelta = TimeDelta::days(30);
+/// How many pages are read: a million events in thirty days are a mistake.
+const PAGES: u32 = 10_000;
+/// What was paid so long ago is in the wallet, unless somebody died over it.
+const SOON: TimeDelta = TimeDelta::minutes(1);
+
+/// Goes through the events that Stripe lists since the last time: what no webhook brought is kept
+/// now.
+pub async fn heal(app: &App) -> Result<()> {
+    let now = clock::now();
+    let reached: Option<DateTime<Utc>> =
+        sqlx::query_scalar("select healed_to from stripe_cursor").fetch_optional(app.db()).await?;
+    let since = reached.map_or(now - LISTED, |reached| (reached - OVERLAP).max(now - LISTED));
+    keep_listed(app, since).await?;
+    sqlx::query(
+        "insert into stripe_cursor (healed_to) values ($1)
+         on conflict (id) do update set healed_to = greatest(stripe_cursor.healed_to, $1)",
+    )
+    .bind(now)
+    .execute(app.db())
+    .await?;
+    wake(app).await?;
+    // Somebody may have died between the money and the credits.
+    let mut completed = Ok(());
+    for id in projections::billing::unfulfilled(app.db(), now - SOON).await? {
+        completed = completed.and(settle::complete(app, id.into()).await);
+    }
+    completed
+}
+
+/// Keeps what is listed page by page, as it comes: what a failure leaves out is read the next time,
+/// which begins where this one began.
+async fn keep_listed(app: &App, since: DateTime<Utc>) -> Result<()> {
+    let mut after = None;
+    for _ in 0..PAGES {
+        let page = stripe(app)?.events_since(since, after).await?;
+        for listed in &page.events {
+            match &listed.envelope {
+                Ok(event) => keep(app, event, "healed").await?,
+                Err(malformed) => bury(app, listed.raw.as_bytes(), "healed", malformed).await?,
+            }
+        }
+        if page.next.is_none() {
+            return Ok(());
+        }
+        after = page.next;
+    }
+    Err(Problem::failed("the list of events has no end"))
+}
+
+/// Enqueues again what has waited for long: its work may have been given up half-way.
+async fn wake(app: &App) -> Result<()> {
+    let mut unit = app.db().begin().await?;
+    let objects: Vec<String> = sqlx::query_scalar(
+        "select distinct object_id from stripe_inbox
+         where state = 'waiting' and received_at < clock_timestamp() - interval '10 minutes'",
+    )
+    .fetch_all(&mut *unit)
+    .await?;
+    for object in objects {
+        enqueue(&mut unit, &object).await?;
+    }
+    unit.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,97 @@
+//! Whoever is erased here is forgotten at Stripe.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::shop::Shop;
+use crate::stripe::{Fault, Mood, SECRET_KEY};
+use crate::world::{PASSWORD, Tokens, register, send};
+
+async fn erase(shop: &Shop, person: &Tokens) {
+    let body = json!({ "password": PASSWORD });
+    let erased = send(&shop.server, Method::DELETE, "/me", &person.access, &body).await;
+    assert_eq!(erased.status, StatusCode::NO_CONTENT, "{:?}", erased.body);
+}
+
+/// The ids of Stripe's customers that nobody has deleted.
+fn customers(shop: &Shop) -> Vec<String> {
+    let customers = shop.stripe.objects("customer").into_iter();
+    let there = customers.filter(|customer| customer["deleted"] != json!(true));
+    there.map(|customer| customer["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// A plan that the customer pays for.
+async fn subscribe(shop: &Shop, customer: &str) -> String {
+    shop.until(|| async { price_of_a_plan(shop).is_some() }).await;
+    let (card, price) = (shop.stripe.attach_card(customer, Mood::Pays), price_of_a_plan(shop));
+    let url = format!("{}/v1/subscriptions", shop.stripe.url);
+    let form = [
+        ("customer", customer.to_owned()),
+        ("default_payment_method", card),
+        ("items[0][price]", price.expect("a price")),
+    ];
+    let client = saldo::clients::http().build().expect("a client");
+    let made = client.post(url).bearer_auth(SECRET_KEY).form(&form).send().await;
+    let made = made.expect("an answer").text().await.expect("a body");
+    let made: Value = serde_json::from_str(&made).expect("JSON");
+    assert_eq!(made["status"], "active", "{made}");
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+fn price_of_a_plan(shop: &Shop) -> Option<String> {
+    let prices = shop.stripe.objects("price");
+    let plan = prices.iter().find(|price| price["recurring"].is_object())?;
+    plan["id"].as_str().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn whoever_is_erased_is_a_customer_no_more_and_pays_no_more() {
+    let shop = Shop::open().await;
+    shop.bought("Starter", "one").await;
+    let [customer] = &customers(&shop)[..] else { panic!("one customer") };
+    let subscription = subscribe(&shop, customer).await;
+    // It has an effect, and nobody hears of it: the next try finds that it is gone.
+    shop.stripe.fault("DELETE /v1/customers", 1, Fault::ResetAfter);
+    erase(&shop, &shop.ada).await;
+    shop.until(|| async { customers(&shop).is_empty() }).await;
+    shop.stripe.deliver().await;
+    shop.until(|| shop.is_quiet()).await;
+    assert_eq!(shop.stripe.object(&subscription)["status"], "canceled");
+    assert_eq!(shop.stripe.calls_to("DELETE", &format!("/v1/customers/{customer}")).len(), 2);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_customer_that_somebody_deleted_at_stripe_is_forgotten() {
+    let shop = Shop::open().await;
+    shop.until(|| shop.is_quiet()).await;
+    let [customer] = &customers(&shop)[..] else { panic!("one customer") };
+    shop.stripe.delete_customer(customer);
+    erase(&shop, &shop.ada).await;
+    shop.until(|| shop.is_quiet()).await;
+    shop.close().await;
+}
+
+/// Stripe has made the customer, and says so when the person is gone.
+#[tokio::test]
+async fn a_customer_that_is_made_while_its_person_is_erased_is_deleted() {
+    let shop = Shop::open().await;
+    shop.until(|| shop.is_quiet()).await;
+    let slow = Fault::Slow(Duration::from_secs(2));
+    shop.stripe.fault("POST /v1/customers", 1, slow);
+    let grace = register(&shop.server, "grace@example.com").await;
+    shop.until(|| async { customers(&shop).len() == 2 }).await;
+    erase(&shop, &grace).await;
+    shop.until(|| async { customers(&shop).len() == 1 }).await;
+    shop.until(|| shop.is_quiet()).await;
+    let pool = shop.database.pool().await;
+    let kept: Vec<String> = sqlx::query_scalar("select customer from stripe_customers")
+        .fetch_all(&pool)
+        .await
+        .expect("customers");
+    pool.close().await;
+    assert_eq!(kept, customers(&shop));
+    shop.close().await;
+}

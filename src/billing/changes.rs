@@ -91,9 +91,8 @@ impl Running {
         let up = new.price.amount_minor > old.price.amount_minor;
         match (new.interval == old.interval, up) {
             (true, _) if *plan == self.standing.plan => Ok(Way::None),
-            (true, true) => Ok(Way::AtOnce),
+            (_, true) => Ok(Way::AtOnce),
             (true, false) => Ok(Way::AtRenewal),
-            (false, true) => Ok(Way::AtOnce),
             (false, false) => {
                 let detail = "the plan is paid by the year: it can be changed for one that is paid \
                               by the month when the year is over";

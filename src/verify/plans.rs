@@ -85,7 +85,7 @@ pub(super) struct Subscribed {
     user: Option<Uuid>,
     over: bool,
     duplicate: bool,
-    invoices: HashMap<String, Paid>,
+    invoices: HashMap<String, Bill>,
     /// The amounts, and the invoices that paid for them, by grant.
     released: HashMap<Uuid, i64>,
     granted: HashSet<Uuid>,
@@ -93,7 +93,7 @@ pub(super) struct Subscribed {
 
 /// An invoice so far.
 #[derive(Debug, Default)]
-struct Paid {
+struct Bill {
     is_paid: bool,
     paid_minor: i64,
     /// What its lines are worth, at most.

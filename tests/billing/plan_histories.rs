@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::histories::Random;
 use crate::shop::Shop;
-use crate::stripe::{Funds, InvoiceTruth, Manner, Truth};
+use crate::stripe::{Funds, InvoiceTruth, Manner, PaymentTruth, Truth};
 use crate::world::change;
 
 const DAY: i64 = 24 * 3600;
@@ -107,7 +107,8 @@ pub fn expected(shop: &Shop, truth: &Truth) -> i128 {
 
 fn taken_back(truth: &Truth, invoice: &InvoiceTruth, brings: i128) -> i128 {
     let intent = invoice.payment_intent.as_deref();
-    let reversed = intent.and_then(|intent| truth.payment(intent)).map_or(0, |it| it.reversed());
+    let reversed =
+        intent.and_then(|intent| truth.payment(intent)).map_or(0, PaymentTruth::reversed);
     match invoice.amount_paid {
         0 => 0,
         paid if paid == reversed => brings,

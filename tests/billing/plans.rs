@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::shop::Shop;
 use crate::stripe::{Funds, Manner, Mood, Shape};
 use crate::support::Answer;
-use crate::world::{ADA, ask, post_with, send, verify};
+use crate::world::{ADA, ask, post_with, register, send, verify};
 
 const DAY: i64 = 24 * 3600;
 
@@ -345,7 +345,7 @@ async fn a_year_that_is_paid_brings_its_quota_by_the_month() {
     let subscription = shop.subscription().await;
     let next = subscription["next_quota_at"].as_str().expect("a time").to_owned();
     assert!(next > saldo::clock::now().to_rfc3339(), "{next}");
-    assert!(next < subscription["entitled_until"].as_str().expect("a time").to_owned());
+    assert!(*next < *subscription["entitled_until"].as_str().expect("a time"));
     shop.close().await;
 }
 
@@ -465,5 +465,58 @@ async fn a_plan_that_is_changed_in_the_portal_is_changed_here() {
     shop.stripe.portal_cancel(&subscription);
     shop.hear().await;
     assert_eq!(shop.subscription().await["cancel_at_period_end"], true);
+    shop.close().await;
+}
+
+/// The bank wants to see the person first; or nobody comes in time.
+#[tokio::test]
+async fn a_subscription_whose_first_payment_waits_brings_nothing_until_it_is_paid() {
+    let shop = Shop::open().await;
+    let checkout = shop.subscribe("Basic", "one").await;
+    shop.stripe.challenge_checkout(&checkout);
+    shop.hear().await;
+    assert_eq!(shop.available().await, 100);
+    let truth = shop.stripe.truth();
+    if let Some(begun) = truth.subscriptions.first() {
+        assert_eq!(shop.subscription().await["status"], begun.status.as_str());
+    }
+    shop.stripe.authenticate(&checkout);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "active");
+    assert_eq!(shop.available().await, 1_100);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_trial_that_ends_without_a_card_pauses_or_ends_and_brings_no_more() {
+    let shop = Shop::open_ago(20 * DAY).await;
+    shop.offer("Tried", &json!({ "trial_days": 14 })).await;
+    let checkout = shop.subscribe("Tried", "one").await;
+    shop.stripe.start_trial_without_card(&checkout);
+    shop.hear().await;
+    let share = shop.available().await;
+    assert!(share > 100, "{share}");
+    shop.stripe.advance(15 * DAY);
+    shop.hear().await;
+    let status = shop.stripe.truth().subscriptions[0].status.clone();
+    assert_eq!(shop.subscription().await["status"], status.as_str());
+    assert!(status != "active", "{status}");
+    assert_eq!(shop.available().await, share);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_subscription_is_its_owner_s() {
+    let shop = Shop::open().await;
+    shop.subscribed("Basic", "one").await;
+    let payments = ask(&shop.server, Method::GET, "/billing/payments", &shop.ada.access).await;
+    let invoice = payments.body["items"][0]["id"].as_str().expect("an id").to_owned();
+    let grace = register(&shop.server, "grace@example.com").await;
+    for path in ["/billing/subscription".to_owned(), format!("/billing/payments/{invoice}")] {
+        let theirs = ask(&shop.server, Method::GET, &path, &grace.access).await;
+        assert_eq!(theirs.status, StatusCode::NOT_FOUND, "{path}: {:?}", theirs.body);
+    }
+    let invoices = ask(&shop.server, Method::GET, "/billing/invoices", &grace.access).await;
+    assert_eq!(invoices.body["items"], json!([]));
     shop.close().await;
 }

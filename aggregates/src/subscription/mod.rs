@@ -1,12 +1,14 @@
 //! A subscription to a plan: the order, how it stands at Stripe, its invoices, and the quota that
 //! they have brought.
 //!
-//! `mod.rs` has the state and the table of rules; `quota` says what is due of what was paid.
+//! `mod.rs` has the table of rules, `state` what they decide by; `quota` says what is due of what was
+//! paid.
 
 mod command;
 mod error;
 mod event;
 mod quota;
+mod state;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -15,129 +17,20 @@ pub use command::{Ask, SubscriptionCommand};
 pub use error::SubscriptionError;
 pub use event::SubscriptionEvent;
 pub use quota::group_of;
+pub use state::Subscription;
 pub use terms::{
     Carry, Change, Invoice, InvoiceReason, InvoiceState, Line, LineKind, Order, Period,
     PlanVersion, Standing, Status, Tranche,
 };
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use cqrs_es::Aggregate;
 use cqrs_es::event_sink::EventSink;
-use serde::{Deserialize, Serialize};
 
 use crate::id::GrantId;
 use crate::money::Reversal;
 
-/// What the next decision about a subscription needs: everything that was paid, since what is due
-/// follows from all of it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Subscription {
-    status: Status,
-    order: Option<Order>,
-    checkout: Option<String>,
-    stripe: Option<String>,
-    standing: Option<Standing>,
-    duplicate: bool,
-    /// In the order in which they were first seen.
-    invoices: Vec<Invoice>,
-    reversals: BTreeMap<String, Reversed>,
-    /// How often something was noted that Stripe has changed.
-    readings: u32,
-    released: Vec<Tranche>,
-    /// Released, and not known to be in the wallet.
-    awaited: Vec<GrantId>,
-    next_at: Option<DateTime<Utc>>,
-    /// Something was paid or reversed since what is due was looked at.
-    to_look: bool,
-}
-
-/// What of an invoice's payment is reversed, and how often that has changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Reversed {
-    reversal: Reversal,
-    times: u32,
-}
-
 impl Subscription {
-    /// Where it is in its life.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.status
-    }
-
-    /// What was ordered; none before it is.
-    #[must_use]
-    pub fn order(&self) -> Option<&Order> {
-        self.order.as_ref()
-    }
-
-    /// Stripe's checkout session.
-    #[must_use]
-    pub fn checkout(&self) -> Option<&str> {
-        self.checkout.as_deref()
-    }
-
-    /// Stripe's id; none before it begins.
-    #[must_use]
-    pub fn stripe(&self) -> Option<&str> {
-        self.stripe.as_deref()
-    }
-
-    /// How it stands at Stripe; none before it begins.
-    #[must_use]
-    pub fn standing(&self) -> Option<&Standing> {
-        self.standing.as_ref()
-    }
-
-    /// Whether the person had another one when it began.
-    #[must_use]
-    pub fn is_duplicate(&self) -> bool {
-        self.duplicate
-    }
-
-    /// All invoices that are no drafts, in the order in which they were first seen.
-    #[must_use]
-    pub fn invoices(&self) -> &[Invoice] {
-        &self.invoices
-    }
-
-    /// What of an invoice's payment is reversed.
-    #[must_use]
-    pub fn reversal(&self, invoice: &str) -> Reversal {
-        self.reversals.get(invoice).map(|reversed| reversed.reversal).unwrap_or_default()
-    }
-
-    /// How often that has changed: whoever notes what they have read names the count from before
-    /// they read it.
-    #[must_use]
-    pub fn reversals(&self, invoice: &str) -> u32 {
-        self.reversals.get(invoice).map_or(0, |reversed| reversed.times)
-    }
-
-    /// How often something was noted that Stripe has changed: as above.
-    #[must_use]
-    pub fn readings(&self) -> u32 {
-        self.readings
-    }
-
-    /// What was released of the quota so far.
-    pub fn released(&self) -> impl Iterator<Item = &Tranche> {
-        self.released.iter()
-    }
-
-    /// What was released and is not known to be in the wallet.
-    pub fn awaited(&self) -> impl Iterator<Item = &Tranche> {
-        self.released.iter().filter(|tranche| self.awaited.contains(&tranche.grant.id))
-    }
-
-    /// When the next part of the quota is due.
-    #[must_use]
-    pub fn next_at(&self) -> Option<DateTime<Utc>> {
-        self.next_at
-    }
-
     /// The rules, one row each. Pure: same state, same command, same answer.
     fn decide(
         &self,
@@ -163,9 +56,6 @@ impl Subscription {
             }
             (Ask::OpenCheckout { .. }, _) => Err(No::CheckoutOpened),
             (Ask::Abandon, S::Ordered) => Ok(vec![E::Abandoned { at }]),
-            // News of what is over, or was overtaken.
-            (Ask::Abandon, _) => Ok(vec![]),
-
             (Ask::Sync { stripe, .. }, _)
                 if self.stripe.as_ref().is_some_and(|known| *known != stripe) =>
             {
@@ -182,9 +72,10 @@ impl Subscription {
             (Ask::MarkDuplicate | Ask::Release { .. }, S::Ordered | S::Abandoned) => {
                 Err(No::NotBegun)
             }
-            (Ask::MarkDuplicate, _) if self.duplicate => Ok(vec![]),
+            // News of what is over, was overtaken or is known; a duplicate brings nothing.
+            (Ask::Abandon, _) => Ok(vec![]),
+            (Ask::MarkDuplicate | Ask::Release { .. }, _) if self.duplicate => Ok(vec![]),
             (Ask::MarkDuplicate, _) => Ok(vec![E::Duplicated { at }]),
-            (Ask::Release { .. }, _) if self.duplicate => Ok(vec![]),
             (Ask::Release { id }, _) => {
                 let (tranches, next_at) = self.due(id, at)?;
                 let looks = self.to_look || !tranches.is_empty() || next_at != self.next_at;
@@ -299,78 +190,6 @@ impl Aggregate for Subscription {
     }
 
     fn apply(&mut self, event: SubscriptionEvent) {
-        use SubscriptionEvent as E;
-        match event {
-            E::Ordered { order, .. } => (self.status, self.order) = (Status::Ordered, Some(order)),
-            E::CheckoutOpened { checkout, .. } => self.checkout = Some(checkout),
-            E::Abandoned { .. } => self.status = Status::Abandoned,
-            E::Duplicated { .. } => self.duplicate = true,
-            E::ReversalSet { invoice, reversal, .. } => {
-                let reversed = self.reversals.entry(invoice).or_default();
-                *reversed = Reversed { reversal, times: reversed.times + 1 };
-                self.to_look = true;
-            }
-            E::QuotaReleased { tranches, next_at, .. } => {
-                self.to_look = false;
-                self.awaited.extend(tranches.iter().map(|tranche| tranche.grant.id));
-                self.released.extend(tranches);
-                self.next_at = next_at;
-            }
-            E::QuotaGranted { grants, .. } => {
-                self.awaited.retain(|awaited| !grants.contains(awaited));
-            }
-            read => self.follow(read),
-        }
-    }
-}
-
-impl Subscription {
-    /// What was read at Stripe.
-    fn follow(&mut self, event: SubscriptionEvent) {
-        use SubscriptionEvent as E;
-        self.readings += 1;
-        let standing = self.standing.as_mut();
-        match event {
-            E::Began { stripe, standing, .. } => {
-                self.status = standing.status;
-                (self.stripe, self.standing) = (Some(stripe), Some(standing));
-            }
-            E::StatusChanged { status, .. } => {
-                self.status = status;
-                standing.into_iter().for_each(|standing| standing.status = status);
-            }
-            E::PeriodAdvanced { period, .. } => {
-                standing.into_iter().for_each(|standing| standing.period = period);
-            }
-            E::PlanChanged { plan, .. } => {
-                standing.into_iter().for_each(|standing| standing.plan.clone_from(&plan));
-            }
-            E::EndScheduled { ends_at, .. } => {
-                standing.into_iter().for_each(|standing| standing.ends_at = Some(ends_at));
-            }
-            E::EndUnscheduled { .. } => {
-                standing.into_iter().for_each(|standing| standing.ends_at = None);
-            }
-            E::ChangeAwaited { change, .. } => {
-                standing.into_iter().for_each(|standing| standing.change = Some(change.clone()));
-            }
-            E::ChangeClosed { .. } => {
-                standing.into_iter().for_each(|standing| standing.change = None);
-            }
-            E::Invoiced { invoice, .. } => {
-                self.to_look |= invoice.state == InvoiceState::Paid;
-                match self.invoices.iter_mut().find(|known| known.id == invoice.id) {
-                    Some(known) => *known = invoice,
-                    None => self.invoices.push(invoice),
-                }
-            }
-            E::Ordered { .. }
-            | E::CheckoutOpened { .. }
-            | E::Abandoned { .. }
-            | E::Duplicated { .. }
-            | E::ReversalSet { .. }
-            | E::QuotaReleased { .. }
-            | E::QuotaGranted { .. } => {}
-        }
+        self.assign(event);
     }
 }

@@ -195,10 +195,9 @@ impl Subscription {
     #[must_use]
     pub fn entitlement(&self, now: DateTime<Utc>) -> Option<&PlanVersion> {
         let invoices = self.paid().into_iter().filter(|invoice| self.stands(invoice));
-        let lines = invoices.flat_map(|invoice| &invoice.lines);
+        let mut lines = invoices.flat_map(|invoice| &invoice.lines);
         lines
-            .filter(|line| line.kind != LineKind::GivenBack && line.period.covers(now))
-            .last()
+            .rfind(|line| line.kind != LineKind::GivenBack && line.period.covers(now))
             .map(|line| &line.plan)
     }
 

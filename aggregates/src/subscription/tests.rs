@@ -354,7 +354,7 @@ fn only_what_has_changed_is_told() {
     let mut subscription = with(vec![]);
     let (ends_at, plan) = (Some(at("2027-07-01")), pro());
     let change = Some(Change { plan: pro(), expires_at: at("2027-06-03") });
-    let found = Standing { ends_at, change, plan, ..standing(basic()) };
+    let found = Standing { plan, ends_at, change, ..standing(basic()) };
     let sync = |standing: Standing, after| Ask::Sync {
         stripe: "sub_1".into(),
         standing,

@@ -132,12 +132,11 @@ impl Wallet {
     /// What cannot be spent of what is available, since it came of subscriptions and that is
     /// suspended.
     pub(super) fn suspended(&self) -> Result<Credits, NotCredits> {
-        let of_subscriptions =
-            self.grants.values().filter(|grant| grant.kind.is_of_subscriptions());
-        match self.quota_suspended {
-            true => Credits::sum(of_subscriptions.map(|grant| grant.remaining)),
-            false => Ok(Credits::ZERO),
-        }
+        let suspended = self
+            .grants
+            .values()
+            .filter(|grant| self.quota_suspended && grant.kind.is_of_subscriptions());
+        Credits::sum(suspended.map(|grant| grant.remaining))
     }
 
     /// Whether what came of subscriptions cannot be spent.

@@ -21,8 +21,8 @@ pub(super) async fn set(
     subscription: Uuid,
     invoice: &Invoice,
 ) -> sqlx::Result<()> {
-    let lines = invoice.lines.iter().filter(|line| line.kind != LineKind::GivenBack);
-    let plan = lines.last().map(|line| line.plan.terms.name.as_str());
+    let plan = invoice.lines.iter().rfind(|line| line.kind != LineKind::GivenBack);
+    let plan = plan.map(|line| line.plan.terms.name.as_str());
     let done = sqlx::query(
         "insert into invoices (invoice, subscription_id, user_id, plan, reason, state, total_minor,
              paid_minor, currency, intents, attempts, created_at, paid_at)

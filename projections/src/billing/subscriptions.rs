@@ -119,14 +119,14 @@ pub(super) async fn follow(
         E::Ordered { order, at } => create(db, id, order, *at).await,
         E::CheckoutOpened { checkout, .. } => {
             let set = "update subscriptions set checkout = $2 where subscription_id = $1";
-            changed(sqlx::query(set).bind(id).bind(checkout).execute(db).await?)
+            changed(&sqlx::query(set).bind(id).bind(checkout).execute(db).await?)
         }
         E::Abandoned { .. } => status(db, id, Status::Abandoned).await,
         E::Began { stripe, standing, .. } => {
             let set =
                 "update subscriptions set stripe = $2, ends_at = $3 where subscription_id = $1";
             let set = sqlx::query(set).bind(id).bind(stripe).bind(standing.ends_at);
-            changed(set.execute(&mut *db).await?)?;
+            changed(&set.execute(&mut *db).await?)?;
             status(&mut *db, id, standing.status).await?;
             period(&mut *db, id, standing.period).await?;
             plan(db, id, &standing.plan).await
@@ -140,7 +140,7 @@ pub(super) async fn follow(
         E::Duplicated { .. } => {
             let set = "update subscriptions set duplicate = true, live = false, behind = false
                 where subscription_id = $1";
-            changed(sqlx::query(set).bind(id).execute(db).await?)
+            changed(&sqlx::query(set).bind(id).execute(db).await?)
         }
         E::Invoiced { invoice, at } => {
             invoices::set(&mut *db, id, invoice).await?;
@@ -157,14 +157,14 @@ pub(super) async fn follow(
                 set due_at = $2, awaited = awaited + $3, awaited_since = coalesce(awaited_since, $4)
                 where subscription_id = $1";
             let set = sqlx::query(set).bind(id).bind(next_at).bind(count(tranches.len())).bind(at);
-            changed(set.execute(db).await?)
+            changed(&set.execute(db).await?)
         }
         E::QuotaGranted { grants, .. } => {
             let set = "update subscriptions
                 set awaited = awaited - $2,
                     awaited_since = case when awaited > $2 then awaited_since end
                 where subscription_id = $1";
-            changed(sqlx::query(set).bind(id).bind(count(grants.len())).execute(db).await?)
+            changed(&sqlx::query(set).bind(id).bind(count(grants.len())).execute(db).await?)
         }
     }
 }
@@ -172,10 +172,10 @@ pub(super) async fn follow(
 /// What is due may be more than before: whoever noted that may die before they look.
 async fn look(db: &mut PgConnection, id: Uuid, at: DateTime<Utc>) -> sqlx::Result<()> {
     let due = "update subscriptions set due_at = least(due_at, $2) where subscription_id = $1";
-    changed(sqlx::query(due).bind(id).bind(at).execute(db).await?)
+    changed(&sqlx::query(due).bind(id).bind(at).execute(db).await?)
 }
 
-fn changed(done: sqlx::postgres::PgQueryResult) -> sqlx::Result<()> {
+fn changed(done: &sqlx::postgres::PgQueryResult) -> sqlx::Result<()> {
     all_of(1, done.rows_affected())
 }
 
@@ -211,26 +211,26 @@ async fn status(db: &mut PgConnection, id: Uuid, status: Status) -> sqlx::Result
         set status = $2, live = $3 and not duplicate, behind = $4 and not duplicate
         where subscription_id = $1";
     let set = sqlx::query(set).bind(id).bind(status.name());
-    changed(set.bind(status.is_live()).bind(status.is_behind()).execute(db).await?)
+    changed(&set.bind(status.is_live()).bind(status.is_behind()).execute(db).await?)
 }
 
 async fn period(db: &mut PgConnection, id: Uuid, period: Period) -> sqlx::Result<()> {
     let set = "update subscriptions set period_start = $2, period_end = $3
         where subscription_id = $1";
     let set = sqlx::query(set).bind(id).bind(period.start).bind(period.end);
-    changed(set.execute(db).await?)
+    changed(&set.execute(db).await?)
 }
 
 async fn plan(db: &mut PgConnection, id: Uuid, plan: &PlanVersion) -> sqlx::Result<()> {
     let set = "update subscriptions set plan_id = $2, plan = $3, tier = $4
         where subscription_id = $1";
     let set = sqlx::query(set).bind(id).bind(plan.plan.0).bind(&plan.terms.name);
-    changed(set.bind(tier(plan.terms.tier)).execute(db).await?)
+    changed(&set.bind(tier(plan.terms.tier)).execute(db).await?)
 }
 
 async fn ends(db: &mut PgConnection, id: Uuid, ends_at: Option<DateTime<Utc>>) -> sqlx::Result<()> {
     let set = "update subscriptions set ends_at = $2 where subscription_id = $1";
-    changed(sqlx::query(set).bind(id).bind(ends_at).execute(db).await?)
+    changed(&sqlx::query(set).bind(id).bind(ends_at).execute(db).await?)
 }
 
 pub(super) fn tier(tier: Tier) -> &'static str {

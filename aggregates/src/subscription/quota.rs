@@ -23,12 +23,22 @@ pub(super) const GRACE: TimeDelta = TimeDelta::hours(3);
 /// A period that was paid for as a whole.
 struct Base<'a> {
     line: &'a Line,
+    /// The place of its invoice.
+    place: usize,
+    /// What another base has given of its first tranche.
+    excess: Credits,
     /// When each of its tranches begins, and when the last one ends.
     marks: Vec<DateTime<Utc>>,
 }
 
-/// A line, and the place of its invoice among those that were paid.
-type Placed<'a> = (usize, &'a Line);
+/// A line of an invoice that is paid.
+#[derive(Clone, Copy)]
+struct Placed<'a> {
+    line: &'a Line,
+    /// The place of its invoice among those that were paid.
+    place: usize,
+    paid_at: Option<DateTime<Utc>>,
+}
 
 impl Period {
     /// How many seconds of it are in the other.
@@ -49,7 +59,7 @@ impl Period {
 impl<'a> Base<'a> {
     /// Month ends clamp: 31 January, 28 February, 31 March. A month's plan is one tranche, whatever
     /// day its end falls on.
-    fn of(line: &'a Line) -> Self {
+    fn of(Placed { line, place, .. }: Placed<'a>) -> Self {
         let Period { start, end } = line.period;
         let months = match (line.kind, line.plan.terms.interval) {
             (LineKind::Trial, _) | (_, Interval::Month) => 1,
@@ -58,7 +68,7 @@ impl<'a> Base<'a> {
         let begins = (0..months).filter_map(|month| start.checked_add_months(Months::new(month)));
         let mut marks: Vec<_> = begins.take_while(|begins| *begins < end).collect();
         marks.push(end);
-        Self { line, marks }
+        Self { line, place, excess: Credits::ZERO, marks }
     }
 
     fn tranches(&self) -> impl Iterator<Item = Period> + '_ {
@@ -83,7 +93,7 @@ impl<'a> Base<'a> {
             _ => tranche.seconds(),
         };
         let mut parts: i128 = 0;
-        for (_, line) in lines.iter().filter(|(_, line)| self.has(line)) {
+        for Placed { line, .. } in lines.iter().filter(|placed| self.has(placed.line)) {
             let part = i128::from(line.plan.terms.quota.get()) * line.period.seconds_in(tranche);
             let part = if line.kind == LineKind::GivenBack { -part } else { part };
             parts = parts.checked_add(part).ok_or(NotCredits)?;
@@ -99,7 +109,8 @@ fn month_from(start: DateTime<Utc>) -> Period {
 
 impl Subscription {
     /// The invoices that are paid, in the order in which they were.
-    fn paid(&self) -> Vec<&Invoice> {
+    #[must_use]
+    pub fn paid(&self) -> Vec<&Invoice> {
         let paid = self.invoices.iter().filter(|invoice| invoice.state == InvoiceState::Paid);
         let mut paid: Vec<_> = paid.collect();
         paid.sort_by_key(|invoice| (invoice.paid_at, invoice.created_at, &invoice.id));
@@ -120,13 +131,9 @@ impl Subscription {
         now: DateTime<Utc>,
     ) -> Result<(Vec<Tranche>, Option<DateTime<Utc>>), SubscriptionError> {
         let invoices = self.paid();
-        let lines: Vec<Placed<'_>> = invoices
-            .iter()
-            .enumerate()
-            .flat_map(|(place, invoice)| invoice.lines.iter().map(move |line| (place, line)))
-            .collect();
+        let lines = placed(&invoices);
         let (mut due, mut next) = (vec![], None::<DateTime<Utc>>);
-        for base in bases(&lines) {
+        for base in bases(&lines)? {
             for period in base.tranches() {
                 if period.start > now {
                     next = Some(next.map_or(period.start, |next| next.min(period.start)));
@@ -134,7 +141,7 @@ impl Subscription {
                 }
                 for (place, amount) in shares(&base, &period, &lines)? {
                     let invoice = invoices[place];
-                    let terms = self.grant_terms(id, invoice, period, now);
+                    let terms = self.grant_terms(id, invoice, &base, period, now);
                     let known = self.released.iter().any(|known| known.grant.id == terms.id);
                     if known || !self.stands(invoice) {
                         continue;
@@ -157,7 +164,7 @@ impl Subscription {
         lines: &[Placed<'_>],
     ) -> Option<Carry> {
         let most = base.line.plan.terms.rollover;
-        let first = lines.iter().any(|(at, line)| *at == place && *line == base.line);
+        let first = lines.iter().any(|it| it.place == place && it.line == base.line);
         if most.is_zero() || !first {
             return None;
         }
@@ -172,13 +179,17 @@ impl Subscription {
         &self,
         id: SubscriptionId,
         invoice: &Invoice,
+        base: &Base<'_>,
         tranche: Period,
         now: DateTime<Utc>,
     ) -> GrantTerms {
         let Period { start, end } = tranche;
         let ends = if end > now { end } else { now + (end - start) };
         GrantTerms {
-            id: GrantId::derive(id.0, &format!("{} from {start}", invoice.id)),
+            id: GrantId::derive(
+                id.0,
+                &format!("{} for {} from {start}", invoice.id, base.line.plan.plan),
+            ),
             kind: GrantKind::Quota,
             amount: Credits::ZERO,
             priority: Priority::default(),
@@ -191,43 +202,72 @@ impl Subscription {
         }
     }
 
+    /// The lines of what stands, in order.
+    fn standing_lines(&self) -> impl Iterator<Item = &Line> {
+        let invoices = self.paid().into_iter().filter(|invoice| self.stands(invoice));
+        invoices.flat_map(|invoice| &invoice.lines)
+    }
+
     /// The plan that is paid for at `now`; none when nothing is.
     #[must_use]
     pub fn entitlement(&self, now: DateTime<Utc>) -> Option<&PlanVersion> {
-        let invoices = self.paid().into_iter().filter(|invoice| self.stands(invoice));
-        let mut lines = invoices.flat_map(|invoice| &invoice.lines);
-        lines
-            .rfind(|line| line.kind != LineKind::GivenBack && line.period.covers(now))
-            .map(|line| &line.plan)
+        self.standing_lines().filter(|line| line.period.covers(now)).fold(None, |plan, line| {
+            let given_back = line.kind == LineKind::GivenBack;
+            if given_back { plan.filter(|plan| **plan != line.plan) } else { Some(&line.plan) }
+        })
     }
 
     /// Until when something is paid for.
     #[must_use]
     pub fn entitled_until(&self) -> Option<DateTime<Utc>> {
-        let invoices = self.paid().into_iter().filter(|invoice| self.stands(invoice));
-        let lines = invoices.flat_map(|invoice| &invoice.lines);
-        lines.filter(|line| line.kind != LineKind::GivenBack).map(|line| line.period.end).max()
+        let lines: Vec<_> = self.standing_lines().collect();
+        let given_back_at = |at: usize, line: &Line| {
+            let gives_back = |it: &&&Line| it.kind == LineKind::GivenBack && it.plan == line.plan;
+            let mut later = lines[at..].iter().filter(gives_back);
+            later.find(|it| it.period.end == line.period.end).map(|it| it.period.start)
+        };
+        let paid = lines.iter().enumerate().filter(|(_, it)| it.kind != LineKind::GivenBack);
+        paid.map(|(at, line)| given_back_at(at, line).unwrap_or(line.period.end)).max()
     }
 }
 
+/// The lines of invoices that are paid, in the order in which they were.
+fn placed<'a>(invoices: &[&'a Invoice]) -> Vec<Placed<'a>> {
+    let invoices = invoices.iter().enumerate();
+    let lines = invoices.flat_map(|(place, invoice)| {
+        let paid_at = invoice.paid_at;
+        invoice.lines.iter().map(move |line| Placed { line, place, paid_at })
+    });
+    lines.collect()
+}
+
 /// What each invoice brings of a tranche, by its place: what it makes the tranche worth, beyond what
-/// it was worth before at its best.
+/// it was worth before at its best. Of a tranche that has not begun, an invoice brings no more than
+/// what later ones leave of it: what was given back before is not given.
 fn shares(
     base: &Base<'_>,
     tranche: &Period,
     lines: &[Placed<'_>],
 ) -> Result<Vec<(usize, Credits)>, NotCredits> {
-    let mut places: Vec<_> =
-        lines.iter().filter(|(_, line)| base.has(line)).map(|(place, _)| *place).collect();
-    places.dedup();
+    let first = tranche.start == base.line.period.start;
+    let excess = if first { base.excess } else { Credits::ZERO };
+    let mut worths: Vec<(Placed<'_>, Credits)> = vec![];
+    for placed in lines.iter().filter(|placed| base.has(placed.line)) {
+        let worth = base.worth(tranche, until(placed.place, lines))?.saturating_sub(excess);
+        match worths.last_mut().filter(|(last, _)| last.place == placed.place) {
+            Some(last) => last.1 = worth,
+            None => worths.push((*placed, worth)),
+        }
+    }
     let (mut best, mut shares) = (Credits::ZERO, vec![]);
-    for place in places {
-        let known = until(place, lines);
-        let worth = base.worth(tranche, known)?.saturating_sub(excess(base, tranche, known)?);
-        let more = worth.saturating_sub(best);
+    for (at, (placed, worth)) in worths.iter().enumerate() {
+        let later = worths[at + 1..].iter();
+        let before = later.filter(|(later, _)| later.paid_at <= Some(tranche.start));
+        let left = before.map(|(_, worth)| *worth).fold(*worth, Credits::min);
+        let more = left.saturating_sub(best);
         if !more.is_zero() {
-            shares.push((place, more));
-            best = worth;
+            shares.push((placed.place, more));
+            best = left;
         }
     }
     Ok(shares)
@@ -235,21 +275,35 @@ fn shares(
 
 /// The lines of the invoices up to a place.
 fn until<'a, 'b>(place: usize, lines: &'b [Placed<'a>]) -> &'b [Placed<'a>] {
-    &lines[..lines.partition_point(|(at, _)| *at <= place)]
+    &lines[..lines.partition_point(|placed| placed.place <= place)]
 }
 
-/// What was given for the same time by another base and is not owed any more: a change to a plan that
-/// is paid by another interval begins a new period at once.
-fn excess(base: &Base<'_>, tranche: &Period, lines: &[Placed<'_>]) -> Result<Credits, NotCredits> {
-    let mut excess = Credits::ZERO;
-    if tranche.start != base.line.period.start {
-        return Ok(excess);
+/// The periods that were paid for as a whole, in order.
+fn bases<'a>(lines: &[Placed<'a>]) -> Result<Vec<Base<'a>>, NotCredits> {
+    let whole =
+        |placed: &&Placed<'_>| matches!(placed.line.kind, LineKind::Whole | LineKind::Trial);
+    let mut bases: Vec<Base<'a>> = vec![];
+    for placed in lines.iter().filter(whole) {
+        let mut base = Base::of(*placed);
+        base.excess = excess(&bases, &base, until(base.place, lines))?;
+        bases.push(base);
     }
-    for other in bases(lines).filter(|other| other.line.period.start < tranche.start) {
-        for before in other.tranches().filter(|before| before.covers(tranche.start)) {
-            let given = shares(&other, &before, lines)?.into_iter().map(|(_, amount)| amount);
-            let given = Credits::sum(given)?;
-            let more = given.saturating_sub(other.worth(&before, lines)?);
+    Ok(bases)
+}
+
+/// What was given for the same time by bases before and is not owed any more: a change to a plan that
+/// is paid by another interval begins a new period at once.
+fn excess(
+    before: &[Base<'_>],
+    base: &Base<'_>,
+    lines: &[Placed<'_>],
+) -> Result<Credits, NotCredits> {
+    let mut excess = Credits::ZERO;
+    let start = base.line.period.start;
+    for other in before.iter().filter(|other| other.line.period.start < start) {
+        for tranche in other.tranches().filter(|tranche| tranche.covers(start)) {
+            let given = shares(other, &tranche, lines)?.into_iter().map(|(_, amount)| amount);
+            let more = Credits::sum(given)?.saturating_sub(other.worth(&tranche, lines)?);
             excess = excess.checked_add(more)?;
         }
     }
@@ -260,11 +314,4 @@ fn excess(base: &Base<'_>, tranche: &Period, lines: &[Placed<'_>]) -> Result<Cre
 #[must_use]
 pub fn group_of(id: SubscriptionId, invoice: &str) -> ReversalGroup {
     ReversalGroup::derive(id.0, &format!("invoice {invoice}"))
-}
-
-fn bases<'a>(lines: &[Placed<'a>]) -> impl Iterator<Item = Base<'a>> + use<'a> {
-    let whole = |kind| matches!(kind, LineKind::Whole | LineKind::Trial);
-    let bases: Vec<_> =
-        lines.iter().filter(|(_, line)| whole(line.kind)).map(|(_, line)| Base::of(line)).collect();
-    bases.into_iter()
 }

@@ -260,6 +260,52 @@ fn a_month_that_is_changed_for_a_year_does_not_count_twice() {
     assert_eq!(amounts(&release(&mut subscription, "2027-07-16")), [1_000]);
 }
 
+/// What was given back in money for the rest of a year brings nothing any more in the months to come.
+#[test]
+fn a_year_that_is_given_back_brings_no_more_from_then_on() {
+    let year = |quota| plan("Year", quota, Interval::Year);
+    let back = || line(LineKind::GivenBack, year(10_000), "2027-03-16", "2028-01-01");
+    let lower = line(LineKind::Rest, year(1_000), "2027-03-16", "2028-01-01");
+    let month = line(LineKind::Whole, basic(), "2027-03-16", "2027-04-16");
+    let first = || whole("in_1", year(10_000), "2027-01-01", "2028-01-01");
+    for (lines, later) in [
+        (vec![back(), lower], vec![1_000, 1_000]),
+        (vec![back(), month], vec![]),
+        (vec![back()], vec![]),
+    ] {
+        let mut subscription = with(vec![first()]);
+        assert_eq!(amounts(&release(&mut subscription, "2027-03-01")), [10_000; 3]);
+        more(&mut subscription, vec![first(), paid("in_2", lines)]);
+        assert_eq!(release(&mut subscription, "2027-03-16"), []);
+        assert_eq!(amounts(&release(&mut subscription, "2027-05-01")), later);
+    }
+}
+
+/// However often the interval is changed, what is due is reckoned at once.
+#[test]
+fn many_changes_of_the_interval_are_reckoned_at_once() {
+    let year = plan("Year", 1_000, Interval::Year);
+    let mut invoices = vec![whole("in_0", basic(), "2027-06-01", "2027-07-01")];
+    for day in 2..=28 {
+        let start = format!("2027-06-{day:02}");
+        let (old, old_end, new, end) = if day % 2 == 0 {
+            (basic(), "2027-07-01".to_owned(), year.clone(), format!("2028-06-{day:02}"))
+        } else {
+            let before = format!("2028-06-{:02}", day - 1);
+            (year.clone(), before, basic(), format!("2027-07-{day:02}"))
+        };
+        let old_end =
+            if day > 2 && day % 2 == 0 { format!("2027-07-{:02}", day - 1) } else { old_end };
+        let back = line(LineKind::GivenBack, old, &start, &old_end);
+        let lines = vec![back, line(LineKind::Whole, new, &start, &end)];
+        invoices.push(paid(&format!("in_{day}"), lines));
+    }
+    let mut subscription = with(invoices);
+    let released = release(&mut subscription, "2027-06-30");
+    let sum = Credits::sum(released.iter().map(|tranche| tranche.grant.amount)).expect("fits");
+    assert!((1_000..=2_000).contains(&sum.get()), "{sum}");
+}
+
 #[test]
 fn a_trial_has_its_share_of_a_month() {
     let trial = paid("in_1", vec![line(LineKind::Trial, basic(), "2027-06-01", "2027-06-15")]);

@@ -64,7 +64,7 @@ pub enum Ask {
     /// Give up debt; an administrator's.
     WriteOffDebt { amount: Credits, reason: String },
 
-    /// Stop spending.
+    /// Stop spending; where it is stopped for another reason, for this one from now on.
     Freeze { reason: String },
     /// Allow spending.
     Unfreeze { reason: String },

@@ -303,7 +303,7 @@ impl Draft {
     }
 
     pub(super) fn freeze(&mut self, reason: String) {
-        if self.wallet.frozen.is_none() {
+        if self.wallet.frozen.as_ref() != Some(&reason) {
             self.emit(WalletEvent::Frozen { reason, at: self.now });
         }
     }

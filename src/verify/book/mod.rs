@@ -141,7 +141,8 @@ impl Book {
             }
             F::DebtRepaid { .. } | F::DebtWrittenOff { .. } => self.enter_debt(fact).map(Some),
             F::Frozen { reason } => {
-                must("a wallet is frozen once", self.frozen.is_none())?;
+                let other = self.frozen.as_deref() != Some(reason.as_ref());
+                must("a wallet is frozen once for a reason", other)?;
                 self.frozen = Some(reason.into_owned());
                 Ok(None)
             }

@@ -352,3 +352,13 @@ fn what_was_lost_to_expiry_can_be_carried_over_too() {
     run.ask(60, carrying(&[1, 9], 90, 80)).expect("carries");
     assert_eq!(run.available(60), 30);
 }
+
+#[test]
+fn a_wallet_is_frozen_for_the_last_reason_that_was_told() {
+    let mut run = Run::with(10);
+    let freeze = |reason: &str| Ask::Freeze { reason: reason.into() };
+    run.ask(2, freeze("a dispute")).expect("freezes");
+    assert_eq!(run.ask(2, freeze("a dispute")), Ok(vec![]));
+    run.ask(3, freeze("abuse")).expect("freezes");
+    assert_eq!(run.wallet.frozen(), Some("abuse"));
+}

@@ -82,7 +82,7 @@ impl Ground {
         let options = self.base.clone().database(&name);
         let url = match &self.cluster {
             Some(cluster) => cluster.url(&name),
-            None => options.to_url_lossy().to_string(),
+            None => for_libpq(options.to_url_lossy()),
         };
         let data = self.folder.join(&name);
         Ok(Scratch { options, url, data, name })
@@ -98,8 +98,30 @@ impl Ground {
     }
 }
 
+/// The address as pgbench takes it: it knows no setting of sqlx's own.
+fn for_libpq(mut url: reqwest::Url) -> String {
+    let settings = url.query_pairs().into_owned();
+    let known = settings.filter(|(name, _)| name != "statement-cache-capacity");
+    let known: Vec<_> = known.collect();
+    url.query_pairs_mut().clear().extend_pairs(known);
+    url.to_string()
+}
+
 async fn drop_database(db: &mut PgConnection, name: &str) -> Result<(), BenchError> {
     let drop = AssertSqlSafe(format!("drop database {name} with (force)"));
     sqlx::query(drop).execute(db).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::for_libpq;
+
+    #[test]
+    fn an_address_has_only_settings_that_pgbench_knows() {
+        let url =
+            "postgres://me:secret@localhost:5432/db?sslmode=prefer&statement-cache-capacity=100";
+        let url = for_libpq(url.parse().expect("an address"));
+        assert_eq!(url, "postgres://me:secret@localhost:5432/db?sslmode=prefer");
+    }
 }

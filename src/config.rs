@@ -69,9 +69,23 @@ pub struct BillingConfig {
     /// What becomes of a wallet while a subscription is not paid in time.
     #[arg(long, env = "SALDO_PAST_DUE", value_enum)]
     pub past_due: Option<PastDue>,
+    /// What becomes of a wallet while a payment of its owner's is disputed.
+    #[arg(long, env = "SALDO_DISPUTED", value_enum)]
+    pub disputed: Option<Disputed>,
     /// What an early fraud warning of a bank does.
     #[arg(long, env = "SALDO_FRAUD_WARNING", value_enum)]
     pub fraud_warning: Option<FraudWarning>,
+}
+
+/// What becomes of a wallet while a payment of its owner's is disputed. What the bank has withdrawn is
+/// taken back in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Disputed {
+    /// Nothing can be spent until the bank has decided. The default.
+    #[default]
+    Freeze,
+    /// What is left in it can be spent.
+    Keep,
 }
 
 /// What an early fraud warning of a bank does.
@@ -210,6 +224,8 @@ pub struct Settings {
     pub sends_texts: bool,
     /// What becomes of a wallet while a subscription is not paid in time.
     pub past_due: PastDue,
+    /// What becomes of a wallet while a payment of its owner's is disputed.
+    pub disputed: Disputed,
     /// What an early fraud warning of a bank does.
     pub fraud_warning: FraudWarning,
 }
@@ -234,6 +250,7 @@ impl Config {
             rate_limits,
             sends_texts: local || self.sms()?.is_some(),
             past_due: self.billing.past_due.unwrap_or_default(),
+            disputed: self.billing.disputed.unwrap_or_default(),
             fraud_warning: self.billing.fraud_warning.unwrap_or_default(),
         })
     }

@@ -7,7 +7,7 @@ use aggregates::subscription::{PlanVersion, Standing, Subscription};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 
-use super::{customers, offers, stripe, subscribe, subscribers, subscriptions};
+use super::{customers, offers, reading, stripe, subscribe, subscribers, subscriptions};
 use crate::app::App;
 use crate::clients::stripe::{Link, PriceChange, SubscriptionItem};
 use crate::clock;
@@ -91,6 +91,12 @@ impl Running {
         let up = new.price.amount_minor > old.price.amount_minor;
         match (new.interval == old.interval, up) {
             (true, _) if *plan == self.standing.plan => Ok(Way::None),
+            // Stripe would reckon the difference to what it shows, which is less than what is paid.
+            (_, true) if *paid != self.standing.plan => {
+                let detail = "another plan is to come with the next period: take that back first, \
+                              by a change to the plan that is paid for";
+                Err(Problem::new(StatusCode::CONFLICT, "change_pending", detail))
+            }
             (_, true) => Ok(Way::AtOnce),
             (true, false) => Ok(Way::AtRenewal),
             (false, false) => {
@@ -101,21 +107,13 @@ impl Running {
         }
     }
 
-    /// What the rest of the period costs more on another plan, to the second: as Stripe reckons it,
-    /// which it cannot be asked for while it shows less than what is paid for.
-    fn difference_to(&self, plan: &PlanVersion, now: DateTime<Utc>) -> i64 {
-        let Standing { period, .. } = &self.standing;
-        let (new, old) = (plan.terms.price.amount_minor, self.paid_for().terms.price.amount_minor);
-        let left = i128::from((period.end - now).num_seconds().max(0));
-        let whole = i128::from((period.end - period.start).num_seconds().max(1));
-        let due = i128::from(new.saturating_sub(old)) * left / whole;
-        i64::try_from(due).unwrap_or(i64::MAX)
-    }
-
     async fn item(&self, app: &App) -> Result<SubscriptionItem> {
         let subscription = stripe(app)?.subscription(&self.stripe).await?;
-        let item = subscription.items.into_iter().next();
-        item.ok_or_else(|| Problem::failed("a subscription is for nothing"))
+        let item = reading::item_of(app, &subscription).await?.map(|(item, _)| item.clone());
+        item.ok_or_else(|| {
+            let detail = "the subscription has a price that is not on sale here: ask the support";
+            Problem::new(StatusCode::CONFLICT, "other_price", detail)
+        })
     }
 }
 
@@ -130,10 +128,6 @@ pub async fn preview_change(app: &App, user: UserId, plan: PlanId) -> Result<Pla
         Way::AtRenewal => {
             let (when, at) = (When::AtPeriodEnd, running.standing.period.end);
             Ok(Planned { plan, when, at, due_minor: 0, currency })
-        }
-        Way::AtOnce if *running.paid_for() != running.standing.plan => {
-            let due_minor = running.difference_to(&plan, now);
-            Ok(Planned { plan, when: When::Now, at: now, due_minor, currency })
         }
         Way::AtOnce => {
             let price = offers::list::<PlanTerms>(app, plan.plan.0).await?.price;
@@ -163,6 +157,10 @@ pub async fn change(
     let running = running(app, user).await?;
     let plan = subscribe::on_sale(app, plan).await?;
     let way = running.way_to(&plan)?;
+    let period = running.standing.period;
+    if at.is_some_and(|at| at < period.start || at >= period.end.min(clock::now())) {
+        return Err(Problem::field("at", "must be that of a preview in this period"));
+    }
     if matches!(way, Way::None) {
         return Ok(());
     }
@@ -176,24 +174,10 @@ pub async fn change(
             stripe.change_price_at_renewal(&change, &key).await?;
         }
         Way::AtOnce => {
-            // What Stripe shows may be less than what is paid for: the difference is to that.
-            let paid = running.paid_for();
-            if *paid != running.standing.plan
-                && let Some(paid) = price_of(app, paid).await?
-            {
-                let back = PriceChange { price: &paid, at: None, ..change };
-                stripe.change_price_at_renewal(&back, &format!("{key}/back")).await?;
-            }
             stripe.change_price_now(&change, &key).await?;
         }
     }
     subscriptions::settle(app, &running.stripe).await
-}
-
-/// The price that stands for a plan on these terms, where Stripe still lists it.
-async fn price_of(app: &App, plan: &PlanVersion) -> Result<Option<String>> {
-    let listing = offers::list::<PlanTerms>(app, plan.plan.0).await?;
-    Ok((listing.version == plan.version).then_some(listing.price))
 }
 
 /// Ends the subscription: with the period that is paid for, or now.

@@ -9,7 +9,7 @@ use tracing::error;
 use super::{ATTEMPTS, STRIPE, by, customers, stripe};
 use crate::app::App;
 use crate::clock;
-use crate::config::{FraudWarning, PastDue};
+use crate::config::{Disputed, FraudWarning, PastDue};
 use crate::error::{Problem, Result};
 use crate::store::Envelope;
 
@@ -29,8 +29,8 @@ pub(super) async fn follow(app: &App, user: UserId, position: i64) -> Result<()>
         app.caught_up("billing", user, Some(position)).await?;
         let troubles = projections::billing::troubles(app.db(), user.0).await?;
         let policy = app.settings.past_due;
-        let freezes = policy == PastDue::Freeze;
-        let why = match (troubles.disputed, troubles.behind && freezes) {
+        let disputed = troubles.disputed && app.settings.disputed == Disputed::Freeze;
+        let why = match (disputed, troubles.behind && policy == PastDue::Freeze) {
             (true, _) => Some(DISPUTED),
             (false, true) => Some(BEHIND),
             (false, false) => None,

@@ -193,7 +193,7 @@ fn work_of(kind: &str, event: &EventEnvelope) -> Result<Option<Work>, Malformed>
         "customer" if event.object_type == "subscription" => Work::Subscription(own()?),
         "invoice" if OF_INVOICES.contains(&kind) => Work::Invoice(own()?),
         "payment_intent" => Work::Payment(own()?),
-        "radar" if kind.starts_with("radar.early_fraud_warning.") => {
+        "radar" if kind == "radar.early_fraud_warning.created" => {
             Work::Warning(text("charge").ok_or_else(|| missing("charge"))?)
         }
         "charge" | "refund" => match text("payment_intent") {

@@ -4,7 +4,8 @@ use aggregates::event::Event;
 use aggregates::id::{PurchaseId, SubscriptionId, UserId};
 use aggregates::purchase::{Purchase, PurchaseEvent};
 use aggregates::subscription::{
-    Invoice, InvoiceReason, InvoiceState, Status, Subscription, SubscriptionEvent, Tranche,
+    Invoice, InvoiceReason, InvoiceState, LineKind, Status, Subscription, SubscriptionEvent,
+    Tranche,
 };
 use uuid::Uuid;
 
@@ -142,7 +143,7 @@ fn released(
     let invoice = subscription.invoices().iter().find(|known| known.id == last.invoice)?;
     let of_it = tranches.iter().filter(|tranche| tranche.invoice == last.invoice);
     let credits = of_it.map(|tranche| tranche.grant.amount.get()).fold(0, i64::saturating_add);
-    let line = invoice.lines.last()?;
+    let line = invoice.lines.iter().rfind(|line| line.kind != LineKind::GivenBack)?;
     let (name, plan) = (None, line.plan.terms.name.clone());
     let amount = invoice.total;
     if last.period.start > line.period.start {

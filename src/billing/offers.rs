@@ -151,7 +151,11 @@ async fn note<T: Sold>(app: &App, id: Uuid, listing: Listing) -> Result<Listing>
     let command = OfferCommand { now: clock::now(), ask: Ask::List { listing: listing.clone() } };
     let envelope = Envelope::once(by("list_offer"));
     app.store.execute::<T::Offer>(id, envelope, command).await?;
-    Ok(listing)
+    let offer = app.store.load::<T::Offer>(id).await?;
+    let offer: &Offer<T> = offer.borrow();
+    // A price that nobody has noted stands for nothing: it is not sold.
+    let is_noted = offer.listing() == Some(&listing);
+    is_noted.then_some(listing).ok_or_else(|| Problem::busy("the offer was changed meanwhile"))
 }
 
 /// Stripe's product, with our id: made, or brought to what the offer is.

@@ -5,38 +5,58 @@ use aggregates::subscription::{
     Change, Invoice, InvoiceReason, InvoiceState, Line, LineKind, Period, PlanVersion, Standing,
     Status,
 };
-use chrono::{DateTime, Utc};
 use tracing::warn;
 
 use super::stripe;
 use crate::app::App;
-use crate::clients::stripe::{self as client, BillingReason, InvoiceStatus, SubscriptionStatus};
+use crate::clients::stripe::{
+    self as client, BillingReason, InvoiceStatus, SubscriptionItem, SubscriptionStatus,
+};
 use crate::error::{Problem, Result};
 
 /// How a subscription stands, and all its invoices that are no drafts, the oldest first.
-pub(super) async fn read(app: &App, id: &str) -> Result<(Standing, Vec<Invoice>)> {
+/// `known` is the plan that it had last.
+pub(super) async fn read(
+    app: &App,
+    id: &str,
+    known: &PlanVersion,
+) -> Result<(Standing, Vec<Invoice>)> {
     let subscription = stripe(app)?.subscription(id).await?;
-    let standing = standing(app, &subscription).await?;
+    let standing = standing(app, &subscription, known).await?;
     let mut invoices = vec![];
     for invoice in stripe(app)?.invoices_of_subscription(id).await? {
-        invoices.extend(read_invoice(app, &invoice, subscription.trial_end).await?);
+        invoices.extend(read_invoice(app, &invoice).await?);
     }
     invoices.sort_by_key(|invoice| (invoice.created_at, invoice.id.clone()));
     Ok((standing, invoices))
 }
 
-/// Of several things that are paid for, the one that is a plan of ours.
-async fn standing(app: &App, subscription: &client::Subscription) -> Result<Standing> {
-    let mut ours = None;
+/// Of several things that are paid for, the one that is a plan of ours, and its plan.
+pub(super) async fn item_of<'a>(
+    app: &App,
+    subscription: &'a client::Subscription,
+) -> Result<Option<(&'a SubscriptionItem, PlanVersion)>> {
     for item in &subscription.items {
         if let Some(plan) = plan_of(app, &item.price).await? {
-            ours = Some((item, plan));
-            break;
+            return Ok(Some((item, plan)));
         }
     }
-    let Some((item, plan)) = ours else {
-        let price = subscription.items.first().map_or("", |item| item.price.as_str());
-        return Err(Problem::failed(format!("the price {price} stands for no plan of ours")));
+    Ok(None)
+}
+
+async fn standing(
+    app: &App,
+    subscription: &client::Subscription,
+    known: &PlanVersion,
+) -> Result<Standing> {
+    let (item, plan) = if let Some(ours) = item_of(app, subscription).await? {
+        ours
+    } else {
+        // Somebody has made a price at Stripe: how it stands is news all the same.
+        let item = subscription.items.first();
+        let item = item.ok_or_else(|| Problem::failed("a subscription is for nothing"))?;
+        warn!(price = item.price, "a subscription has a price for no plan of ours");
+        (item, known.clone())
     };
     let period = Period { start: item.period_start, end: item.period_end };
     let at_end = subscription.cancel_at_period_end.then_some(item.period_end);
@@ -86,11 +106,7 @@ fn status(status: &SubscriptionStatus) -> Result<Status> {
     })
 }
 
-async fn read_invoice(
-    app: &App,
-    invoice: &client::Invoice,
-    trial_end: Option<DateTime<Utc>>,
-) -> Result<Option<Invoice>> {
+async fn read_invoice(app: &App, invoice: &client::Invoice) -> Result<Option<Invoice>> {
     let state = match &invoice.status {
         InvoiceStatus::Draft => return Ok(None),
         InvoiceStatus::Open => InvoiceState::Open,
@@ -103,8 +119,10 @@ async fn read_invoice(
     };
     let mut lines = vec![];
     for line in &invoice.lines {
-        lines.extend(read_line(app, line, trial_end).await?);
+        lines.extend(read_line(app, line).await?);
     }
+    // What is given back of a time comes before what takes its place.
+    lines.sort_by_key(|line| line.kind != LineKind::GivenBack);
     let currency = invoice.currency.parse().map_err(Problem::failed)?;
     Ok(Some(Invoice {
         id: invoice.id.clone(),
@@ -130,11 +148,7 @@ fn reason(reason: Option<&BillingReason>) -> InvoiceReason {
 }
 
 /// A line for a plan of ours; what an operator added by hand brings nothing.
-async fn read_line(
-    app: &App,
-    line: &client::InvoiceLine,
-    trial_end: Option<DateTime<Utc>>,
-) -> Result<Option<Line>> {
+async fn read_line(app: &App, line: &client::InvoiceLine) -> Result<Option<Line>> {
     let Some(price) = &line.price else { return Ok(None) };
     let Some(plan) = plan_of(app, price).await? else {
         warn!(price, "an invoice has a line for no plan of ours: it brings nothing");
@@ -144,7 +158,8 @@ async fn read_line(
     let kind = match (line.proration, line.amount) {
         (true, ..0) => LineKind::GivenBack,
         (true, _) => LineKind::Rest,
-        (false, 0) if trial_end == Some(end) => LineKind::Trial,
+        // Plans cost something, and lines are told before discounts.
+        (false, 0) => LineKind::Trial,
         (false, _) => LineKind::Whole,
     };
     Ok(Some(Line { kind, plan, period: Period { start, end } }))

@@ -62,7 +62,7 @@ async fn give_back(app: &App, refund: Refund, intent: &str) -> Result<()> {
 }
 
 /// What of a payment was not given back, and is not about to be.
-fn left(paid: &Payment) -> i64 {
+pub(super) fn left(paid: &Payment) -> i64 {
     let gone = |status: &RefundStatus| match status {
         RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Succeeded => true,
         RefundStatus::Failed | RefundStatus::Canceled | RefundStatus::Unknown(_) => false,

@@ -45,9 +45,11 @@ pub struct Opened {
 pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
     let Wanted { user, plan, intent, metadata } = wanted;
     let id = SubscriptionId::derive(intent, "subscription");
-    let position = match app.store.load::<Subscription>(id).await?.status() {
-        Status::Nothing => order(app, id, user, plan, metadata.clone()).await?,
-        _ => 0,
+    let creating = Envelope::new(CommandId::derive(id.0, "create"), metadata.clone());
+    // What was ordered once is ordered, whatever became of the plan since.
+    let position = match app.store.known::<Subscription>(id, &creating).await? {
+        Some(known) => known.position,
+        None => order(app, id, user, plan, metadata.clone()).await?,
     };
     let subscription = app.store.load::<Subscription>(id).await?;
     if let Some(session) = subscription.checkout() {
@@ -55,6 +57,9 @@ pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
         return Ok(Opened { id, checkout, position });
     }
     let Some(order) = subscription.order() else { return Err(Problem::not_found()) };
+    if subscribers::running(app, user).await?.is_some() {
+        return Err(subscribed());
+    }
     let checkout = checkout(app, id, order).await?;
     let ask = Ask::OpenCheckout { checkout: checkout.id.clone(), expires_at: checkout.expires_at };
     let position = send(app, id, CommandId::derive(id.0, "checkout"), metadata, ask).await?;

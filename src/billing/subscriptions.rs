@@ -3,13 +3,13 @@
 
 use aggregates::id::{CommandId, ReversalGroup, SubscriptionId, UserId, WalletId};
 use aggregates::subscription::{
-    Ask, Invoice, InvoiceState, Order, Status, Subscription, SubscriptionCommand,
+    Ask, InvoiceState, Order, PlanVersion, Status, Subscription, SubscriptionCommand,
     SubscriptionError, Tranche, group_of,
 };
 use aggregates::wallet::{self, Wallet, WalletCommand};
 use tracing::{error, warn};
 
-use super::{ATTEMPTS, STRIPE, by, freezing, reading, reversals, stripe, subscribers};
+use super::{ATTEMPTS, STRIPE, by, freezing, reading, refunds, reversals, stripe, subscribers};
 use crate::app::App;
 use crate::clients::stripe::{Metadata as Written, NewRefund};
 use crate::clock;
@@ -41,16 +41,26 @@ pub async fn invoice(app: &App, invoice: &str) -> Result<()> {
 
 async fn settle_ours(app: &App, id: SubscriptionId, stripe_id: &str) -> Result<()> {
     for _ in 0..ATTEMPTS {
-        let after = app.store.load::<Subscription>(id).await?.readings();
-        let (standing, invoices) = reading::read(app, stripe_id).await?;
+        let known = app.store.load::<Subscription>(id).await?;
+        let (after, Some(plan)) = (known.readings(), plan_of(&known)) else { return Ok(()) };
+        let (standing, invoices) = reading::read(app, stripe_id, plan).await?;
         let ask = Ask::Sync { stripe: stripe_id.to_owned(), standing, invoices, after };
         match send(app, id, ask).await {
-            Ok(outcome) => return follow(app, id, outcome.position).await,
-            Err(ExecuteError::Refused(SubscriptionError::Moved)) => {}
+            // It is as it was read.
+            Ok(outcome) if outcome.events.is_empty() => return follow(app, id).await,
+            // What was noted may be older than what somebody else has read meanwhile and found to
+            // be as it was known before: it is read until nothing changes.
+            Ok(_) | Err(ExecuteError::Refused(SubscriptionError::Moved)) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    follow(app, id).await?;
     Err(Problem::busy("the subscription changes all the time; try again"))
+}
+
+/// The plan that it had last.
+fn plan_of(known: &Subscription) -> Option<&PlanVersion> {
+    known.standing().map(|standing| &standing.plan).or(known.order().map(|order| &order.plan))
 }
 
 /// Our own id of what Stripe has under this one.
@@ -70,34 +80,36 @@ pub(super) async fn id_of(app: &App, stripe_id: &str) -> Result<Option<Subscript
 
 /// What follows from how a subscription stands. Reversals come before what they reverse is granted,
 /// so that nothing can be spent in between.
-async fn follow(app: &App, id: SubscriptionId, position: i64) -> Result<()> {
+async fn follow(app: &App, id: SubscriptionId) -> Result<()> {
     let subscription = app.store.load::<Subscription>(id).await?;
-    let Some(order) = subscription.order() else { return Ok(()) };
+    let (position, Some(order)) = (app.store.head(), subscription.order()) else { return Ok(()) };
     app.wrote(order.user, position);
-    if subscription.status().is_live() && !subscribers::has_place(app, order.user, id).await? {
-        send(app, id, Ask::MarkDuplicate).await?;
-        return give_up(app, id).await;
-    }
-    if subscription.is_duplicate() {
-        return give_up(app, id).await;
-    }
-    let paid = paid_invoices(&subscription);
-    for invoice in paid.iter().rev().take(RECENT) {
+    for invoice in subscription.paid().iter().rev().take(RECENT) {
         reverse(app, id, &invoice.id).await?;
     }
     complete(app, id).await?;
     freezing::follow(app, order.user, position).await
 }
 
-fn paid_invoices(subscription: &Subscription) -> Vec<&Invoice> {
-    let invoices = subscription.invoices().iter();
-    let mut paid: Vec<_> = invoices.filter(|invoice| invoice.state == InvoiceState::Paid).collect();
-    paid.sort_by_key(|invoice| invoice.paid_at);
-    paid
+/// Whether it counts: one that begins beside another does not, and is ended.
+async fn counts(app: &App, id: SubscriptionId) -> Result<bool> {
+    let subscription = app.store.load::<Subscription>(id).await?;
+    let Some(order) = subscription.order() else { return Ok(false) };
+    let is_beside = !subscription.is_duplicate()
+        && subscription.status().is_live()
+        && !subscribers::has_place(app, order.user, id).await?;
+    if is_beside {
+        send(app, id, Ask::MarkDuplicate).await?;
+    }
+    Ok(!is_beside && !subscription.is_duplicate())
 }
 
-/// Releases what is due of the quota, and puts it into the wallet, once.
+/// Releases what is due of the quota, and puts it into the wallet, once. Whoever does that asks first
+/// whether the subscription counts: whoever heard of it may have died before they asked.
 pub async fn complete(app: &App, id: SubscriptionId) -> Result<()> {
+    if !counts(app, id).await? {
+        return give_up(app, id).await;
+    }
     send(app, id, Ask::Release { id }).await?;
     let subscription = app.store.load::<Subscription>(id).await?;
     let Some(order) = subscription.order() else { return Ok(()) };
@@ -114,7 +126,12 @@ pub async fn complete(app: &App, id: SubscriptionId) -> Result<()> {
 }
 
 async fn grant(app: &App, order: &Order, tranche: &Tranche) -> Result<()> {
-    let (grant, name) = (tranche.grant.clone(), &order.plan.terms.name);
+    let (mut grant, name) = (tranche.grant.clone(), &order.plan.terms.name);
+    let (now, lasts) = (clock::now(), tranche.period.end - tranche.period.start);
+    if grant.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        // Nobody was there for all of its time.
+        grant.expires_at = now.checked_add_signed(lasts);
+    }
     let carry = tranche.carry.clone().zip(grant.expires_at).map(|(carry, expires_at)| {
         let (from, most, funding) = (carry.from, carry.most, grant.funding.clone());
         wallet::Ask::CarryOver { from, most, expires_at, funding }
@@ -200,9 +217,13 @@ pub(super) async fn payment(app: &App, intent: &str, customer: Option<&str>) -> 
     }
     let Some((id, invoice)) = found else { return Ok(false) };
     let id = SubscriptionId(id);
+    let subscription = app.store.load::<Subscription>(id).await?;
+    let is_paid = subscription.paid().iter().any(|paid| paid.id == invoice);
+    if let Some(stripe_id) = subscription.stripe().filter(|_| !is_paid) {
+        settle_ours(app, id, stripe_id).await?;
+    }
     reverse(app, id, &invoice).await?;
     complete(app, id).await?;
-    let subscription = app.store.load::<Subscription>(id).await?;
     if let Some(order) = subscription.order() {
         freezing::follow(app, order.user, app.store.head()).await?;
     }
@@ -238,11 +259,10 @@ async fn give_up(app: &App, id: SubscriptionId) -> Result<()> {
         error!(subscription.id = %id, "a person has subscribed twice: the second one is ended");
         stripe.cancel_now(stripe_id).await?;
     }
-    for invoice in paid_invoices(&subscription) {
+    for invoice in subscription.paid() {
         for intent in &invoice.intents {
             let paid = stripe.payment(intent).await?;
-            let given = reversals::of(std::slice::from_ref(&paid), paid.amount_received);
-            if given.reversed_minor > 0 || given.disputed || !paid.refunds.is_empty() {
+            if refunds::left(&paid) < 1 || paid.disputes.iter().any(reversals::is_open) {
                 continue;
             }
             let metadata = Written::from([(SUBSCRIPTION.to_owned(), id.to_string())]);

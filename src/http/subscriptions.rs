@@ -2,7 +2,7 @@
 
 use aggregates::catalogue::{Interval, Tier};
 use aggregates::id::PlanId;
-use aggregates::subscription::{PlanVersion, Subscription as Known};
+use aggregates::subscription::{PlanVersion, Status, Subscription as Known};
 use axum::extract::State;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
@@ -19,6 +19,7 @@ use super::position::{At, MinPosition};
 use crate::accounts::limits;
 use crate::app::App;
 use crate::billing::changes::{self, Planned, When};
+use crate::billing::settle;
 use crate::billing::subscribe::{self, Wanted};
 use crate::clock;
 use crate::error::{Problem, Result};
@@ -222,7 +223,18 @@ async fn shown(
     app.caught_up("billing", caller.user, at_least).await?;
     let row = projections::billing::subscription_of(app.db(), caller.user.0).await?;
     let id = row.ok_or_else(Problem::not_found)?.subscription_id;
-    let state = app.store.load::<Known>(id).await?;
+    let mut state = app.store.load::<Known>(id).await?;
+    // The page that people return to asks this: what Stripe knows is looked at, told or not.
+    if state.status() == Status::Ordered
+        && let Some(session) = state.checkout()
+        && limits::LOOKS.has_room(app, &id.to_string()).await?
+    {
+        if let Err(problem) = settle::checkout(app, session).await {
+            // What is known here is an answer, too.
+            tracing::warn!(cause = problem.cause, "Stripe could not be asked for a checkout");
+        }
+        state = app.store.load::<Known>(id).await?;
+    }
     let shown = Subscription::of(id, &state).ok_or_else(Problem::not_found)?;
     Ok(axum::Json(shown))
 }

@@ -2,7 +2,7 @@
 //! what Stripe's own objects say.
 
 use crate::shop::Shop;
-use crate::stripe::{Funds, Manner};
+use crate::stripe::{Funds, Manner, Truth};
 use crate::world::change;
 
 /// xorshift64*: small, and the same each time.
@@ -63,13 +63,18 @@ async fn step(shop: &Shop, random: &mut Random, payments: &mut Payments, number:
 
 /// What the wallet must have: 100 for signing up, and of each pack what stands of its payment (I6).
 pub fn expected(shop: &Shop) -> i64 {
-    let truth = shop.stripe.truth();
-    let kept = truth.payments.iter().map(|payment| {
+    100 + kept(&shop.stripe.truth())
+}
+
+/// What stands of the packs.
+pub fn kept(truth: &Truth) -> i64 {
+    let packs = truth.payments.iter().filter(|payment| !payment.metadata["purchase"].is_null());
+    let kept = packs.map(|payment| {
         let (paid, reversed) = (i128::from(payment.paid), i128::from(payment.reversed()));
         let target = if reversed == paid { 200 } else { 200 * reversed / paid.max(1) };
         200 - i64::try_from(target).expect("at most 200")
     });
-    100 + kept.sum::<i64>()
+    kept.sum()
 }
 
 async fn history(seed: u64) {

@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::shop::Shop;
-use crate::stripe::{Funds, Manner, Mood, Shape};
+use crate::stripe::{API_VERSION, Funds, Manner, Mood, SECRET_KEY, Shape};
 use crate::support::Answer;
 use crate::world::{ADA, ask, post_with, register, send, verify};
 
@@ -109,6 +109,21 @@ async fn a_plan_is_subscribed_to_and_its_quota_comes_with_the_paid_invoice() {
     assert!(shown.body["hosted_invoice_url"].is_string(), "{:?}", shown.body);
     let invoices = ask(&shop.server, Method::GET, "/billing/invoices", &shop.ada.access).await;
     assert_eq!(invoices.body["items"][0]["state"], "paid");
+    shop.close().await;
+}
+
+/// T23, of a plan.
+#[tokio::test]
+async fn a_return_page_that_is_polled_before_the_webhook_begins_the_subscription_at_once() {
+    let shop = Shop::open().await;
+    let checkout = shop.subscribe("Basic", "one").await;
+    assert_eq!(shop.subscription().await["status"], "ordered");
+    shop.stripe.pay_checkout(&checkout);
+    let polls = join_all((0..5).map(|_| shop.subscription())).await;
+    assert!(polls.iter().all(|poll| poll["status"] == "active"), "{polls:?}");
+    assert_eq!(shop.available().await, 1_100);
+    shop.hear().await;
+    assert_eq!(shop.available().await, 1_100);
     shop.close().await;
 }
 
@@ -518,5 +533,92 @@ async fn a_subscription_is_its_owner_s() {
     }
     let invoices = ask(&shop.server, Method::GET, "/billing/invoices", &grace.access).await;
     assert_eq!(invoices.body["items"], json!([]));
+    shop.close().await;
+}
+
+/// An operator may give somebody a price of their own at Stripe: it brings nothing by itself, and how
+/// the subscription stands is heard of all the same.
+#[tokio::test]
+async fn a_price_that_was_made_at_stripe_does_not_hide_how_a_subscription_stands() {
+    let shop = Shop::open().await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.until_available(1_100).await;
+    let product = shop.stripe.object(&subscription)["items"]["data"][0]["price"]["product"].clone();
+    let made = saldo::clients::http().build().expect("a client");
+    let made = made.post(format!("{}/v1/prices", shop.stripe.url)).bearer_auth(SECRET_KEY);
+    let terms = [
+        ("product", product.as_str().expect("a product")),
+        ("unit_amount", "700"),
+        ("currency", "usd"),
+        ("recurring[interval]", "month"),
+    ];
+    let made = made.header("stripe-version", API_VERSION).form(&terms).send().await;
+    let price: Value = made.expect("an answer").json().await.expect("a price");
+    shop.stripe.portal_change_plan(&subscription, price["id"].as_str().expect("an id"));
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "active");
+    assert_eq!(shop.available().await, 1_100);
+    let changed = shop.manage("change", &json!({ "plan": shop.plan("Pro").await })).await;
+    assert_eq!(
+        (changed.status, &changed.body["code"]),
+        (StatusCode::CONFLICT, &json!("other_price"))
+    );
+    shop.stripe.cancel_now(&subscription);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "canceled");
+    shop.subscribed("Pro", "two").await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_key_is_for_one_plan() {
+    let shop = Shop::open().await;
+    let (basic, pro) = (shop.plan("Basic").await, shop.plan("Pro").await);
+    let first = shop.try_subscribe(&basic, "one").await;
+    let again = shop.try_subscribe(&basic, "one").await;
+    assert_eq!((again.status, &again.body), (StatusCode::CREATED, &first.body));
+    let other = shop.try_subscribe(&pro, "one").await;
+    assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY, "{:?}", other.body);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn what_costs_more_waits_until_what_is_to_come_is_taken_back() {
+    let shop = Shop::open().await;
+    shop.offer("Small", &json!({})).await;
+    shop.offer("Large", &json!({ "price": { "amount_minor": 5000, "currency": "usd" } })).await;
+    shop.subscribed("Basic", "one").await;
+    let (small, large) = (shop.plan("Small").await, shop.plan("Large").await);
+    let down = shop.manage("change", &json!({ "plan": small })).await;
+    assert_eq!(down.body["pending_change"]["plan"]["name"], "Small", "{:?}", down.body);
+    for what in ["change/preview", "change"] {
+        let up = shop.manage(what, &json!({ "plan": large })).await;
+        assert_eq!((up.status, &up.body["code"]), (StatusCode::CONFLICT, &json!("change_pending")));
+    }
+    shop.manage("change", &json!({ "plan": shop.plan("Basic").await })).await;
+    let up = shop.manage("change", &json!({ "plan": large })).await;
+    assert_eq!((up.status, &up.body["plan"]["name"]), (StatusCode::OK, &json!("Large")));
+    shop.close().await;
+}
+
+/// What was given back in money for the rest of a year brings nothing any more.
+#[tokio::test]
+async fn a_year_that_is_changed_for_a_month_in_the_portal_brings_no_more_by_itself() {
+    let shop = Shop::open_ago(70 * DAY).await;
+    shop.offer("Yearly", &json!({ "interval": "year", "quota": 10_000 })).await;
+    let subscription = shop.subscribed("Yearly", "one").await;
+    shop.until_available(100 + 3 * 10_000).await;
+    let next = shop.subscription().await["next_quota_at"].clone();
+    assert!(next.is_string());
+    shop.stripe.advance(70 * DAY);
+    crate::plan_histories::until_listed(&shop).await;
+    shop.stripe.portal_change_plan(&subscription, &shop.price(900));
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["plan"]["name"], "Basic");
+    let available = shop.available().await;
+    assert!((30_100..=31_100).contains(&available), "{available}");
+    let until = shop.subscription().await["entitled_until"].as_str().expect("a time").to_owned();
+    let soon = saldo::clock::now() + chrono::TimeDelta::days(32);
+    assert!(until < soon.to_rfc3339(), "{until}");
     shop.close().await;
 }

@@ -5,7 +5,7 @@ use saldo::clock;
 use serde_json::{Value, json};
 
 use crate::shop::{Shop, serve};
-use crate::stripe::{Funds, StripeDouble};
+use crate::stripe::{Funds, Mood, StripeDouble};
 use crate::world::{ask, change};
 
 /// The newest report, once there are so many.
@@ -169,11 +169,34 @@ async fn a_subscription_that_nobody_was_told_of_is_reported_and_settled() {
     let checkout = shop.subscribe("Basic", "one").await;
     shop.stripe.pay_checkout(&checkout);
     shop.stripe.lose_some(100, 1);
-    let id = shop.subscription().await["id"].as_str().expect("an id").to_owned();
+    let id = shop.stripe.object(&checkout)["client_reference_id"].clone();
+    let id = id.as_str().expect("an id").to_owned();
     let found = report(&shop, 1).await;
     let fields: Vec<_> =
         of(&found, &id).into_iter().map(|(field, _, _, done)| (field, done)).collect();
     assert_eq!(fields, [("payment".to_owned(), true)], "{found}");
     shop.until_available(1_100).await;
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn an_invoice_whose_payment_nobody_was_told_of_is_settled() {
+    const DAY: i64 = 24 * 3600;
+    let shop = Shop::open_ago(34 * DAY).await;
+    shop.administrate();
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.until_available(1_100).await;
+    shop.cards_of(&subscription, Mood::Declines("card_declined"));
+    shop.stripe.renew(&subscription);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "past_due");
+    shop.cards_of(&subscription, Mood::Pays);
+    shop.stripe.advance(4 * DAY);
+    shop.stripe.lose_some(100, 1);
+    let id = shop.subscription().await["id"].as_str().expect("an id").to_owned();
+    let found = report(&shop, 1).await;
+    let state = of(&found, &id).into_iter().find(|(field, ..)| field == "state");
+    assert_eq!(state, Some(("state".to_owned(), json!("open"), json!("paid"), true)), "{found}");
+    shop.until_available(2_100).await;
     shop.close().await;
 }

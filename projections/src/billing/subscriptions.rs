@@ -138,7 +138,8 @@ pub(super) async fn follow(
         E::EndUnscheduled { .. } => ends(db, id, None).await,
         E::ChangeAwaited { .. } | E::ChangeClosed { .. } => Ok(()),
         E::Duplicated { .. } => {
-            let set = "update subscriptions set duplicate = true, live = false, behind = false
+            let set = "update subscriptions
+                set duplicate = true, live = false, behind = false, due_at = null
                 where subscription_id = $1";
             changed(&sqlx::query(set).bind(id).execute(db).await?)
         }
@@ -171,7 +172,9 @@ pub(super) async fn follow(
 
 /// What is due may be more than before: whoever noted that may die before they look.
 async fn look(db: &mut PgConnection, id: Uuid, at: DateTime<Utc>) -> sqlx::Result<()> {
-    let due = "update subscriptions set due_at = least(due_at, $2) where subscription_id = $1";
+    let due = "update subscriptions
+        set due_at = case when duplicate then null else least(due_at, $2) end
+        where subscription_id = $1";
     changed(&sqlx::query(due).bind(id).bind(at).execute(db).await?)
 }
 

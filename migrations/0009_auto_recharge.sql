@@ -36,8 +36,9 @@ create index on billing.recharges (purchase_id) where purchase_id is not null;
 -- and a card is not.
 create table saved_cards (
     user_id        uuid        primary key,
-    payment_method text        not null,
-    -- When the payment was made: an older one does not bring its card back.
+    -- None: Stripe knows it no more.
+    payment_method text,
+    -- When the payment was made: it brings its card once, and an older one does not.
     paid_at        timestamptz not null
 );
 

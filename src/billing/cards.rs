@@ -21,7 +21,7 @@ pub(super) async fn keep(
          where user_id = $1 and destroyed_at is null for share
          on conflict (user_id) do update
          set payment_method = excluded.payment_method, paid_at = excluded.paid_at
-         where saved_cards.paid_at <= excluded.paid_at",
+         where saved_cards.paid_at < excluded.paid_at",
     )
     .bind(user.0)
     .bind(card)
@@ -34,24 +34,27 @@ pub(super) async fn keep(
 /// The card to charge: the one that was kept, else the one that the person has at Stripe for
 /// whatever is paid by itself.
 pub(super) async fn of(app: &App, user: UserId) -> Result<Option<String>> {
-    let kept: Option<String> =
+    let kept: Option<Option<String>> =
         sqlx::query_scalar("select payment_method from saved_cards where user_id = $1")
             .bind(user.0)
             .fetch_optional(app.db())
             .await?;
-    if kept.is_some() {
-        return Ok(kept);
+    if let Some(Some(card)) = kept {
+        return Ok(Some(card));
     }
     let Some(customer) = customers::known(app, user).await? else { return Ok(None) };
     Ok(stripe(app)?.customer(&customer).await?.card)
 }
 
-/// Forgets a card that Stripe knows no more.
+/// Forgets a card that Stripe knows no more. When it was paid with stays: hearing again of that
+/// payment, or of an older one, brings no card back.
 pub(super) async fn forget(app: &App, user: UserId, card: &str) -> Result<()> {
-    sqlx::query("delete from saved_cards where user_id = $1 and payment_method = $2")
-        .bind(user.0)
-        .bind(card)
-        .execute(app.db())
-        .await?;
+    sqlx::query(
+        "update saved_cards set payment_method = null where user_id = $1 and payment_method = $2",
+    )
+    .bind(user.0)
+    .bind(card)
+    .execute(app.db())
+    .await?;
     Ok(())
 }

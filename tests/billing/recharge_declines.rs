@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::recharge::*;
-use crate::stripe::Mood;
+use crate::stripe::{Fault, Mood};
 use crate::world::{ADA, ask, verify};
 
 #[tokio::test]
@@ -42,6 +42,31 @@ async fn a_stolen_card_turns_it_off_at_once() {
     until_state(&shop, "off").await;
     let told = told(&shop).await;
     assert_eq!((&told["off_reason"], &told["enabled"]), (&json!("declined"), &json!(false)));
+    rebuild(&shop).await;
+    shop.close().await;
+}
+
+/// What Stripe does not take as it is asked, it never will: nothing stays in flight, nothing is asked
+/// again, and the person can turn it on anew.
+#[tokio::test]
+async fn a_charge_that_stripe_does_not_take_turns_it_off() {
+    let shop = shop().await;
+    let refusal = json!({"error": {
+        "type": "invalid_request_error", "code": "amount_too_small", "param": "amount",
+        "message": "Amount must be at least 50 cents",
+    }});
+    shop.stripe.fault(CHARGE, 1000, Fault::Says(400, refusal));
+    turn_on(&shop, 100, 1800).await;
+    spend(&shop, 250).await;
+    until_state(&shop, "off").await;
+    assert_eq!(told(&shop).await["last_failure"]["code"], "amount_too_small");
+    wait().await;
+    assert_eq!((charges(&shop), attempts(&shop)), (0, 1));
+    shop.stripe.heal();
+    turn_on(&shop, 100, 1800).await;
+    spend(&shop, 1).await;
+    shop.until_available(249).await;
+    assert_eq!(charges(&shop), 1);
     rebuild(&shop).await;
     shop.close().await;
 }

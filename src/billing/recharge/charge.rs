@@ -5,6 +5,7 @@ use aggregates::id::{CommandId, PurchaseId, UserId};
 use aggregates::purchase::{self, Purchase, Stage};
 use aggregates::recharge::{Ask, CallOff, Finality, Flight, Recharge};
 use chrono::TimeDelta;
+use tracing::error;
 
 use super::{ACTOR, cards, in_the_way, letters, purchase_of, stripe, tell};
 use crate::app::App;
@@ -134,14 +135,27 @@ async fn ask_bank(app: &App, user: UserId, flight: &Flight) -> Result<Told> {
         Err(StripeError::Declined { code, decline_code, .. }) => {
             Ok(declined(&Decline { code, decline_code }))
         }
-        Err(StripeError::Invalid { param: Some(param), .. })
-            if param == "payment_method" || param == "customer" =>
-        {
-            cards::forget(app, user, &card).await?;
-            Ok(Told::Declined { code: "card_gone".to_owned(), finality: Finality::ForGood })
-        }
+        Err(refusal @ StripeError::Invalid { .. }) => refused(app, user, &card, refusal).await,
         Err(error) => Err(error.into()),
     }
+}
+
+/// What Stripe does not take as it is asked, it will not take when it is asked again: waiting for it
+/// would keep the recharge in flight for ever. Only of a key that somebody else is using with another
+/// card, something may have been begun: it is looked for the next time.
+async fn refused(app: &App, user: UserId, card: &str, refusal: StripeError) -> Result<Told> {
+    let StripeError::Invalid { code, param } = &refusal else { return Err(refusal.into()) };
+    if code.as_deref() == Some("idempotency_error") {
+        return Err(refusal.into());
+    }
+    let code = if matches!(param.as_deref(), Some("payment_method" | "customer")) {
+        cards::forget(app, user, card).await?;
+        "card_gone".to_owned()
+    } else {
+        error!(user.id = %user, %refusal, "Stripe does not take a recharge");
+        code.clone().unwrap_or_else(|| "refused".to_owned())
+    };
+    Ok(Told::Declined { code, finality: Finality::ForGood })
 }
 
 /// The payment that was begun for the recharge.

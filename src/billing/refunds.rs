@@ -46,22 +46,27 @@ pub async fn make(app: &App, refund: Refund) -> Result<()> {
     settle::payment(app, &payment.intent).await
 }
 
-/// What Stripe refuses it will refuse again: somebody has to look at it.
 async fn give_back(app: &App, refund: Refund, intent: &str) -> Result<()> {
     let Refund { purchase: id, decision } = refund;
     let metadata = Metadata::from([(PURCHASE.to_owned(), id.to_string())]);
     let new = NewRefund { intent, amount: None, metadata };
-    match stripe(app)?.create_refund(&new, &format!("refund/{id}/{decision}")).await {
+    create(app, &new, &format!("refund/{id}/{decision}")).await
+}
+
+/// Asks Stripe for a refund. What it refuses it will refuse again: somebody has to look at it, and
+/// what else is to be done goes on.
+pub(super) async fn create(app: &App, new: &NewRefund<'_>, key: &str) -> Result<()> {
+    match stripe(app)?.create_refund(new, key).await {
         Ok(_) => Ok(()),
         Err(refusal @ StripeError::Invalid { .. }) => {
-            error!(purchase.id = %id, %refusal, "Stripe does not refund a payment");
+            error!(payment = new.intent, %refusal, "Stripe does not refund a payment");
             Ok(())
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// What of a payment was not given back, and is not about to be.
+/// What of a payment was neither given back, nor is about to be, nor taken by a bank.
 pub(super) fn left(paid: &Payment) -> i64 {
     let gone = |status: &RefundStatus| match status {
         RefundStatus::Pending | RefundStatus::RequiresAction | RefundStatus::Succeeded => true,
@@ -69,5 +74,7 @@ pub(super) fn left(paid: &Payment) -> i64 {
     };
     let refunds = paid.refunds.iter().filter(|refund| gone(&refund.status));
     let refunded = refunds.map(|refund| refund.amount).fold(0, i64::saturating_add);
-    paid.amount_received.saturating_sub(refunded)
+    let withdrawn = paid.disputes.iter().map(|dispute| dispute.withdrawn_minor);
+    let withdrawn = withdrawn.fold(0, i64::saturating_add);
+    paid.amount_received.saturating_sub(refunded).saturating_sub(withdrawn)
 }

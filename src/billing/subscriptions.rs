@@ -267,7 +267,7 @@ async fn give_up(app: &App, id: SubscriptionId) -> Result<()> {
             }
             let metadata = Written::from([(SUBSCRIPTION.to_owned(), id.to_string())]);
             let refund = NewRefund { intent, amount: None, metadata };
-            stripe.create_refund(&refund, &format!("subscription/{id}/refund/{intent}")).await?;
+            refunds::create(app, &refund, &format!("subscription/{id}/refund/{intent}")).await?;
         }
         reverse(app, id, &invoice.id).await?;
     }

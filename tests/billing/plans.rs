@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::shop::Shop;
-use crate::stripe::{API_VERSION, Funds, Manner, Mood, SECRET_KEY, Shape};
+use crate::stripe::{API_VERSION, Fault, Funds, Manner, Mood, SECRET_KEY, Shape};
 use crate::support::Answer;
 use crate::world::{ADA, ask, post_with, register, send, verify};
 
@@ -258,10 +258,8 @@ async fn nobody_has_two_subscriptions() {
     shop.close().await;
 }
 
-/// Ordered at the same moment, and both paid: the second is ended, and its money given back.
-#[tokio::test]
-async fn of_two_that_begin_at_once_one_is_given_back() {
-    let shop = Shop::open().await;
+/// Two subscriptions that are ordered at the same moment, and both paid.
+async fn two_at_once(shop: &Shop) {
     let plan = shop.plan("Basic").await;
     let keys = ["one", "two"];
     let answers = join_all(keys.map(|key| shop.try_subscribe(&plan, key))).await;
@@ -274,12 +272,38 @@ async fn of_two_that_begin_at_once_one_is_given_back() {
     for checkout in &open {
         shop.stripe.pay_checkout(checkout);
     }
-    shop.hear().await;
-    shop.hear().await;
+}
+
+/// How many subscriptions are live at Stripe, and what is kept of all that was paid.
+fn live_and_kept(shop: &Shop) -> (usize, i64) {
     let truth = shop.stripe.truth();
     let live = truth.subscriptions.iter().filter(|known| known.status == "active").count();
-    let kept: i64 = truth.payments.iter().map(|payment| payment.paid - payment.reversed()).sum();
-    assert_eq!((live, kept), (1, 900), "{truth:?}");
+    (live, truth.payments.iter().map(|payment| payment.paid - payment.reversed()).sum())
+}
+
+/// The second is ended, and its money given back.
+#[tokio::test]
+async fn of_two_that_begin_at_once_one_is_given_back() {
+    let shop = Shop::open().await;
+    two_at_once(&shop).await;
+    shop.hear().await;
+    shop.hear().await;
+    assert_eq!(live_and_kept(&shop), (1, 900));
+    assert_eq!(shop.available().await, 1_100);
+    shop.close().await;
+}
+
+/// What Stripe does not give back is somebody's to look at, and keeps nothing else from being done.
+#[tokio::test]
+async fn a_second_one_whose_money_is_not_given_back_is_ended_all_the_same() {
+    let shop = Shop::open().await;
+    let refusal = json!({"error": {"type": "invalid_request_error", "message": "too old"}});
+    shop.stripe.fault("POST /v1/refunds", 1000, Fault::Says(400, refusal));
+    two_at_once(&shop).await;
+    shop.hear().await;
+    shop.hear().await;
+    assert!(!shop.stripe.calls_to("POST", "/v1/refunds").is_empty());
+    assert_eq!(live_and_kept(&shop), (1, 1_800));
     assert_eq!(shop.available().await, 1_100);
     shop.close().await;
 }

@@ -24,6 +24,18 @@ pub async fn heal(app: &App) -> Result<()> {
     let reached: Option<DateTime<Utc>> =
         sqlx::query_scalar("select healed_to from stripe_cursor").fetch_optional(app.db()).await?;
     let since = reached.map_or(now - LISTED, |reached| (reached - OVERLAP).max(now - LISTED));
+    // What Stripe does not list now keeps nothing that is here already from being finished.
+    let mut completed = look(app, since, now).await;
+    wake(app).await?;
+    // Somebody may have died between the money and the credits.
+    for id in projections::billing::unfulfilled(app.db(), now - SOON).await? {
+        completed = completed.and(settle::complete(app, id.into()).await);
+    }
+    completed
+}
+
+/// Keeps what is listed since then, and how far that was.
+async fn look(app: &App, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
     keep_listed(app, since).await?;
     sqlx::query(
         "insert into stripe_cursor (healed_to) values ($1)
@@ -32,13 +44,7 @@ pub async fn heal(app: &App) -> Result<()> {
     .bind(now)
     .execute(app.db())
     .await?;
-    wake(app).await?;
-    // Somebody may have died between the money and the credits.
-    let mut completed = Ok(());
-    for id in projections::billing::unfulfilled(app.db(), now - SOON).await? {
-        completed = completed.and(settle::complete(app, id.into()).await);
-    }
-    completed
+    Ok(())
 }
 
 /// Keeps what is listed page by page, as it comes: what a failure leaves out is read the next time,

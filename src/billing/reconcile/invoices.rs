@@ -4,11 +4,12 @@ use aggregates::id::{SubscriptionId, WalletId};
 use aggregates::subscription::{Subscription, group_of};
 use aggregates::wallet::Wallet;
 use serde_json::json;
+use tracing::error;
 use uuid::Uuid;
 
-use super::{Compared, customers, reversals, stripe, subscriptions};
+use super::{Compared, customers, reversals, stripe, subscriptions, unreadable};
 use crate::app::App;
-use crate::clients::stripe::Payment;
+use crate::clients::stripe::{Invoice, Payment, Stripe, StripeError};
 use crate::error::Result;
 
 /// What is compared of such a payment, and of which subscription it is; none of a payment of something
@@ -16,13 +17,16 @@ use crate::error::Result;
 pub(super) async fn rows(app: &App, paid: &Payment) -> Result<Option<(Uuid, Vec<Compared>)>> {
     let known = projections::billing::invoice_paid_by(app.db(), &paid.intent).await?;
     let Some((id, invoice)) = known else { return unheard_of(app, paid).await };
-    let (id, theirs) = (SubscriptionId(id), stripe(app)?.invoice(&invoice).await?);
+    let id = SubscriptionId(id);
+    let (theirs, payments) = match read(stripe(app)?, &invoice).await {
+        Ok(read) => read,
+        Err(error) => {
+            let row = ("invoice", json!(invoice), json!(unreadable(error)?));
+            return Ok(Some((id.0, vec![row])));
+        }
+    };
     let subscription = app.store.load::<Subscription>(id).await?;
     let ours = subscription.invoices().iter().find(|known| known.id == invoice);
-    let mut payments = vec![];
-    for intent in &theirs.payment_intents {
-        payments.push(stripe(app)?.payment(intent).await?);
-    }
     let there = reversals::of(&payments, theirs.amount_paid);
     let here = subscription.reversal(&invoice);
     let state = ours.map(|ours| ours.state.name());
@@ -46,17 +50,45 @@ pub(super) async fn rows(app: &App, paid: &Payment) -> Result<Option<(Uuid, Vec<
     Ok(Some((id.0, rows)))
 }
 
+/// An invoice and all its payments.
+async fn read(stripe: &Stripe, invoice: &str) -> Result<(Invoice, Vec<Payment>), StripeError> {
+    let invoice = stripe.invoice(invoice).await?;
+    let mut payments = vec![];
+    for intent in &invoice.payment_intents {
+        payments.push(stripe.payment(intent).await?);
+    }
+    Ok((invoice, payments))
+}
+
 /// A payment of a customer of ours that nobody has heard of: it may be of an invoice all the same.
 async fn unheard_of(app: &App, paid: &Payment) -> Result<Option<(Uuid, Vec<Compared>)>> {
     let customer = paid.customer.as_deref().unwrap_or_default();
     if customers::whose(app, customer).await?.is_none() {
         return Ok(None);
     }
-    for subscription in stripe(app)?.subscriptions(customer).await? {
-        let Some(id) = subscriptions::id_of(app, &subscription.id).await? else { continue };
-        let invoices = stripe(app)?.invoices_of_subscription(&subscription.id).await?;
-        if invoices.iter().any(|invoice| invoice.payment_intents.contains(&paid.intent)) {
-            return Ok(Some((id.0, vec![("payment", json!(null), json!(paid.intent))])));
+    let stripe_id = match subscription_of(stripe(app)?, customer, &paid.intent).await {
+        Ok(found) => found,
+        Err(error) => {
+            let why = unreadable(error)?;
+            error!(payment = paid.intent, why, "what a payment is of cannot be read at Stripe");
+            None
+        }
+    };
+    let Some(stripe_id) = stripe_id else { return Ok(None) };
+    let known = subscriptions::id_of(app, &stripe_id).await?;
+    Ok(known.map(|id| (id.0, vec![("payment", json!(null), json!(paid.intent))])))
+}
+
+/// Which subscription of the customer has an invoice that is paid with the payment.
+async fn subscription_of(
+    stripe: &Stripe,
+    customer: &str,
+    intent: &str,
+) -> Result<Option<String>, StripeError> {
+    for subscription in stripe.subscriptions(customer).await? {
+        let invoices = stripe.invoices_of_subscription(&subscription.id).await?;
+        if invoices.iter().any(|invoice| invoice.payment_intents.iter().any(|id| id == intent)) {
+            return Ok(Some(subscription.id));
         }
     }
     Ok(None)

@@ -171,22 +171,11 @@ async fn compare(app: &App, intent: &str) -> Result<Option<Vec<Mismatch>>> {
             let Some(compared) = compared else { return Ok(None) };
             compared
         }
-        // A payment that is not there, or that cannot be read, keeps no other from being compared.
-        Err(
-            error @ (StripeError::NotFound
-            | StripeError::Unusable { .. }
-            | StripeError::Invalid { .. }
-            | StripeError::Declined { .. }),
-        ) => {
+        Err(error) => {
+            let why = unreadable(error)?;
             let Some(id) = known else { return Ok(None) };
-            (id.0, vec![("payment", json!(intent), json!(error.to_string()))])
+            (id.0, vec![("payment", json!(intent), json!(why))])
         }
-        Err(
-            error @ (StripeError::Refused
-            | StripeError::Busy
-            | StripeError::Unavailable
-            | StripeError::Ambiguous),
-        ) => return Err(error.into()),
     };
     let differ = rows.into_iter().filter(|(_, ours, theirs)| ours != theirs);
     let mismatch = |(field, ours, theirs): (&str, Value, Value)| Mismatch {
@@ -233,4 +222,19 @@ async fn rows(app: &App, id: PurchaseId, paid: &Payment) -> Result<Vec<Compared>
     let reversed = theirs.reversed_minor;
     rows.push(("reversed_minor", json!(wallet.reversed_minor(group)), json!(reversed)));
     Ok(rows)
+}
+
+/// Why something is not to be had from Stripe, today or any day: it keeps no other from being
+/// compared. Whatever else went wrong is a failure of all of it.
+fn unreadable(error: StripeError) -> Result<String> {
+    match error {
+        StripeError::NotFound
+        | StripeError::Unusable { .. }
+        | StripeError::Invalid { .. }
+        | StripeError::Declined { .. } => Ok(error.to_string()),
+        StripeError::Refused
+        | StripeError::Busy
+        | StripeError::Unavailable
+        | StripeError::Ambiguous => Err(error.into()),
+    }
 }

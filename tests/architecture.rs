@@ -101,6 +101,24 @@ fn the_domain_and_the_read_side_know_nothing_of_the_world() {
     }
 }
 
+/// The description of the API has one schema for each name: of two bodies that are called alike, one
+/// would be told wrong.
+#[test]
+fn no_two_bodies_are_called_alike() {
+    let mut names = Vec::new();
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http")), &mut |_, text| {
+        for described in text.split("ToSchema)]").skip(1) {
+            let mut words = described.split_whitespace();
+            words.find(|word| matches!(*word, "struct" | "enum"));
+            names.extend(words.next().map(str::to_owned));
+        }
+    });
+    assert!(names.len() > 50, "{names:?}");
+    names.sort();
+    let twice: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
 #[test]
 fn the_tests_that_the_page_on_security_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

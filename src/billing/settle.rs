@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::checkout::{PURCHASE, send};
 use super::{ATTEMPTS, STRIPE, by, cards, freezing, reversals, stripe, subscribe, subscriptions};
+use crate::accounts::limits;
 use crate::app::App;
 use crate::clients::stripe::{
     Checkout, CheckoutMode, CheckoutStatus, IntentStatus, Payment as Paid,
@@ -17,6 +18,19 @@ use crate::clients::stripe::{
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::store::{Envelope, ExecuteError, Metadata};
+
+/// Looks at a session for somebody who waits for it, before anybody is told of it; whether it was
+/// looked at. Whoever asks of the same order too often, or while Stripe does not answer, is told what
+/// is known here.
+pub async fn look(app: &App, order: Uuid, session: &str) -> Result<bool> {
+    if !limits::LOOKS.has_room(app, &order.to_string()).await? {
+        return Ok(false);
+    }
+    if let Err(problem) = checkout(app, session).await {
+        warn!(cause = problem.cause, "Stripe could not be asked for a checkout");
+    }
+    Ok(true)
+}
 
 /// Brings the purchase of a checkout session to what the session is now.
 pub async fn checkout(app: &App, session: &str) -> Result<()> {

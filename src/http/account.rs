@@ -37,7 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// A code that was typed.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Typed {
+struct ContactCode {
     #[schema(value_type = uuid::Uuid)]
     challenge_id: ChallengeId,
     #[schema(value_type = String, example = "123456")]
@@ -83,7 +83,7 @@ async fn add(
 
 /// Gives the account the address or telephone that a code was sent to, in the place of the one
 /// before.
-#[utoipa::path(post, path = "/me/contacts/verify", tag = "me", request_body = Typed,
+#[utoipa::path(post, path = "/me/contacts/verify", tag = "me", request_body = ContactCode,
     responses((status = 204), (status = 401, body = Problem),
         (status = 409, description = "it is another account's", body = Problem),
         (status = 422, body = Problem)),
@@ -91,7 +91,7 @@ async fn add(
 async fn confirm(
     State(app): State<App>,
     caller: Caller,
-    Json(body): Json<Typed>,
+    Json(body): Json<ContactCode>,
 ) -> Result<At<StatusCode>> {
     let code = body.code.expose_secret().trim();
     let Caller { user, visitor, .. } = caller;

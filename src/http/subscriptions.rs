@@ -40,7 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// What to subscribe to.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Order {
+struct NewSubscription {
     /// The plan's id.
     #[schema(value_type = Uuid)]
     plan: PlanId,
@@ -48,7 +48,7 @@ struct Order {
 
 /// A subscription that waits for its payment.
 #[derive(Serialize, ToSchema)]
-struct Opened {
+struct OpenedSubscription {
     id: Uuid,
     /// Stripe's page, which asks for the payment.
     #[schema(example = "https://checkout.stripe.com/c/pay/cs_test_1")]
@@ -179,9 +179,9 @@ struct Portal {
 }
 
 /// Orders a subscription, and opens Stripe's page for its payment.
-#[utoipa::path(post, path = "/billing/subscriptions", tag = "billing", request_body = Order,
+#[utoipa::path(post, path = "/billing/subscriptions", tag = "billing", request_body = NewSubscription,
     params(("Idempotency-Key" = Option<String>, Header, description = "the same key and body order once")),
-    responses((status = 201, body = Opened), (status = 401, body = Problem), (status = 404, body = Problem),
+    responses((status = 201, body = OpenedSubscription), (status = 401, body = Problem), (status = 404, body = Problem),
         (status = 409, description = "there is one that runs, or it is sold no more", body = Problem),
         (status = 502, body = Problem), (status = 503, body = Problem)),
     security(("bearer" = [])))]
@@ -189,15 +189,15 @@ async fn open(
     State(app): State<App>,
     caller: Caller,
     key: Option<IdempotencyKey>,
-    Json(body): Json<Order>,
-) -> Result<At<(StatusCode, axum::Json<Opened>)>> {
+    Json(body): Json<NewSubscription>,
+) -> Result<At<(StatusCode, axum::Json<OpenedSubscription>)>> {
     limits::CHECKOUTS.count(&app, &caller.user.to_string()).await?;
     let intent = Intent::new(&caller, "billing/subscriptions", key.as_ref(), &body)?;
     let metadata = intent.envelope(&caller, "subscribe").metadata;
     let wanted = Wanted { user: caller.user, plan: body.plan, intent: intent.id, metadata };
     let opened = subscribe::open(&app, wanted).await?;
     let (url, expires_at) = (opened.checkout.url.map(String::from), opened.checkout.expires_at);
-    let answer = axum::Json(Opened { id: opened.id.0, url, expires_at });
+    let answer = axum::Json(OpenedSubscription { id: opened.id.0, url, expires_at });
     Ok(At(opened.position, (StatusCode::CREATED, answer)))
 }
 
@@ -227,12 +227,8 @@ async fn shown(
     // The page that people return to asks this: what Stripe knows is looked at, told or not.
     if state.status() == Status::Ordered
         && let Some(session) = state.checkout()
-        && limits::LOOKS.has_room(app, &id.to_string()).await?
+        && settle::look(app, id, session).await?
     {
-        if let Err(problem) = settle::checkout(app, session).await {
-            // What is known here is an answer, too.
-            tracing::warn!(cause = problem.cause, "Stripe could not be asked for a checkout");
-        }
         state = app.store.load::<Known>(id).await?;
     }
     let shown = Subscription::of(id, &state).ok_or_else(Problem::not_found)?;

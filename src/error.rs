@@ -96,6 +96,16 @@ impl Problem {
         problem
     }
 
+    /// 422: an idempotency key has one body.
+    #[must_use]
+    pub fn key_reused() -> Self {
+        Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "this Idempotency-Key was used for another request: use a new key",
+        )
+    }
+
     /// 503: try again.
     pub fn busy(detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
@@ -161,11 +171,7 @@ impl<E: Into<Problem>> From<ExecuteError<E>> for Problem {
     fn from(error: ExecuteError<E>) -> Self {
         match error {
             ExecuteError::Refused(refusal) => refusal.into(),
-            ExecuteError::KeyReused => Self::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
-                "this Idempotency-Key was used for another request: use a new key",
-            ),
+            ExecuteError::KeyReused => Self::key_reused(),
             ExecuteError::Claimed => {
                 Self::new(StatusCode::CONFLICT, "taken", "the address has an account already")
             }

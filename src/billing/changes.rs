@@ -47,8 +47,6 @@ struct Running {
 
 /// How the plan is to be changed.
 enum Way {
-    /// Nothing is different.
-    None,
     /// Back to what is paid for, or down: from the next period on, and nothing to pay.
     AtRenewal,
     /// Up: the difference is paid at once.
@@ -77,7 +75,8 @@ impl Running {
         self.subscription.entitlement(clock::now()).unwrap_or(&self.standing.plan)
     }
 
-    fn way_to(&self, plan: &PlanVersion) -> Result<Way> {
+    /// None where nothing is different.
+    fn way_to(&self, plan: &PlanVersion) -> Result<Option<Way>> {
         let paid = self.paid_for();
         if plan.terms.price.currency != paid.terms.price.currency {
             let detail = "a plan in another currency needs a subscription of its own";
@@ -90,15 +89,15 @@ impl Running {
         let (new, old) = (&plan.terms, &paid.terms);
         let up = new.price.amount_minor > old.price.amount_minor;
         match (new.interval == old.interval, up) {
-            (true, _) if *plan == self.standing.plan => Ok(Way::None),
+            (true, _) if *plan == self.standing.plan => Ok(None),
             // Stripe would reckon the difference to what it shows, which is less than what is paid.
             (_, true) if *paid != self.standing.plan => {
                 let detail = "another plan is to come with the next period: take that back first, \
                               by a change to the plan that is paid for";
                 Err(Problem::new(StatusCode::CONFLICT, "change_pending", detail))
             }
-            (_, true) => Ok(Way::AtOnce),
-            (true, false) => Ok(Way::AtRenewal),
+            (_, true) => Ok(Some(Way::AtOnce)),
+            (true, false) => Ok(Some(Way::AtRenewal)),
             (false, false) => {
                 let detail = "the plan is paid by the year: it can be changed for one that is paid \
                               by the month when the year is over";
@@ -124,12 +123,12 @@ pub async fn preview_change(app: &App, user: UserId, plan: PlanId) -> Result<Pla
     let currency = plan.terms.price.currency.to_string();
     let now = clock::now();
     match running.way_to(&plan)? {
-        Way::None => Ok(Planned { plan, when: When::Now, at: now, due_minor: 0, currency }),
-        Way::AtRenewal => {
+        None => Ok(Planned { plan, when: When::Now, at: now, due_minor: 0, currency }),
+        Some(Way::AtRenewal) => {
             let (when, at) = (When::AtPeriodEnd, running.standing.period.end);
             Ok(Planned { plan, when, at, due_minor: 0, currency })
         }
-        Way::AtOnce => {
+        Some(Way::AtOnce) => {
             let price = offers::list::<PlanTerms>(app, plan.plan.0).await?.price;
             let item = running.item(app).await?;
             let change = PriceChange {
@@ -161,22 +160,20 @@ pub async fn change(
     if at.is_some_and(|at| at < period.start || at >= period.end.min(clock::now())) {
         return Err(Problem::field("at", "must be that of a preview in this period"));
     }
-    if matches!(way, Way::None) {
-        return Ok(());
-    }
+    let Some(way) = way else { return Ok(()) };
     let price = offers::list::<PlanTerms>(app, plan.plan.0).await?.price;
     let (item, stripe) = (running.item(app).await?, stripe(app)?);
     let change = PriceChange { subscription: &running.stripe, item: &item.id, price: &price, at };
     let key = format!("subscription/{}/change/{key}", running.id);
-    match way {
-        Way::None => {}
-        Way::AtRenewal => {
-            stripe.change_price_at_renewal(&change, &key).await?;
-        }
-        Way::AtOnce => {
-            stripe.change_price_now(&change, &key).await?;
-        }
-    }
+    let changed = match way {
+        Way::AtRenewal => stripe.change_price_at_renewal(&change, &key).await,
+        Way::AtOnce => stripe.change_price_now(&change, &key).await,
+    };
+    changed.map_err(|error| match error {
+        // The key is the request's, and so is what it asks for.
+        error if error.is_key_reused() => Problem::key_reused(),
+        error => error.into(),
+    })?;
     subscriptions::settle(app, &running.stripe).await
 }
 
@@ -198,9 +195,14 @@ pub async fn cancel(app: &App, user: UserId, when: When, key: &str) -> Result<()
 /// Lets a subscription that would end go on.
 pub async fn resume(app: &App, user: UserId, key: &str) -> Result<()> {
     let running = running(app, user).await?;
-    if running.standing.ends_at.is_some() {
-        let key = format!("subscription/{}/resume/{key}", running.id);
-        stripe(app)?.resume(&running.stripe, &key).await?;
+    let stripe = stripe(app)?;
+    let shown = stripe.subscription(&running.stripe).await?;
+    let key = format!("subscription/{}/resume/{key}", running.id);
+    if shown.cancel_at_period_end {
+        stripe.resume(&running.stripe, &key).await?;
+    } else if shown.cancel_at.is_some() {
+        // An operator has named a day, or the portal has: Stripe's newer subscriptions end so.
+        stripe.resume_endless(&running.stripe, &key).await?;
     }
     subscriptions::settle(app, &running.stripe).await
 }

@@ -4,11 +4,10 @@
 use std::collections::BTreeSet;
 
 use crate::histories::{Random, kept};
+use crate::plans::DAY;
 use crate::shop::Shop;
 use crate::stripe::{Funds, InvoiceTruth, Manner, PaymentTruth, Truth};
 use crate::world::change;
-
-const DAY: i64 = 24 * 3600;
 
 /// What a subscription is, and what became of its payments so far.
 struct Life {

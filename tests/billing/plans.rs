@@ -9,7 +9,7 @@ use crate::stripe::{API_VERSION, Fault, Funds, Manner, Mood, SECRET_KEY, Shape};
 use crate::support::Answer;
 use crate::world::{ADA, ask, post_with, register, send, verify};
 
-const DAY: i64 = 24 * 3600;
+pub const DAY: i64 = 24 * 3600;
 
 impl Shop {
     pub async fn plan(&self, name: &str) -> String {
@@ -145,60 +145,6 @@ async fn a_renewal_adds_its_quota_and_leaves_what_was_bought() {
     }
 }
 
-/// T16, through the API: what goes down goes down with the next period.
-#[tokio::test]
-async fn up_down_and_up_again_is_paid_once_and_granted_once() {
-    let shop = Shop::open_ago(10 * DAY).await;
-    let subscription = shop.subscribed("Basic", "one").await;
-    shop.stripe.advance(10 * DAY);
-    let (basic, pro) = (shop.plan("Basic").await, shop.plan("Pro").await);
-    let preview = shop.manage("change/preview", &json!({ "plan": pro })).await;
-    assert_eq!((preview.status, &preview.body["when"]), (StatusCode::OK, &json!("now")));
-    let due = preview.body["due_minor"].as_i64().expect("a number");
-    assert!((1_200..1_500).contains(&due), "{due}");
-    let up = json!({ "plan": pro, "at": preview.body["at"] });
-    let changed = shop.manage("change", &up).await;
-    assert_eq!(changed.status, StatusCode::OK, "{:?}", changed.body);
-    assert_eq!(changed.body["plan"]["name"], "Pro");
-    let after_up = shop.available().await;
-    assert!((7_000..7_200).contains(&after_up), "{after_up}");
-
-    let down = shop.manage("change", &json!({ "plan": basic })).await;
-    assert_eq!(down.status, StatusCode::OK, "{:?}", down.body);
-    assert_eq!(down.body["plan"]["name"], "Pro");
-    assert_eq!(down.body["pending_change"]["plan"]["name"], "Basic");
-    let again = shop.manage("change/preview", &json!({ "plan": pro })).await;
-    assert_eq!((&again.body["due_minor"], &again.body["when"]), (&json!(0), &json!("period_end")));
-    let again = shop.manage("change", &json!({ "plan": pro })).await;
-    assert_eq!(again.body["pending_change"], Value::Null, "{:?}", again.body);
-    shop.hear().await;
-    assert_eq!(shop.available().await, after_up);
-    let truth = shop.stripe.truth();
-    let paid: i64 = truth.payments.iter().map(|payment| payment.paid).sum();
-    assert_eq!(paid, 900 + due);
-    assert!(truth.subscriptions.iter().all(|known| known.id == subscription));
-    shop.close().await;
-}
-
-#[tokio::test]
-async fn an_upgrade_whose_payment_is_declined_changes_nothing() {
-    let shop = Shop::open().await;
-    let subscription = shop.subscribed("Basic", "one").await;
-    shop.until_available(1_100).await;
-    shop.cards_of(&subscription, Mood::Declines("card_declined"));
-    let changed = shop.manage("change", &json!({ "plan": shop.plan("Pro").await })).await;
-    assert_eq!(changed.status, StatusCode::OK, "{:?}", changed.body);
-    assert_eq!(changed.body["plan"]["name"], "Basic");
-    assert_eq!(changed.body["pending_change"]["waits_for_payment"], true);
-    shop.hear().await;
-    assert_eq!(shop.available().await, 1_100);
-    shop.stripe.advance(DAY);
-    shop.hear().await;
-    assert_eq!(shop.subscription().await["pending_change"], Value::Null);
-    assert_eq!(shop.available().await, 1_100);
-    shop.close().await;
-}
-
 /// T11.
 #[tokio::test]
 async fn what_is_told_late_does_not_bring_a_subscription_back() {
@@ -214,28 +160,6 @@ async fn what_is_told_late_does_not_bring_a_subscription_back() {
     // Another one is another one.
     shop.subscribed("Pro", "two").await;
     shop.until_available(11_100).await;
-    shop.close().await;
-}
-
-#[tokio::test]
-async fn a_subscription_ends_with_its_period_or_goes_on() {
-    let shop = Shop::open_ago(20 * DAY).await;
-    shop.subscribed("Basic", "one").await;
-    let preview = shop.manage("cancel/preview", &json!({})).await;
-    let ending = shop.manage("cancel", &json!({})).await;
-    assert_eq!(ending.body["cancel_at_period_end"], true, "{:?}", ending.body);
-    assert_eq!(ending.body["ends_at"], preview.body["ends_at"]);
-    let going_on = shop.manage("resume", &json!({})).await;
-    assert_eq!(going_on.body["cancel_at_period_end"], false, "{:?}", going_on.body);
-    shop.manage("cancel", &json!({ "when": "period_end" })).await;
-    shop.stripe.advance(31 * DAY);
-    shop.hear().await;
-    assert_eq!(shop.subscription().await["status"], "canceled");
-    let refused = shop.manage("resume", &json!({})).await;
-    assert_eq!(
-        (refused.status, &refused.body["code"]),
-        (StatusCode::CONFLICT, &json!("not_subscribed"))
-    );
     shop.close().await;
 }
 
@@ -484,29 +408,6 @@ async fn people_are_written_of_what_they_pay() {
     shop.close().await;
 }
 
-/// What the portal does is heard of like anything else.
-#[tokio::test]
-async fn a_plan_that_is_changed_in_the_portal_is_changed_here() {
-    let shop = Shop::open().await;
-    let subscription = shop.subscribed("Basic", "one").await;
-    shop.until_available(1_100).await;
-    let portal =
-        send(&shop.server, Method::POST, "/billing/portal", &shop.ada.access, &json!(null)).await;
-    assert_eq!(portal.status, StatusCode::CREATED, "{:?}", portal.body);
-    shop.until(|| async { shop.stripe.objects("price").len() >= 2 }).await;
-    let prices = shop.stripe.objects("price");
-    let pro = prices.iter().find(|price| price["unit_amount"] == 2_900).expect("a price");
-    shop.stripe.portal_change_plan(&subscription, pro["id"].as_str().expect("an id"));
-    shop.hear().await;
-    assert_eq!(shop.subscription().await["plan"]["name"], "Pro");
-    let available = shop.available().await;
-    assert!((10_000..=10_100).contains(&available), "{available}");
-    shop.stripe.portal_cancel(&subscription);
-    shop.hear().await;
-    assert_eq!(shop.subscription().await["cancel_at_period_end"], true);
-    shop.close().await;
-}
-
 /// The bank wants to see the person first; or nobody comes in time.
 #[tokio::test]
 async fn a_subscription_whose_first_payment_waits_brings_nothing_until_it_is_paid() {
@@ -603,46 +504,5 @@ async fn a_key_is_for_one_plan() {
     assert_eq!((again.status, &again.body), (StatusCode::CREATED, &first.body));
     let other = shop.try_subscribe(&pro, "one").await;
     assert_eq!(other.status, StatusCode::UNPROCESSABLE_ENTITY, "{:?}", other.body);
-    shop.close().await;
-}
-
-#[tokio::test]
-async fn what_costs_more_waits_until_what_is_to_come_is_taken_back() {
-    let shop = Shop::open().await;
-    shop.offer("Small", &json!({})).await;
-    shop.offer("Large", &json!({ "price": { "amount_minor": 5000, "currency": "usd" } })).await;
-    shop.subscribed("Basic", "one").await;
-    let (small, large) = (shop.plan("Small").await, shop.plan("Large").await);
-    let down = shop.manage("change", &json!({ "plan": small })).await;
-    assert_eq!(down.body["pending_change"]["plan"]["name"], "Small", "{:?}", down.body);
-    for what in ["change/preview", "change"] {
-        let up = shop.manage(what, &json!({ "plan": large })).await;
-        assert_eq!((up.status, &up.body["code"]), (StatusCode::CONFLICT, &json!("change_pending")));
-    }
-    shop.manage("change", &json!({ "plan": shop.plan("Basic").await })).await;
-    let up = shop.manage("change", &json!({ "plan": large })).await;
-    assert_eq!((up.status, &up.body["plan"]["name"]), (StatusCode::OK, &json!("Large")));
-    shop.close().await;
-}
-
-/// What was given back in money for the rest of a year brings nothing any more.
-#[tokio::test]
-async fn a_year_that_is_changed_for_a_month_in_the_portal_brings_no_more_by_itself() {
-    let shop = Shop::open_ago(70 * DAY).await;
-    shop.offer("Yearly", &json!({ "interval": "year", "quota": 10_000 })).await;
-    let subscription = shop.subscribed("Yearly", "one").await;
-    shop.until_available(100 + 3 * 10_000).await;
-    let next = shop.subscription().await["next_quota_at"].clone();
-    assert!(next.is_string());
-    shop.stripe.advance(70 * DAY);
-    crate::plan_histories::until_listed(&shop).await;
-    shop.stripe.portal_change_plan(&subscription, &shop.price(900));
-    shop.hear().await;
-    assert_eq!(shop.subscription().await["plan"]["name"], "Basic");
-    let available = shop.available().await;
-    assert!((30_100..=31_100).contains(&available), "{available}");
-    let until = shop.subscription().await["entitled_until"].as_str().expect("a time").to_owned();
-    let soon = saldo::clock::now() + chrono::TimeDelta::days(32);
-    assert!(until < soon.to_rfc3339(), "{until}");
     shop.close().await;
 }

@@ -4,6 +4,7 @@ use reqwest::{Method, StatusCode};
 use saldo::clock;
 use serde_json::{Value, json};
 
+use crate::plans::DAY;
 use crate::shop::{Shop, serve};
 use crate::stripe::{Funds, Mood, StripeDouble};
 use crate::world::{ask, change};
@@ -181,7 +182,6 @@ async fn a_subscription_that_nobody_was_told_of_is_reported_and_settled() {
 
 #[tokio::test]
 async fn an_invoice_whose_payment_nobody_was_told_of_is_settled() {
-    const DAY: i64 = 24 * 3600;
     let shop = Shop::open_ago(34 * DAY).await;
     shop.administrate();
     let subscription = shop.subscribed("Basic", "one").await;

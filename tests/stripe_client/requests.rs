@@ -204,16 +204,17 @@ async fn a_price_is_changed_now_for_what_the_preview_said() {
 
 #[tokio::test]
 async fn a_subscription_is_ended_and_kept() {
-    let answers = [ok(subscription()), ok(subscription()), ok(subscription())];
-    let server = Server::answering(answers).await;
+    let server = Server::answering(vec![ok(subscription()); 4]).await;
     let stripe = server.stripe();
     stripe.cancel_at_period_end("sub_1", "a").await.expect("a subscription");
     stripe.resume("sub_1", "b").await.expect("a subscription");
+    stripe.resume_endless("sub_1", "c").await.expect("a subscription");
     stripe.cancel_now("sub_1").await.expect("a subscription");
-    let [ends, resumes, ended] = server.asked().try_into().expect("three requests");
+    let [ends, resumes, endless, ended] = server.asked().try_into().expect("four requests");
     let post = "POST /v1/subscriptions/sub_1";
     assert_asked(&ends, post, &[("cancel_at_period_end", "true")]);
     assert_asked(&resumes, post, &[("cancel_at_period_end", "false")]);
+    assert_asked(&endless, post, &[("cancel_at", "")]);
     assert_asked(&ended, "DELETE /v1/subscriptions/sub_1", &[]);
 }
 

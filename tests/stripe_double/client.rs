@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta};
 use saldo::clients::stripe::webhook::{self, Rejected};
 use saldo::clients::stripe::{
     BillingReason, Cadence, Checkout, CheckoutMode, CheckoutPayment, CheckoutStatus, EventEnvelope,
@@ -279,6 +279,12 @@ async fn a_plan_is_bought_changed_and_ended() {
         assert!(ends.cancel_at_period_end && ends.cancel_at == Some(item.period_end), "{ends:?}");
         let goes_on = stripe.resume(&begun.id, "on").await.expect("a subscription");
         assert!(!goes_on.cancel_at_period_end && goes_on.cancel_at.is_none());
+        let day = item.period_end + TimeDelta::days(3);
+        shop.stripe.ends_at(&begun.id, day.timestamp());
+        let ends = stripe.subscription(&begun.id).await.expect("a subscription");
+        assert_eq!((ends.cancel_at_period_end, ends.cancel_at), (false, Some(day)));
+        let goes_on = stripe.resume_endless(&begun.id, "endless").await.expect("a subscription");
+        assert_eq!((goes_on.cancel_at, goes_on.canceled_at), (None, None));
         let over = stripe.cancel_now(&begun.id).await.expect("a subscription");
         assert_eq!(over.status, SubscriptionStatus::Canceled);
         assert!(over.ended_at.is_some());

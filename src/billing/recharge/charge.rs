@@ -145,7 +145,7 @@ async fn ask_bank(app: &App, user: UserId, flight: &Flight) -> Result<Told> {
 /// card, something may have been begun: it is looked for the next time.
 async fn refused(app: &App, user: UserId, card: &str, refusal: StripeError) -> Result<Told> {
     let StripeError::Invalid { code, param } = &refusal else { return Err(refusal.into()) };
-    if code.as_deref() == Some("idempotency_error") {
+    if refusal.is_key_reused() {
         return Err(refusal.into());
     }
     let code = if matches!(param.as_deref(), Some("payment_method" | "customer")) {

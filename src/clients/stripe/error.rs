@@ -24,7 +24,7 @@ pub enum StripeError {
         param.as_deref().unwrap_or_default()
     )]
     Invalid {
-        /// Why, such as `resource_missing`; `idempotency_error` for a key that was used otherwise.
+        /// Why, such as `resource_missing`.
         code: Option<String>,
         /// What in the request.
         param: Option<String>,
@@ -61,7 +61,16 @@ pub(super) struct Attempt {
     pub(super) unknown: bool,
 }
 
+/// The code of a key that was used for another request.
+const KEY_REUSED: &str = "idempotency_error";
+
 impl StripeError {
+    /// Whether the key was used for another request: nothing happened now, whatever did then.
+    #[must_use]
+    pub fn is_key_reused(&self) -> bool {
+        matches!(self, Self::Invalid { code: Some(code), .. } if code == KEY_REUSED)
+    }
+
     pub(super) fn unusable(field: impl Into<String>) -> Self {
         Self::Unusable { field: field.into() }
     }
@@ -117,10 +126,9 @@ impl Attempt {
                 decline_code: told.decline_code.as_deref().and_then(word),
                 intent: told.payment_intent.as_ref().map(|intent| intent.id.to_string()),
             }),
-            (_, ApiErrorsType::IdempotencyError) => Self::last(StripeError::Invalid {
-                code: Some("idempotency_error".to_owned()),
-                param: None,
-            }),
+            (_, ApiErrorsType::IdempotencyError) => {
+                Self::last(StripeError::Invalid { code: Some(KEY_REUSED.to_owned()), param: None })
+            }
             _ => Self::last(StripeError::Invalid {
                 code,
                 param: told.param.as_deref().and_then(word),

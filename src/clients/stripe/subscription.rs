@@ -1,12 +1,15 @@
 //! Subscriptions: how they are, and what changes them.
 
+use ::stripe::StripeRequest;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
 use stripe_billing::subscription::{
     CancelSubscription, ListSubscription, ListSubscriptionStatus, RetrieveSubscription,
     UpdateSubscription, UpdateSubscriptionItems, UpdateSubscriptionPaymentBehavior,
     UpdateSubscriptionProrationBehavior,
 };
+use stripe_client_core::{RequestBuilder, StripeMethod};
 
 use super::error::StripeError;
 use super::fields::Fields;
@@ -104,6 +107,26 @@ pub struct PriceChange<'a> {
     pub price: &'a str,
     /// As of when the rest of the period is reckoned: that of the preview, for the same amount.
     pub at: Option<DateTime<Utc>>,
+}
+
+/// Takes back the day on which a subscription would end: an empty text, which the types do not have.
+struct Endless<'a> {
+    subscription: &'a str,
+}
+
+/// What is sent of it.
+#[derive(Serialize)]
+struct NoDay {
+    cancel_at: &'static str,
+}
+
+impl StripeRequest for Endless<'_> {
+    type Output = Value;
+
+    fn build(&self) -> RequestBuilder {
+        let path = format!("/subscriptions/{}", self.subscription);
+        RequestBuilder::new(StripeMethod::Post, path).form(&NoDay { cancel_at: "" })
+    }
 }
 
 impl Subscription {
@@ -247,6 +270,17 @@ impl Stripe {
     ) -> Result<Subscription, StripeError> {
         let request = UpdateSubscription::new(id("subscription", subscription)?);
         let request = request.cancel_at_period_end(true);
+        Subscription::read(&self.write(&request, key).await?)
+    }
+
+    /// Lets a subscription that would end on a day go on, whoever has named the day. For one that
+    /// would end with its period it is not enough: Stripe has that apart, and takes one of them only.
+    pub async fn resume_endless(
+        &self,
+        subscription: &str,
+        key: &str,
+    ) -> Result<Subscription, StripeError> {
+        let request = Endless { subscription: id("subscription", subscription)? };
         Subscription::read(&self.write(&request, key).await?)
     }
 

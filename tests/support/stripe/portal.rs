@@ -45,6 +45,11 @@ impl StripeDouble {
         self.portal(subscription, json!({ "cancel_at_period_end": "false" }))
     }
 
+    /// Somebody names the day of its end in the dashboard.
+    pub fn ends_at(&self, subscription: &str, at: i64) -> Value {
+        self.portal(subscription, json!({ "cancel_at": at.to_string() }))
+    }
+
     /// Somebody cancels in the dashboard, at once.
     pub fn cancel_now(&self, subscription: &str) -> Value {
         let mut world = self.world();

@@ -24,6 +24,11 @@ pub fn update(world: &mut World, id: &str, form: &Form) -> Outcome {
             "A canceled subscription can only update its cancellation_details and metadata.";
         return Err(Failure::invalid(message));
     }
+    if form.has("cancel_at") && form.has("cancel_at_period_end") {
+        let message =
+            "Received both cancel_at_period_end and cancel_at parameters. Please pass in only one.";
+        return Err(Failure::invalid(message));
+    }
     let waits = form.text("payment_behavior") == Some("pending_if_incomplete");
     if waits && (form.has("metadata") || form.has("cancel_at_period_end")) {
         let message =
@@ -106,9 +111,10 @@ fn facts(world: &World, subscription: &Value, form: &Form) -> Outcome {
         patch["canceled_at"] = cancels.then_some(world.now).into();
         patch["cancellation_details"] =
             json!({ "comment": null, "feedback": null, "reason": reason });
-    } else if let Some(at) = form.integer("cancel_at")? {
+    } else if form.has("cancel_at") {
+        let at = form.integer("cancel_at")?;
         patch["cancel_at"] = at.into();
-        patch["canceled_at"] = world.now.into();
+        patch["canceled_at"] = at.map(|_| world.now).into();
     }
     match form.text("trial_end") {
         Some("now") => {

@@ -191,3 +191,28 @@ impl Job {
         Ok(())
     }
 }
+
+/// Work that was tried so often that nobody does it any more.
+#[derive(Debug, sqlx::FromRow)]
+pub struct GivenUp {
+    /// Its task, and what it is about.
+    pub key: String,
+    /// Why it failed last.
+    pub last_error: Option<String>,
+}
+
+/// Has work of these tasks that was given up tried once more, and tells what it is. What has no key
+/// was not given up: other work has taken its place while it was done.
+pub async fn try_again(db: &mut PgConnection, tasks: &[&str]) -> sqlx::Result<Vec<GivenUp>> {
+    sqlx::query_as(
+        "select again.key, again.last_error
+         from graphile_worker.jobs j
+         cross join lateral graphile_worker.reschedule_jobs(
+             array[j.id], run_at => clock_timestamp(), attempts => j.max_attempts - 1) again
+         where j.task_identifier = any($1) and j.attempts >= j.max_attempts and j.key is not null
+           and j.locked_at is null",
+    )
+    .bind(tasks)
+    .fetch_all(db)
+    .await
+}

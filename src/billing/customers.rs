@@ -21,7 +21,9 @@ pub async fn of(app: &App, user: UserId) -> Result<String> {
     let state = accounts::state(app, user).await?;
     let (email, name) = (state.email().cloned(), state.name().cloned());
     let customers = stripe(app)?;
-    let customer = if let Some(found) = customers.find_customer(user.0, email.as_deref()).await? {
+    let found = customers.find_customer(user.0, email.as_deref()).await?;
+    let is_new = found.is_none();
+    let customer = if let Some(found) = found {
         found
     } else {
         let new = NewCustomer { user: user.0, email: email.as_deref(), name: name.as_deref() };
@@ -30,12 +32,13 @@ pub async fn of(app: &App, user: UserId) -> Result<String> {
         let key = format!("customer/{user}/{}", hex(&Sha256::digest(told)[..8]));
         customers.create_customer(&new, &key).await?
     };
-    keep(app, user, &customer.id).await
+    keep(app, user, &customer.id, is_new).await
 }
 
 /// Keeps whose customer it is, and tells which one the person has. Whoever is erased meanwhile has
-/// none: the lock is on what their erasure changes, so that either sees the other.
-async fn keep(app: &App, user: UserId, customer: &str) -> Result<String> {
+/// none: the lock is on what their erasure changes, so that either sees the other. One that was just
+/// made beside another is nobody's: it is deleted, and so is one whose person is gone.
+async fn keep(app: &App, user: UserId, customer: &str, is_new: bool) -> Result<String> {
     let mut unit = app.db().begin().await?;
     sqlx::query(
         "insert into stripe_customers (user_id, customer)
@@ -48,7 +51,7 @@ async fn keep(app: &App, user: UserId, customer: &str) -> Result<String> {
     .await?;
     let kept = sqlx::query_scalar("select customer from stripe_customers where user_id = $1");
     let kept: Option<String> = kept.bind(user.0).fetch_optional(&mut *unit).await?;
-    if kept.is_none() {
+    if kept.as_ref().is_none_or(|kept| is_new && kept != customer) {
         Job::about(DELETE_CUSTOMER, customer).enqueue(&mut unit).await?;
     }
     unit.commit().await?;

@@ -1,12 +1,14 @@
 //! What no webhook brought is looked for in what Stripe lists, and what was left half-way is finished.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tracing::error;
 
 use super::inbox::{bury, enqueue, keep};
 use super::{settle, stripe};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
+use crate::queue::{self, CREATE_CUSTOMER, DELETE_CUSTOMER, Refund, WRITE_LETTER};
 
 /// Events are looked for from so long before the last look: lists and clocks are not exact.
 const OVERLAP: TimeDelta = TimeDelta::hours(1);
@@ -16,6 +18,9 @@ const LISTED: TimeDelta = TimeDelta::days(30);
 const PAGES: u32 = 10_000;
 /// What was paid so long ago is in the wallet, unless somebody died over it.
 const SOON: TimeDelta = TimeDelta::minutes(1);
+
+/// Work that is owed to somebody, and that nothing else enqueues again.
+const OWED: [&str; 4] = [CREATE_CUSTOMER, DELETE_CUSTOMER, Refund::TASK, WRITE_LETTER];
 
 /// Goes through the events that Stripe lists since the last time: what no webhook brought is kept
 /// now.
@@ -27,6 +32,7 @@ pub async fn heal(app: &App) -> Result<()> {
     // What Stripe does not list now keeps nothing that is here already from being finished.
     let mut completed = look(app, since, now).await;
     wake(app).await?;
+    take_up(app).await?;
     // Somebody may have died between the money and the credits.
     for id in projections::billing::unfulfilled(app.db(), now - SOON).await? {
         completed = completed.and(settle::complete(app, id.into()).await);
@@ -80,5 +86,15 @@ async fn wake(app: &App) -> Result<()> {
         enqueue(&mut unit, &object).await?;
     }
     unit.commit().await?;
+    Ok(())
+}
+
+/// What was given up after two days of trying is tried once each time, and somebody is told of it.
+async fn take_up(app: &App) -> Result<()> {
+    let mut db = app.db().acquire().await?;
+    for work in queue::try_again(&mut db, &OWED).await? {
+        let (work, why) = (work.key, work.last_error);
+        error!(work, why, "work has failed for two days: it is tried once an hour");
+    }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Buying, paying and taking back, through Stripe's double.
 
 mod catalogue;
-mod erasure;
+mod customers;
 mod histories;
 mod kill;
 mod outages;

@@ -1,9 +1,10 @@
 //! Auto-recharge: cards that say no, and banks that want to see the person.
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::recharge::*;
+use crate::refunds::refund;
 use crate::stripe::{Fault, Mood};
 use crate::world::{ADA, ask, verify};
 
@@ -92,6 +93,36 @@ async fn a_bank_that_wants_to_see_the_person_has_them_sent_a_link() {
     shop.until_available(240).await;
     until_state(&shop, "ready").await;
     assert_eq!(told(&shop).await["link"], Value::Null);
+    shop.close().await;
+}
+
+/// What was paid is not what was asked for: an administrator looks at it, and gives it back.
+#[tokio::test]
+async fn what_was_paid_otherwise_and_given_back_is_over() {
+    let shop = shop().await;
+    cards_are(&shop, Mood::Authenticates);
+    turn_on(&shop, 100, 1800).await;
+    spend(&shop, 250).await;
+    until_state(&shop, "authentication_required").await;
+    let link = told(&shop).await["link"].as_str().expect("a link").to_owned();
+    let session = link.rsplit('/').next().expect("a session").to_owned();
+    let purchase = shop.stripe.object(&session)["client_reference_id"].clone();
+    let purchase = purchase.as_str().expect("a purchase");
+    shop.stripe.pay_checkout_with(&session, 850);
+    shop.stripe.deliver().await;
+    shop.until(|| async { shop.state(purchase).await == "quarantined" }).await;
+    wait().await;
+    assert_ne!(told(&shop).await["state"], "ready", "somebody may accept it");
+    shop.administrate();
+    let asked = refund(&shop, purchase, "one").await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED, "{:?}", asked.body);
+    shop.until(|| async { told(&shop).await["last_failure"]["code"] == "given_back" }).await;
+    assert_eq!(told(&shop).await["charged_minor"], 0);
+    // The next one is another one.
+    cards_are(&shop, Mood::Pays);
+    shop.until_available(250).await;
+    until_state(&shop, "ready").await;
+    rebuild(&shop).await;
     shop.close().await;
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::shop::Shop;
 use crate::stripe::{Fault, Funds};
 use crate::support::Answer;
-use crate::world::{ask, post_with, register};
+use crate::world::{ask, change, post_with, register};
 
 /// A purchase that was paid with another amount than was asked for.
 async fn quarantined(shop: &Shop, key: &str) -> String {
@@ -23,7 +23,7 @@ async fn waiting(shop: &Shop) -> Value {
     ask(&shop.server, Method::GET, path, &shop.ada.access).await.body["items"].clone()
 }
 
-async fn refund(shop: &Shop, purchase: &str, key: &str) -> Answer {
+pub async fn refund(shop: &Shop, purchase: &str, key: &str) -> Answer {
     let bearer = format!("Bearer {}", shop.ada.access);
     let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
     let why = json!({ "reason": "asked for by mail" });
@@ -63,6 +63,32 @@ async fn administrators_see_what_was_paid_otherwise_and_give_it_back() {
         .await;
     assert_eq!(given_back(&shop), (850, 1));
     assert_eq!(shop.available().await, 100);
+    shop.close().await;
+}
+
+/// Stripe takes our key for nothing, for longer than jobs are tried.
+#[tokio::test]
+async fn what_everybody_gave_up_is_tried_again() {
+    let shop = Shop::open().await;
+    shop.administrate();
+    let (purchase, _) = shop.bought("Starter", "one").await;
+    let refuses = json!({ "error": { "type": "invalid_request_error", "message": "no" } });
+    shop.stripe.fault("POST /v1/refunds", 1000, Fault::Says(401, refuses));
+    let asked = refund(&shop, &purchase, "one").await;
+    assert_eq!(asked.status, StatusCode::ACCEPTED, "{:?}", asked.body);
+    let pool = shop.database.pool().await;
+    let give_up = "update graphile_worker._private_jobs set attempts = max_attempts
+        where key like 'refund/%' and last_error is not null and locked_at is null";
+    shop.until(|| async {
+        let given_up = sqlx::query(give_up).execute(&pool).await.expect("the queue answers");
+        given_up.rows_affected() == 1
+    })
+    .await;
+    pool.close().await;
+    shop.stripe.heal();
+    change(&shop.database, "select graphile_worker.add_job('heal', '{}'::json)").await;
+    shop.until_available(100).await;
+    assert_eq!(given_back(&shop), (900, 1));
     shop.close().await;
 }
 

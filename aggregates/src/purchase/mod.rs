@@ -72,6 +72,13 @@ impl Purchase {
         self.reversal
     }
 
+    /// Whether all that was paid is reversed.
+    #[must_use]
+    pub fn is_given_back(&self) -> bool {
+        let paid = self.payment.as_ref().map(|payment| payment.paid.amount_minor);
+        paid == Some(self.reversal.reversed_minor)
+    }
+
     /// How often what is reversed has changed: whoever notes what they have read names the count from
     /// before they read it.
     #[must_use]
@@ -169,11 +176,13 @@ impl Purchase {
         reason: String,
         at: DateTime<Utc>,
     ) -> Result<Vec<PurchaseEvent>, PurchaseError> {
-        let Some(payment) = &self.payment else { return Err(PurchaseError::NotPaid) };
+        if self.payment.is_none() {
+            return Err(PurchaseError::NotPaid);
+        }
         if self.reversal.disputed {
             return Err(PurchaseError::Disputed);
         }
-        if self.reversal.reversed_minor == payment.paid.amount_minor {
+        if self.is_given_back() {
             return Err(PurchaseError::GivenBack);
         }
         Ok(vec![PurchaseEvent::RefundRequested { reason, at }])

@@ -97,7 +97,7 @@ pub enum OffReason {
     Dearer,
 }
 
-/// Why a recharge was called off before anything was charged.
+/// Why a recharge was called off, with nothing charged in the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallOff {
@@ -109,6 +109,8 @@ pub enum CallOff {
     WalletStopped,
     /// The account rests, or is gone.
     AccountClosed,
+    /// What was paid was not what was asked for, and was given back.
+    GivenBack,
 }
 
 impl Terms {
@@ -178,6 +180,7 @@ impl CallOff {
             Self::Enough => "enough",
             Self::WalletStopped => "wallet_stopped",
             Self::AccountClosed => "account_closed",
+            Self::GivenBack => "given_back",
         }
     }
 }

@@ -104,7 +104,9 @@ pub async fn recharges_over(pool: &PgPool, limit: i64) -> sqlx::Result<Vec<Uuid>
     sqlx::query_scalar(
         "select r.user_id from recharges r join purchases p on p.purchase_id = r.purchase_id
          where r.purchase_id is not null
-           and p.stage in ('fulfilled', 'expired', 'payment_failed') limit $1",
+           and (p.stage in ('fulfilled', 'expired', 'payment_failed')
+               or p.stage = 'quarantined' and p.reversed_minor = p.paid_minor)
+         limit $1",
     )
     .bind(limit)
     .fetch_all(pool)

@@ -76,9 +76,7 @@ pub async fn charge(app: &App, user: UserId) -> Result<()> {
             give_up(app, flight.purchase).await
         }
         Told::CalledOff(why) => {
-            let ask = Ask::Withdraw { number: flight.number, why };
-            let command = CommandId::derive(flight.purchase.0, "withdraw");
-            tell(app, user, Envelope::new(command, by(ACTOR)), clock::now(), ask).await?;
+            withdraw(app, user, flight, why).await?;
             give_up(app, flight.purchase).await
         }
     }
@@ -88,11 +86,15 @@ pub async fn charge(app: &App, user: UserId) -> Result<()> {
 pub async fn follow(app: &App, user: UserId) -> Result<()> {
     let recharge = app.store.load::<Recharge>(user).await?;
     let Some(flight) = recharge.flight() else { return Ok(()) };
-    match app.store.load::<Purchase>(flight.purchase).await?.stage() {
+    let purchase = app.store.load::<Purchase>(flight.purchase).await?;
+    match purchase.stage() {
         Stage::Fulfilled => succeed(app, user, flight).await,
         Stage::Expired | Stage::PaymentFailed => {
             let code = if flight.waits_for_person { AUTHENTICATE } else { "payment_failed" };
             decline(app, user, &recharge, flight, code.to_owned(), Finality::ForNow).await
+        }
+        Stage::Quarantined if purchase.is_given_back() => {
+            withdraw(app, user, flight, CallOff::GivenBack).await
         }
         Stage::Nothing
         | Stage::Created
@@ -237,6 +239,13 @@ async fn decline(
     envelope.side.extend(letters::declined(app, user, command, flight, now, ready_at).await?);
     let ask = Ask::Decline { number: flight.number, code, finality };
     tell(app, user, envelope, now, ask).await?;
+    Ok(())
+}
+
+async fn withdraw(app: &App, user: UserId, flight: &Flight, why: CallOff) -> Result<()> {
+    let command = CommandId::derive(flight.purchase.0, "withdraw");
+    let ask = Ask::Withdraw { number: flight.number, why };
+    tell(app, user, Envelope::new(command, by(ACTOR)), clock::now(), ask).await?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! Whoever is erased here is forgotten at Stripe.
+//! Customers at Stripe: one for each person, and whoever is erased here is forgotten there.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::shop::Shop;
-use crate::stripe::{Fault, Mood, SECRET_KEY};
+use crate::stripe::{Fault, Mood, SECRET_KEY, StripeDouble};
 use crate::world::{PASSWORD, Tokens, register, send};
 
 async fn erase(shop: &Shop, person: &Tokens) {
@@ -86,12 +86,33 @@ async fn a_customer_that_is_made_while_its_person_is_erased_is_deleted() {
     erase(&shop, &grace).await;
     shop.until(|| async { customers(&shop).len() == 1 }).await;
     shop.until(|| shop.is_quiet()).await;
+    assert_eq!(kept(&shop).await, customers(&shop));
+    shop.close().await;
+}
+
+/// The customers that people here have.
+async fn kept(shop: &Shop) -> Vec<String> {
     let pool = shop.database.pool().await;
-    let kept: Vec<String> = sqlx::query_scalar("select customer from stripe_customers")
-        .fetch_all(&pool)
-        .await
-        .expect("customers");
+    let kept = sqlx::query_scalar("select customer from stripe_customers");
+    let kept = kept.fetch_all(&pool).await.expect("customers");
     pool.close().await;
-    assert_eq!(kept, customers(&shop));
+    kept
+}
+
+/// Who takes another name while both are being made asks Stripe for another one.
+#[tokio::test]
+async fn of_two_customers_of_a_person_that_are_made_at_once_one_stays() {
+    let stripe = StripeDouble::start().await;
+    stripe.fault("GET /v1/customers", 20, Fault::Slow(Duration::from_secs(1)));
+    let shop = Shop::at(stripe).await;
+    shop.until(|| async { !shop.stripe.calls_to("GET", "/v1/customers/search").is_empty() }).await;
+    let renamed = json!({ "name": "Augusta" });
+    let renamed = send(&shop.server, Method::PATCH, "/me", &shop.ada.access, &renamed).await;
+    assert_eq!(renamed.status, StatusCode::OK, "{:?}", renamed.body);
+    shop.order("Starter", "one").await;
+    shop.until(|| shop.is_quiet()).await;
+    assert_eq!(shop.stripe.calls_to("POST", "/v1/customers").len(), 2, "both were made");
+    let [customer] = &customers(&shop)[..] else { panic!("one customer") };
+    assert_eq!(kept(&shop).await, [customer.clone()]);
     shop.close().await;
 }

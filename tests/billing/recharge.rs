@@ -250,3 +250,40 @@ async fn a_month_is_charged_up_to_its_cap_and_no_more() {
     rebuild(&shop).await;
     shop.close().await;
 }
+
+/// Rows of 250 people in front of everybody, of whom the log says that nothing is on.
+const IN_FRONT: &str = "
+    with people as (select gen_random_uuid() as id, -n as position from generate_series(1, 250) n),
+    accounts as (
+        insert into users (user_id, email_verified, role, status, registered_at, last_seen_at)
+        select id, false, 'in_front', 'active', now(), now() from people),
+    purses as (
+        insert into wallets (wallet_id, available, held, debt, version, position)
+        select id, 0, 0, 0, 1, position from people),
+    spends as (
+        insert into transactions (position, wallet_id, kind, amount, consumed, available_after,
+            held_after, debt_after, reason, reference, recorded_at)
+        select position, id, 'debit', 1, 1, 0, 0, 0, '', id, now() from people)
+    insert into recharges (user_id, enabled, pack_id, price_minor, currency, threshold, cap_minor,
+        wording, consented_at, after)
+    select id, true, pack_id, price_minor, currency, threshold, cap_minor, wording, now(), -1000
+    from people cross join recharges";
+
+#[tokio::test]
+async fn many_who_are_in_the_way_of_themselves_are_in_nobody_else_s() {
+    let shop = shop().await;
+    turn_on(&shop, 100, 1800).await;
+    shop.until(|| shop.is_quiet()).await;
+    change(&shop.database, IN_FRONT).await;
+    spend(&shop, 250).await;
+    shop.until_available(250).await;
+    for gone in [
+        "delete from recharges where after = -1000",
+        "delete from transactions where position < 0",
+        "delete from wallets where position < 0",
+        "delete from users where role = 'in_front'",
+    ] {
+        change(&shop.database, gone).await;
+    }
+    shop.close().await;
+}

@@ -66,10 +66,12 @@ pub async fn recharge_of(
 
 /// Whose wallet a spend has left with less than they want, where nothing that the read models know
 /// is in the way; and where the log has the last spend, since which there was none. The oldest
-/// first. A pack that is sold no more, or dearer, is in nobody's way: it is to be told.
+/// first, of those behind the position `reached`. A pack that is sold no more, or dearer, is in
+/// nobody's way: it is to be told.
 pub async fn to_recharge(
     pool: &PgPool,
     now: DateTime<Utc>,
+    reached: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<(Uuid, i64)>> {
     sqlx::query_as(
@@ -90,10 +92,12 @@ pub async fn to_recharge(
                 or p.amount_minor <= r.cap_minor - case
                     when r.charged_month >= $2 and r.charged_currency = r.currency
                     then r.charged_minor else 0 end)
-         order by spend.position limit $3",
+           and spend.position > $3
+         order by spend.position limit $4",
     )
     .bind(now)
     .bind(month_of(now))
+    .bind(reached)
     .bind(limit)
     .fetch_all(pool)
     .await

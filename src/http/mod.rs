@@ -5,8 +5,8 @@ mod admin;
 mod ai;
 mod api_keys;
 mod auth;
-mod billing;
 mod caller;
+mod checkout;
 mod cookies;
 mod debits;
 mod docs;
@@ -16,8 +16,10 @@ mod inbox;
 mod json;
 mod me;
 mod oauth;
+mod offers;
 mod operations;
 mod page;
+mod payments;
 mod position;
 mod problems;
 mod proofs;
@@ -67,7 +69,9 @@ pub fn router(app: App) -> Router {
                 .merge(statement::routes())
                 .merge(holds::routes())
                 .merge(debits::routes())
-                .merge(billing::routes())
+                .merge(offers::routes())
+                .merge(checkout::routes())
+                .merge(payments::routes())
                 .merge(subscriptions::routes())
                 .merge(recharge::routes())
                 .merge(webhooks::routes())

@@ -16,6 +16,7 @@ mod once;
 mod people;
 mod plain;
 mod plans;
+mod purchases;
 mod recharges;
 mod report;
 mod rows;

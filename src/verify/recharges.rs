@@ -7,8 +7,8 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use super::purchases::{Money, Order, Trade};
 use super::report::{Kind, Report};
-use super::trade::{Money, Order, Trade};
 
 /// What happened to a person's auto-recharge, as far as money follows from it.
 #[derive(Debug, Deserialize)]

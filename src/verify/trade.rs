@@ -1,7 +1,7 @@
 //! What is on sale and what was bought, as the oracle follows it: nothing is granted that was not
 //! paid for, and what was paid for is granted as it was ordered.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use aggregates::event::Event;
 use serde::Deserialize;
@@ -10,61 +10,9 @@ use uuid::Uuid;
 use super::facts::Terms;
 use super::fold::WalletTrail;
 use super::plans::{self, Subscribed};
+use super::purchases::{self, Trade};
 use super::recharges::{self, RechargeTrail};
 use super::report::{Kind, Report};
-
-/// What happened to a purchase, as far as credits follow from it.
-#[derive(Debug, Deserialize)]
-enum Fact {
-    Created { order: Order },
-    CheckoutOpened {},
-    PaymentAwaited {},
-    PaymentFailed {},
-    Expired {},
-    Paid { payment: Payment },
-    Quarantined { payment: Payment },
-    Accepted {},
-    Fulfilled {},
-    ReversalSet { reversal: Reversal },
-    RefundRequested {},
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Order {
-    pub(super) user: Uuid,
-    pub(super) pack: Uuid,
-    credits: i64,
-    bonus: i64,
-    pub(super) price: Money,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Money {
-    pub(super) amount_minor: i64,
-    pub(super) currency: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Payment {
-    paid: Money,
-}
-
-#[derive(Debug, Deserialize)]
-struct Reversal {
-    reversed_minor: i64,
-}
-
-/// A purchase so far.
-#[derive(Debug, Default)]
-pub(super) struct Trade {
-    sequence: i64,
-    order: Option<Order>,
-    paid: Option<Money>,
-    granted: bool,
-    fulfilled: bool,
-    /// All that was reversed at some time: the wallet follows, and may be behind.
-    reversed: BTreeSet<i64>,
-}
 
 /// Purchases, packs and plans, by their ids; auto-recharges, by whose they are.
 #[derive(Debug, Default)]
@@ -123,7 +71,7 @@ impl Trades {
         }
         *length = sequence;
         let broken = match *kind {
-            "purchase" => read(payload, event_type, Fact::name)
+            "purchase" => read(payload, event_type, purchases::Fact::name)
                 .map(|fact| self.purchases.entry(*id).or_default().enter(fact)),
             "subscription" => read(payload, event_type, plans::Fact::name)
                 .map(|fact| self.subscriptions.entry(*id).or_default().enter(fact)),
@@ -153,30 +101,9 @@ impl Trades {
         report: &mut Report,
     ) {
         for (id, trade) in &self.purchases {
-            let Some(order) = &trade.order else { continue };
-            let wallet = wallets.get(&order.user).filter(|wallet| !wallet.book.lost);
-            let Some(wallet) = wallet else { continue };
-            let grants = wallet.book.grants.iter();
-            let granted: i64 = grants
-                .filter(|grant| grant.terms.reversal_group == Some(*id))
-                .map(|grant| grant.terms.amount)
-                .sum();
-            let place = format_args!("purchase {id}");
-            let expected = order.credits + order.bonus;
-            if trade.fulfilled && granted != expected {
-                let rule = "what was paid for is granted as it was ordered";
-                report.find(Kind::Domain, place, rule, expected, granted);
-            }
-            let target = wallet.book.reversed_of(*id);
-            if target != 0 && !trade.reversed.contains(&target) {
-                let rule = "a wallet follows what of a payment is reversed";
-                report.find(
-                    Kind::Domain,
-                    place,
-                    rule,
-                    format_args!("{:?}", trade.reversed),
-                    target,
-                );
+            let wallet = trade.user().and_then(|user| wallets.get(&user));
+            if let Some(wallet) = wallet.filter(|wallet| !wallet.book.lost) {
+                trade.close(*id, wallet, report);
             }
         }
         for (id, subscribed) in &self.subscriptions {
@@ -208,8 +135,7 @@ impl Trades {
         let purchase = terms.funding.get("purchase").and_then(|id| id.as_str());
         let is_bought = |purchase: &str| {
             let paid = purchase.parse().ok().and_then(|id: Uuid| self.purchases.get(&id));
-            let is_of = |order: &Order| order.user == owner;
-            paid.is_some_and(|trade| trade.granted && trade.order.as_ref().is_some_and(is_of))
+            paid.is_some_and(|trade| trade.is_paid() && trade.user() == Some(owner))
         };
         // What is carried over is of a grant that was.
         let quota = terms.kind == "quota" && terms.funding.get("subscription_period").is_some();
@@ -231,86 +157,4 @@ fn read<'a, T: Deserialize<'a>>(
 ) -> Result<T, String> {
     let fact = serde_json::from_str::<T>(payload).map_err(|error| error.to_string())?;
     if name(&fact) == event_type { Ok(fact) } else { Err(name(&fact).to_owned()) }
-}
-
-impl Trade {
-    /// Whether this is what was ordered.
-    pub(super) fn is_of(&self, order: &Order) -> bool {
-        self.order.as_ref() == Some(order)
-    }
-
-    /// Whether it is in the wallet.
-    pub(super) fn is_fulfilled(&self) -> bool {
-        self.fulfilled
-    }
-
-    /// Enters a fact; the rule that it breaks, where it breaks one.
-    fn enter(&mut self, fact: Fact) -> Option<&'static str> {
-        match fact {
-            Fact::Created { order } => {
-                let first = self.order.is_none();
-                self.order = Some(order);
-                return (!first).then_some("a purchase is ordered once");
-            }
-            _ if self.order.is_none() => return Some("a purchase is ordered first"),
-            Fact::CheckoutOpened {} => {}
-            Fact::PaymentAwaited {} | Fact::PaymentFailed {} | Fact::Expired {} => {
-                return self.paid.is_some().then_some("what is paid stays paid");
-            }
-            Fact::Paid { payment } => {
-                let price = self.order.as_ref().map(|order| &order.price);
-                if self.paid.is_some() || price != Some(&payment.paid) {
-                    return Some("what is paid is what was asked for, once");
-                }
-                (self.paid, self.granted) = (Some(payment.paid), true);
-            }
-            Fact::Quarantined { payment } => {
-                if self.paid.is_some() {
-                    return Some("a purchase is paid once");
-                }
-                self.paid = Some(payment.paid);
-            }
-            Fact::Accepted {} => {
-                if self.paid.is_none() || self.granted {
-                    return Some("what is in quarantine is accepted, once");
-                }
-                self.granted = true;
-            }
-            Fact::Fulfilled {} => {
-                if !self.granted || self.fulfilled {
-                    return Some("what is paid is fulfilled, once");
-                }
-                self.fulfilled = true;
-            }
-            Fact::ReversalSet { reversal } => {
-                let paid = self.paid.as_ref().map_or(-1, |paid| paid.amount_minor);
-                if !(0..=paid).contains(&reversal.reversed_minor) {
-                    return Some("what is reversed is part of what was paid");
-                }
-                self.reversed.insert(reversal.reversed_minor);
-            }
-            Fact::RefundRequested {} => {
-                return self.paid.is_none().then_some("what is refunded was paid");
-            }
-        }
-        None
-    }
-}
-
-impl Fact {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Created { .. } => "Created",
-            Self::CheckoutOpened {} => "CheckoutOpened",
-            Self::PaymentAwaited {} => "PaymentAwaited",
-            Self::PaymentFailed {} => "PaymentFailed",
-            Self::Expired {} => "Expired",
-            Self::Paid { .. } => "Paid",
-            Self::Quarantined { .. } => "Quarantined",
-            Self::Accepted {} => "Accepted",
-            Self::Fulfilled {} => "Fulfilled",
-            Self::ReversalSet { .. } => "ReversalSet",
-            Self::RefundRequested {} => "RefundRequested",
-        }
-    }
 }

@@ -77,10 +77,10 @@ async fn what_everybody_gave_up_is_tried_again() {
     let asked = refund(&shop, &purchase, "one").await;
     assert_eq!(asked.status, StatusCode::ACCEPTED, "{:?}", asked.body);
     let pool = shop.database.pool().await;
-    let give_up = "update graphile_worker._private_jobs set attempts = max_attempts
+    let stop_trying = "update graphile_worker._private_jobs set attempts = max_attempts
         where key like 'refund/%' and last_error is not null and locked_at is null";
     shop.until(|| async {
-        let given_up = sqlx::query(give_up).execute(&pool).await.expect("the queue answers");
+        let given_up = sqlx::query(stop_trying).execute(&pool).await.expect("the queue answers");
         given_up.rows_affected() == 1
     })
     .await;

@@ -1,0 +1,124 @@
+//! What is on sale.
+
+use axum::extract::State;
+use projections::billing::{self as rows, PackRow, PlanRow};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::error::Result;
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(packs)).routes(routes!(plans))
+}
+
+/// A pack of credits on sale.
+#[derive(Serialize, ToSchema)]
+struct Pack {
+    id: Uuid,
+    #[schema(example = "Starter")]
+    name: String,
+    #[schema(example = 200)]
+    credits: i64,
+    /// Credits that come on top.
+    #[schema(example = 0)]
+    bonus: i64,
+    /// In the smallest unit of the currency.
+    #[schema(example = 900)]
+    amount_minor: i64,
+    #[schema(example = "usd")]
+    currency: String,
+    /// How many days the credits last; null is for ever.
+    lasts_days: Option<i32>,
+    on_sale: bool,
+}
+
+/// A plan on sale.
+#[derive(Serialize, ToSchema)]
+struct Plan {
+    id: Uuid,
+    #[schema(example = "Pro")]
+    name: String,
+    /// `basic` or `pro`.
+    #[schema(example = "pro")]
+    tier: String,
+    /// Credits a month.
+    #[schema(example = 10_000)]
+    quota: i64,
+    /// In the smallest unit of the currency, for each interval.
+    #[schema(example = 2900)]
+    amount_minor: i64,
+    #[schema(example = "usd")]
+    currency: String,
+    /// `month` or `year`.
+    #[schema(example = "month")]
+    interval: String,
+    /// How much of a month's unused quota is carried into the next, at most.
+    rollover: i64,
+    trial_days: i32,
+    on_sale: bool,
+}
+
+/// Packs, the cheapest first.
+#[derive(Serialize, ToSchema)]
+struct Packs {
+    items: Vec<Pack>,
+    next_cursor: Option<String>,
+}
+
+/// Plans, the cheapest first.
+#[derive(Serialize, ToSchema)]
+struct Plans {
+    items: Vec<Plan>,
+    next_cursor: Option<String>,
+}
+
+/// Packs of credits that can be bought.
+#[utoipa::path(get, path = "/billing/packs", tag = "billing", responses((status = 200, body = Packs)))]
+async fn packs(State(app): State<App>) -> Result<axum::Json<Packs>> {
+    let items = rows::packs(app.db(), false).await?.into_iter().map(Pack::from).collect();
+    Ok(axum::Json(Packs { items, next_cursor: None }))
+}
+
+/// Plans that can be subscribed to.
+#[utoipa::path(get, path = "/billing/plans", tag = "billing", responses((status = 200, body = Plans)))]
+async fn plans(State(app): State<App>) -> Result<axum::Json<Plans>> {
+    let items = rows::plans(app.db(), false).await?.into_iter().map(Plan::from).collect();
+    Ok(axum::Json(Plans { items, next_cursor: None }))
+}
+
+impl From<PackRow> for Pack {
+    fn from(row: PackRow) -> Self {
+        let PackRow {
+            pack_id: id,
+            name,
+            credits,
+            bonus,
+            amount_minor,
+            currency,
+            lasts_days,
+            on_sale,
+        } = row;
+        Self { id, name, credits, bonus, amount_minor, currency, lasts_days, on_sale }
+    }
+}
+
+impl From<PlanRow> for Plan {
+    fn from(row: PlanRow) -> Self {
+        Self {
+            id: row.plan_id,
+            name: row.name,
+            tier: row.tier,
+            quota: row.quota,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+            interval: row.pay_interval,
+            rollover: row.rollover,
+            trial_days: row.trial_days,
+            on_sale: row.on_sale,
+        }
+    }
+}

@@ -20,6 +20,7 @@ mod offers;
 mod operations;
 mod page;
 mod payments;
+mod plan_changes;
 mod position;
 mod problems;
 mod proofs;
@@ -73,6 +74,7 @@ pub fn router(app: App) -> Router {
                 .merge(checkout::routes())
                 .merge(payments::routes())
                 .merge(subscriptions::routes())
+                .merge(plan_changes::routes())
                 .merge(recharge::routes())
                 .merge(webhooks::routes())
                 .merge(admin::routes())

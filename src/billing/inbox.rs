@@ -173,6 +173,20 @@ enum Work {
     Warning(String),
 }
 
+impl Work {
+    /// Brings what it names to what it is at Stripe now.
+    async fn look(self, app: &App) -> Result<()> {
+        match self {
+            Self::Checkout(session) => settle::checkout(app, &session).await,
+            Self::Payment(intent) => settle::payment(app, &intent).await,
+            Self::Charge(charge) => settle::charge(app, &charge).await,
+            Self::Subscription(id) => subscriptions::settle(app, &id).await,
+            Self::Invoice(invoice) => subscriptions::invoice(app, &invoice).await,
+            Self::Warning(charge) => freezing::warned(app, &charge).await,
+        }
+    }
+}
+
 /// What of invoices brings news: drafts do not, and `invoice.payment_succeeded` says again what
 /// `invoice.paid` has said.
 const OF_INVOICES: [&str; 6] = [
@@ -238,43 +252,40 @@ pub async fn settle(app: &App, object: &str) -> Result<()> {
         return Ok(());
     }
     let settled = match work_in(&waiting) {
-        Ok(Some(Work::Checkout(session))) => settle::checkout(app, &session).await,
-        Ok(Some(Work::Payment(intent))) => settle::payment(app, &intent).await,
-        Ok(Some(Work::Charge(charge))) => settle::charge(app, &charge).await,
-        Ok(Some(Work::Subscription(id))) => subscriptions::settle(app, &id).await,
-        Ok(Some(Work::Invoice(invoice))) => subscriptions::invoice(app, &invoice).await,
-        Ok(Some(Work::Warning(charge))) => freezing::warned(app, &charge).await,
+        Ok(Some(work)) => work.look(app).await,
         Ok(None) => Ok(()),
         Err(malformed) => Err(Problem::failed(malformed)),
     };
     let ids: Vec<String> = waiting.into_iter().map(|(id, _)| id).collect();
-    let error = settled
-        .as_ref()
-        .err()
-        .map(|problem: &Problem| problem.cause.clone().unwrap_or_else(|| problem.detail.clone()));
-    if let Some(error) = &error {
+    note(app, object, &ids, settled.as_ref().err()).await?;
+    settled
+}
+
+/// Notes what became of these events of an object: settled, to be tried again, or given up.
+async fn note(app: &App, object: &str, ids: &[String], failed: Option<&Problem>) -> Result<()> {
+    let error = failed.map(|problem| problem.cause.as_ref().unwrap_or(&problem.detail));
+    if let Some(error) = error {
         warn!(object, error, "what Stripe told could not be settled; it is tried again");
     }
-    let dead = sqlx::query_scalar::<_, Option<String>>(
-        "update stripe_inbox
-         set state = case when $2::text is null then 'done' when attempts >= $3 then 'dead'
-                 else state end,
-             error = $2, settled_at = case when $2::text is null then clock_timestamp() end
-         where event_id = any($1) and state = 'waiting'
-         returning case when state = 'dead' then event_id end",
+    let dead: Vec<String> = sqlx::query_scalar(
+        "with noted as (
+             update stripe_inbox
+             set state = case when $2::text is null then 'done' when attempts >= $3 then 'dead'
+                     else state end,
+                 error = $2, settled_at = case when $2::text is null then clock_timestamp() end
+             where event_id = any($1) and state = 'waiting'
+             returning event_id, state)
+         select event_id from noted where state = 'dead'",
     )
-    .bind(&ids)
+    .bind(ids)
     .bind(error)
     .bind(MOST_ABOUT)
     .fetch_all(app.db())
-    .await?
-    .into_iter()
-    .flatten()
-    .collect::<Vec<String>>();
+    .await?;
     if !dead.is_empty() {
         error!(object, events = ?dead, "what Stripe told is given up: it waits for somebody");
     }
-    settled
+    Ok(())
 }
 
 /// The newest events, from before `cursor`.

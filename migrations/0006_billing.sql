@@ -73,15 +73,6 @@ create table stripe_customers (
     created_at  timestamptz not null default clock_timestamp()
 );
 
--- Whoever is forgotten is nobody's customer any more.
-create function forget_customer() returns trigger language plpgsql set search_path = public as $$
-begin
-    delete from stripe_customers where user_id = new.user_id;
-    return null;
-end $$;
-create trigger person_keys_destroyed after update of destroyed_at on person_keys
-    for each row when (new.destroyed_at is not null) execute function forget_customer();
-
 -- What Stripe has told us: each event once, whatever became of it.
 create table stripe_inbox (
     event_id    text        primary key,

@@ -1,5 +1,5 @@
--- What whoever operates the shop sees and does: purchases that wait for a decision, refunds, what
--- Stripe forgets of whoever is erased, and whether it says what is said here.
+-- What whoever operates the shop sees and does: purchases that wait for a decision, refunds, and
+-- whether Stripe says what is said here.
 
 alter table billing.purchases
     -- What came, where it came; it may not be what was asked for.
@@ -11,23 +11,6 @@ alter table billing.purchases
 create index on billing.purchases (stage, created_at desc, purchase_id desc);
 create index on billing.purchases (moved_at);
 create index on billing.purchases (user_id) where disputed;
-
--- Whoever is forgotten here is forgotten at Stripe, too, by work that remembers the customer.
-create or replace function forget_customer() returns trigger
-language plpgsql
-set search_path = public
-as $$
-declare
-    gone text;
-begin
-    delete from stripe_customers where user_id = new.user_id returning customer into gone;
-    if gone is not null then
-        perform graphile_worker.add_job(
-            identifier => 'delete_customer', payload => json_build_object('subject', gone),
-            job_key => 'delete_customer/' || gone, max_attempts => 18);
-    end if;
-    return null;
-end $$;
 
 -- What the daily comparison with Stripe found. No projection: it tells of what is not in the log.
 create table stripe_reports (

@@ -72,8 +72,9 @@ create table subscribers (
     subscription_id uuid not null
 );
 
--- As before, and their place among subscribers.
-create or replace function forget_customer() returns trigger
+-- Whoever is forgotten here has no place among subscribers, and is forgotten at Stripe, too, by work
+-- that remembers the customer.
+create function forget_customer() returns trigger
 language plpgsql
 set search_path = public
 as $$
@@ -89,6 +90,8 @@ begin
     end if;
     return null;
 end $$;
+create trigger person_keys_destroyed after update of destroyed_at on person_keys
+    for each row when (new.destroyed_at is not null) execute function forget_customer();
 
 -- How far process managers have followed the log: each on its own.
 create table process_checkpoints (

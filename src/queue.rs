@@ -54,7 +54,7 @@ pub struct Job {
 /// Work that makes a person a customer of Stripe's.
 pub const CREATE_CUSTOMER: &str = "create_customer";
 /// Work that deletes a customer of Stripe's whose person was erased. Enqueued by the trigger that
-/// forgets whose customer it was, too: see `0007_stripe_operations.sql`.
+/// forgets whose customer it was, too: see `0008_subscriptions.sql`.
 pub const DELETE_CUSTOMER: &str = "delete_customer";
 /// Work that settles what Stripe has told of an object.
 pub const SETTLE_OBJECT: &str = "settle_object";

@@ -1,139 +1,9 @@
-//! The rules of subscriptions.
+//! What paid invoices bring.
 
 use proptest::prelude::*;
-use uuid::Uuid;
 
 use super::*;
-use crate::catalogue::{Interval, PlanTerms, Tier};
-use crate::credits::Credits;
-use crate::id::{PlanId, SubscriptionId, UserId};
-use crate::money::Money;
-use crate::wallet::{GrantKind, GrantTerms};
-
-const ID: SubscriptionId = SubscriptionId(Uuid::from_u128(7));
-
-fn at(text: &str) -> DateTime<Utc> {
-    format!("{text}T00:00:00Z").parse().expect("a day")
-}
-
-fn usd(amount_minor: i64) -> Money {
-    Money { amount_minor, currency: "usd".parse().expect("a currency") }
-}
-
-fn plan(name: &str, quota: u32, interval: Interval) -> PlanVersion {
-    let terms = PlanTerms {
-        name: name.into(),
-        tier: Tier::Basic,
-        quota: Credits::new(quota),
-        price: usd(900),
-        interval,
-        rollover: Credits::ZERO,
-        trial_days: 0,
-    };
-    PlanVersion { plan: PlanId::default(), version: quota, terms }
-}
-
-fn basic() -> PlanVersion {
-    plan("Basic", 1_000, Interval::Month)
-}
-
-fn pro() -> PlanVersion {
-    plan("Pro", 10_000, Interval::Month)
-}
-
-fn rolling_over(most: u32) -> PlanVersion {
-    let terms = PlanTerms { rollover: Credits::new(most), ..basic().terms };
-    PlanVersion { terms, ..basic() }
-}
-
-fn period(start: &str, end: &str) -> Period {
-    Period { start: at(start), end: at(end) }
-}
-
-fn standing(plan: PlanVersion) -> Standing {
-    let period = period("2027-06-01", "2027-07-01");
-    Standing { status: Status::Active, plan, period, ends_at: None, change: None }
-}
-
-fn line(kind: LineKind, plan: PlanVersion, start: &str, end: &str) -> Line {
-    Line { kind, plan, period: period(start, end) }
-}
-
-/// Paid on the day on which its lines begin.
-fn paid(id: &str, lines: Vec<Line>) -> Invoice {
-    let day = lines[0].period.start;
-    Invoice {
-        id: id.into(),
-        state: InvoiceState::Paid,
-        reason: InvoiceReason::Cycle,
-        total: usd(900),
-        paid_minor: 900,
-        intents: vec![format!("pi_{id}")],
-        attempts: 1,
-        lines,
-        created_at: day,
-        paid_at: Some(day),
-    }
-}
-
-fn whole(id: &str, plan: PlanVersion, start: &str, end: &str) -> Invoice {
-    paid(id, vec![line(LineKind::Whole, plan, start, end)])
-}
-
-/// A change of plans on a day of June.
-fn change(id: &str, day: &str, old: PlanVersion, new: PlanVersion) -> Invoice {
-    let end = "2027-07-01";
-    paid(id, vec![line(LineKind::GivenBack, old, day, end), line(LineKind::Rest, new, day, end)])
-}
-
-fn ordered() -> Ask {
-    Ask::Create { order: Order { user: UserId::default(), plan: basic() } }
-}
-
-fn sync(after: u32, invoices: Vec<Invoice>) -> Ask {
-    Ask::Sync { stripe: "sub_1".into(), standing: standing(basic()), invoices, after }
-}
-
-fn ask(
-    subscription: &mut Subscription,
-    day: &str,
-    ask: Ask,
-) -> Result<Vec<SubscriptionEvent>, SubscriptionError> {
-    let events = subscription.decide(SubscriptionCommand { now: at(day), ask })?;
-    for event in events.clone() {
-        subscription.apply(event);
-    }
-    Ok(events)
-}
-
-/// One that is active and has these invoices.
-fn with(invoices: Vec<Invoice>) -> Subscription {
-    let mut subscription = Subscription::default();
-    ask(&mut subscription, "2027-01-01", ordered()).expect("ordered");
-    ask(&mut subscription, "2027-01-01", sync(0, invoices)).expect("begun");
-    subscription
-}
-
-fn more(subscription: &mut Subscription, invoices: Vec<Invoice>) {
-    let after = subscription.readings();
-    ask(subscription, "2027-01-01", sync(after, invoices)).expect("read");
-}
-
-/// What is released on a day.
-fn release(subscription: &mut Subscription, day: &str) -> Vec<Tranche> {
-    let events = ask(subscription, day, Ask::Release { id: ID }).expect("released");
-    let mut released = vec![];
-    for event in events {
-        if let SubscriptionEvent::QuotaReleased { tranches, .. } = event {
-            released.extend(tranches);
-        }
-    }
-    released
-}
-
-fn amounts(tranches: &[Tranche]) -> Vec<i64> {
-    tranches.iter().map(|tranche| tranche.grant.amount.get()).collect()
-}
+use crate::subscription::quota::GRACE;
 
 #[test]
 fn a_month_that_is_paid_brings_its_quota_once() {
@@ -143,7 +13,7 @@ fn a_month_that_is_paid_brings_its_quota_once() {
     assert_eq!(release(&mut subscription, "2027-06-30"), []);
     let GrantTerms { kind, expires_at, .. } = subscription.released[0].grant.clone();
     assert_eq!(kind, GrantKind::Quota);
-    assert_eq!(expires_at, Some(at("2027-07-01") + quota::GRACE));
+    assert_eq!(expires_at, Some(at("2027-07-01") + GRACE));
 }
 
 #[test]
@@ -158,14 +28,6 @@ fn nothing_is_due_of_what_is_not_paid() {
         assert_eq!(amounts(&release(&mut subscription, "2027-06-15")), [1_000]);
         assert_eq!(subscription.entitlement(at("2027-06-15")), Some(&basic()));
     }
-}
-
-#[test]
-fn what_is_paid_stays_paid() {
-    let invoice = whole("in_1", basic(), "2027-06-01", "2027-07-01");
-    let mut subscription = with(vec![invoice.clone()]);
-    more(&mut subscription, vec![Invoice { state: InvoiceState::Open, ..invoice }]);
-    assert_eq!(subscription.invoices()[0].state, InvoiceState::Paid);
 }
 
 /// T17: over month ends and a leap day.
@@ -320,7 +182,7 @@ fn a_trial_has_its_share_of_a_month() {
 fn what_comes_too_late_for_its_time_lasts_as_long_as_it_would_have() {
     let mut subscription = with(vec![whole("in_1", basic(), "2027-06-01", "2027-07-01")]);
     let released = release(&mut subscription, "2027-08-01");
-    assert_eq!(released[0].grant.expires_at, Some(at("2027-08-31") + quota::GRACE));
+    assert_eq!(released[0].grant.expires_at, Some(at("2027-08-31") + GRACE));
 }
 
 #[test]
@@ -352,88 +214,6 @@ fn what_is_reversed_as_a_whole_brings_nothing_more_until_it_stands_again() {
     assert_eq!(older, Err(SubscriptionError::Moved));
     ask(&mut subscription, "2027-01-20", reversing(1, 0)).expect("reinstated");
     assert_eq!(amounts(&release(&mut subscription, "2027-02-01")), [1_000]);
-}
-
-/// T11.
-#[test]
-fn what_is_over_does_not_come_back() {
-    let mut subscription = with(vec![]);
-    let over = Standing { status: Status::Canceled, ..standing(basic()) };
-    let sync = |standing: &Standing, after| Ask::Sync {
-        stripe: "sub_1".into(),
-        standing: standing.clone(),
-        invoices: vec![],
-        after,
-    };
-    ask(&mut subscription, "2027-06-02", sync(&over, 1)).expect("read");
-    assert_eq!(subscription.status(), Status::Canceled);
-    let late = ask(&mut subscription, "2027-06-03", sync(&standing(basic()), 2));
-    assert_eq!(late, Ok(vec![]));
-    assert_eq!(subscription.status(), Status::Canceled);
-}
-
-#[test]
-fn an_older_reading_does_not_count() {
-    let mut subscription = with(vec![]);
-    let behind = Standing { status: Status::PastDue, ..standing(basic()) };
-    let sync = |standing: &Standing, after| Ask::Sync {
-        stripe: "sub_1".into(),
-        standing: standing.clone(),
-        invoices: vec![],
-        after,
-    };
-    assert!(ask(&mut subscription, "2027-06-02", sync(&behind, 1)).is_ok());
-    let older = ask(&mut subscription, "2027-06-02", sync(&standing(basic()), 1));
-    assert_eq!(older, Err(SubscriptionError::Moved));
-    assert_eq!(ask(&mut subscription, "2027-06-02", sync(&behind, 1)), Ok(vec![]));
-    let other = Ask::Sync {
-        stripe: "sub_2".into(),
-        standing: standing(basic()),
-        invoices: vec![],
-        after: 2,
-    };
-    assert_eq!(ask(&mut subscription, "2027-06-02", other), Err(SubscriptionError::OtherAtStripe));
-}
-
-#[test]
-fn only_what_has_changed_is_told() {
-    let mut subscription = with(vec![]);
-    let (ends_at, plan) = (Some(at("2027-07-01")), pro());
-    let change = Some(Change { plan: pro(), expires_at: at("2027-06-03") });
-    let found = Standing { plan, ends_at, change, ..standing(basic()) };
-    let sync = |standing: Standing, after| Ask::Sync {
-        stripe: "sub_1".into(),
-        standing,
-        invoices: vec![],
-        after,
-    };
-    let events = ask(&mut subscription, "2027-06-02", sync(found.clone(), 1)).expect("read");
-    let names: Vec<_> = events.iter().map(SubscriptionEvent::name).collect();
-    assert_eq!(names, ["PlanChanged", "EndScheduled", "ChangeAwaited"]);
-    assert_eq!(subscription.standing(), Some(&found));
-    let back = sync(standing(pro()), subscription.readings());
-    let events = ask(&mut subscription, "2027-06-02", back).expect("read");
-    let names: Vec<_> = events.iter().map(SubscriptionEvent::name).collect();
-    assert_eq!(names, ["EndUnscheduled", "ChangeClosed"]);
-}
-
-#[test]
-fn a_duplicate_brings_nothing() {
-    let mut subscription = with(vec![whole("in_1", basic(), "2027-06-01", "2027-07-01")]);
-    ask(&mut subscription, "2027-06-01", Ask::MarkDuplicate).expect("marked");
-    assert_eq!(release(&mut subscription, "2027-06-15"), []);
-}
-
-#[test]
-fn what_is_granted_is_awaited_no_more() {
-    let mut subscription = with(vec![whole("in_1", basic(), "2027-06-01", "2027-07-01")]);
-    release(&mut subscription, "2027-06-01");
-    let grants: Vec<_> = subscription.awaited().map(|tranche| tranche.grant.id).collect();
-    assert_eq!(grants.len(), 1);
-    let note = || Ask::NoteGranted { grants: grants.clone() };
-    assert_eq!(ask(&mut subscription, "2027-06-01", note()).map(|events| events.len()), Ok(1));
-    assert_eq!(ask(&mut subscription, "2027-06-01", note()), Ok(vec![]));
-    assert_eq!(subscription.awaited().count(), 0);
 }
 
 /// A day of June.

@@ -94,6 +94,9 @@ create table stripe_inbox (
     settled_at  timestamptz
 );
 create index stripe_inbox_waiting on stripe_inbox (object_id) where state = 'waiting';
+-- What waits for somebody.
+create index stripe_inbox_kept_back on stripe_inbox (state, received_at desc, event_id desc)
+    where state in ('quarantined', 'dead');
 create index stripe_inbox_received on stripe_inbox (received_at desc, event_id desc);
 
 -- How far the events that Stripe lists were gone through.

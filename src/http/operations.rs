@@ -21,7 +21,7 @@ use super::json::{Json, Path, Query};
 use super::page::{Page, PageQuery};
 use super::position::At;
 use crate::app::App;
-use crate::billing::inbox::{self, EventRow};
+use crate::billing::inbox::{self, EventRow, EventState};
 use crate::billing::reconcile::{self, Report};
 use crate::billing::{refunds, settle};
 use crate::clock;
@@ -125,6 +125,20 @@ fn quarantined() -> Stage {
     Stage::Quarantined
 }
 
+/// Which events.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct EventsQuery {
+    /// What became of them; all of them by default.
+    state: Option<EventState>,
+    /// As `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// 1 to 200; 50 by default.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<i64>,
+}
+
 /// Why something is done.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -139,23 +153,25 @@ struct Why {
 }
 
 /// What Stripe has told, and what became of it.
-#[utoipa::path(get, path = "/admin/stripe/events", tag = "admin", params(PageQuery),
+#[utoipa::path(get, path = "/admin/stripe/events", tag = "admin", params(EventsQuery),
     responses((status = 200, body = Events), (status = 403, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn events(
     State(app): State<App>,
     Administrator(_caller): Administrator,
-    page: Page<String>,
+    Query(EventsQuery { state, cursor, limit }): Query<EventsQuery>,
 ) -> Result<axum::Json<Events>> {
-    let items = inbox::list(&app, page.cursor.as_deref(), page.limit).await?;
+    let page: Page<String> = Page::new(cursor.as_deref(), limit)?;
+    let items = inbox::list(&app, state, page.cursor.as_deref(), page.limit).await?;
     let next_cursor = page.next(&items, |row| row.event_id.clone());
     Ok(axum::Json(Events { items, next_cursor }))
 }
 
-/// Has an event of Stripe's worked off again, whatever became of it.
+/// Has an event of Stripe's worked off again, whatever became of it before.
 #[utoipa::path(post, path = "/admin/stripe/events/{id}/replay", tag = "admin",
     params(("id" = String, Path)),
-    responses((status = 202), (status = 403, body = Problem), (status = 404, body = Problem)),
+    responses((status = 202), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, description = "nothing would follow from it", body = Problem)),
     security(("bearer" = [])))]
 async fn replay(
     State(app): State<App>,

@@ -50,7 +50,7 @@ pub(super) async fn answer(mut request: Request, next: Next) -> Response {
         let problem = Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
-            "the body must not exceed 64 KiB",
+            "the body is too long: it must not exceed 64 KiB, and as a webhook 1 MiB",
         );
         response = with_body(&response, &problem, &id);
     }

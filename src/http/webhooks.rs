@@ -1,8 +1,11 @@
 //! What others tell us.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, StatusCode};
+use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -12,6 +15,8 @@ use crate::error::{Problem, Result};
 
 /// Longer webhooks than any of Stripe's.
 const LONGEST: usize = 1024 * 1024;
+/// How long the database has to keep an event: Stripe does not wait for long, and sends it again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(stripe)).layer(DefaultBodyLimit::max(LONGEST))
@@ -22,9 +27,17 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[utoipa::path(post, path = "/webhooks/stripe", tag = "webhooks",
     params(("Stripe-Signature" = String, Header,)), request_body = String,
     responses((status = 204), (status = 400, description = "it is not Stripe's", body = Problem),
-        (status = 503, description = "it could not be kept", body = Problem)))]
+        (status = 413, description = "it is longer than 1 MiB", body = Problem),
+        (status = 500, description = "it could not be kept", body = Problem)))]
 async fn stripe(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<StatusCode> {
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
-    inbox::take(&app, &body, signature.unwrap_or_default()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let kept = timeout(PATIENCE, inbox::take(&app, &body, signature.unwrap_or_default())).await;
+    match kept {
+        Ok(Ok(())) => Ok(StatusCode::NO_CONTENT),
+        Ok(Err(problem)) if problem.status().is_server_error() => {
+            Err(Problem::failed(problem.cause.unwrap_or(problem.detail)))
+        }
+        Ok(Err(problem)) => Err(problem),
+        Err(_) => Err(Problem::failed("the database does not answer")),
+    }
 }

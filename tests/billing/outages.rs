@@ -1,9 +1,13 @@
-//! Stripe does not answer, or slowly: the house goes on.
+//! Stripe does not answer, or slowly: the house goes on. The database does not: Stripe is told so.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 use serde_json::json;
+use tokio::io::copy_bidirectional;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 
 use crate::shop::Shop;
 use crate::stripe::{Fault, Manner};
@@ -36,5 +40,65 @@ async fn a_slow_stripe_keeps_no_mail_waiting() {
     let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&pool).await.expect("a count");
     pool.close().await;
     assert_eq!(waiting, 40, "Stripe has answered nothing yet");
+    shop.close().await;
+}
+
+/// A way to the database that can be shut: whoever is connected is cut off, and nobody comes in.
+struct Gate {
+    folder: PathBuf,
+    open: watch::Sender<bool>,
+}
+
+impl Gate {
+    fn to(shop: &Shop) -> Self {
+        let folder = shop.database.data.join("gate");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).expect("a socket");
+        let (database, open) =
+            (shop.database.socket().join(".s.PGSQL.5432"), watch::Sender::new(true));
+        let is_open = open.subscribe();
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let (database, mut is_open) = (database.clone(), is_open.clone());
+                tokio::spawn(async move {
+                    if !*is_open.borrow() {
+                        return;
+                    }
+                    let mut server = UnixStream::connect(&database).await.expect("a database");
+                    tokio::select! {
+                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        _ = is_open.wait_for(|open| !open) => {}
+                    }
+                });
+            }
+        });
+        Self { folder, open }
+    }
+
+    fn url(&self, shop: &Shop) -> String {
+        let socket = shop.database.socket().display().to_string();
+        shop.database.url().replace(&socket, &self.folder.display().to_string())
+    }
+}
+
+/// The database is away: Stripe hears soon that the event could not be kept, and sends it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_database_is_away_a_webhook_is_refused_soon_and_applied_later() {
+    let mut shop = Shop::open().await;
+    let (_, checkout) = shop.order("Starter", "one").await;
+    shop.stripe.pay_checkout(&checkout);
+    let gate = Gate::to(&shop);
+    shop.serve_at(&gate.url(&shop));
+    gate.open.send_replace(false);
+    let since = Instant::now();
+    let answers = shop.stripe.deliver_in(Manner::in_order().at_once()).await;
+    assert!(since.elapsed() < Duration::from_secs(10), "it took {:?}", since.elapsed());
+    assert!(!answers.is_empty());
+    for answer in answers {
+        assert_eq!(answer.status, Some(500), "{answer:?}");
+    }
+    gate.open.send_replace(true);
+    shop.stripe.deliver_until_taken(3).await;
+    shop.until_available(300).await;
     shop.close().await;
 }

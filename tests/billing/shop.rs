@@ -33,6 +33,17 @@ fn serve_as(
     secrets: &[&str],
     others: &[(&str, &str)],
 ) -> Server {
+    serve_by(&database.url(), database, stripe, secrets, others)
+}
+
+/// The same, with another way to the database.
+fn serve_by(
+    url: &str,
+    database: &Database,
+    stripe: &StripeDouble,
+    secrets: &[&str],
+    others: &[(&str, &str)],
+) -> Server {
     let secrets = secrets.join(",");
     let settings = [
         ("SALDO_RATE_LIMITS", "off"),
@@ -40,7 +51,7 @@ fn serve_as(
         ("STRIPE_WEBHOOK_SECRET", secrets.as_str()),
         ("STRIPE_API_BASE", stripe.url.as_str()),
     ];
-    database.server_with(&database.url(), &[&settings[..], others].concat())
+    database.server_with(url, &[&settings[..], others].concat())
 }
 
 fn webhooks_go_to(server: &Server, stripe: &StripeDouble) {
@@ -86,6 +97,12 @@ impl Shop {
             array(select id from graphile_worker._private_workers))";
         change(&self.database, silent).await;
         self.server = serve(&self.database, &self.stripe);
+        webhooks_go_to(&self.server, &self.stripe);
+    }
+
+    /// Goes on with a server that finds the database at this address.
+    pub fn serve_at(&mut self, url: &str) {
+        self.server = serve_by(url, &self.database, &self.stripe, &[WEBHOOK_SECRET], &[]);
         webhooks_go_to(&self.server, &self.stripe);
     }
 

@@ -61,7 +61,7 @@ fn every_event_has_a_released_form() {
     assert_eq!(users, (0..=15).collect::<Vec<_>>());
     assert_eq!(wallets, (0..=22).collect::<Vec<_>>());
     assert_eq!(purchases, (0..=10).collect::<Vec<_>>());
-    assert_eq!(subscriptions, (0..=15).collect::<Vec<_>>());
+    assert_eq!(subscriptions, (0..=16).collect::<Vec<_>>());
     assert_eq!(packs, (0..=4).collect::<Vec<_>>());
     assert_eq!(plans, (0..=4).collect::<Vec<_>>());
     assert_eq!(recharges, (0..=6).collect::<Vec<_>>());
@@ -151,6 +151,7 @@ fn place_of_subscription(event: &SubscriptionEvent) -> usize {
         SubscriptionEvent::ReversalSet { .. } => 13,
         SubscriptionEvent::QuotaReleased { .. } => 14,
         SubscriptionEvent::QuotaGranted { .. } => 15,
+        SubscriptionEvent::Managed { .. } => 16,
     }
 }
 

@@ -38,6 +38,8 @@ pub const REFRESHES: Limit = per_minute("refresh", 30);
 pub const PROVIDER: Limit = per_minute("provider", 5);
 /// Orders of one person.
 pub const CHECKOUTS: Limit = per_minute("checkouts", 10);
+/// Changes of one person's subscription.
+pub const CHANGES: Limit = per_minute("changes", 10);
 /// Looking at what became of one purchase at Stripe.
 pub const LOOKS: Limit = per_minute("looks", 30);
 /// Wrong passwords of one account: who guesses that often is not answered any more, right or wrong.

@@ -3,7 +3,9 @@
 
 use aggregates::catalogue::PlanTerms;
 use aggregates::id::{PlanId, SubscriptionId, UserId};
-use aggregates::subscription::{PlanVersion, Standing, Subscription};
+use aggregates::subscription::{
+    Ask, PlanVersion, Standing, Subscription, SubscriptionCommand, Wish,
+};
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 
@@ -12,6 +14,7 @@ use crate::app::App;
 use crate::clients::stripe::{Link, PriceChange, SubscriptionItem};
 use crate::clock;
 use crate::error::{Problem, Result};
+use crate::store::Envelope;
 
 /// When something happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,22 @@ pub struct Planned {
     pub due_minor: i64,
     /// ISO 4217, in lower case.
     pub currency: String,
+}
+
+/// Somebody's request, by which it is known when it comes again.
+pub struct Request {
+    /// What Stripe knows it by.
+    pub key: String,
+    /// What the log knows it by.
+    pub envelope: Envelope,
+}
+
+/// A request that was carried out.
+pub struct Done {
+    /// Where the log has it.
+    pub position: i64,
+    /// Whether that was before: this time, nothing was done.
+    pub replayed: bool,
 }
 
 /// A subscription that runs, and what it is paid for at Stripe.
@@ -116,6 +135,41 @@ impl Running {
     }
 }
 
+/// The request, where it was carried out before, whatever became of the subscription since.
+async fn known(app: &App, user: UserId, request: &Request) -> Result<Option<Done>> {
+    if request.envelope.metadata.request_hash.is_none() {
+        return Ok(None);
+    }
+    for row in projections::billing::subscriptions_of(app.db(), user.0).await? {
+        let known = app.store.known::<Subscription>(row.subscription_id, &request.envelope).await?;
+        if let Some(known) = known {
+            return Ok(Some(Done { position: known.position, replayed: true }));
+        }
+    }
+    Ok(None)
+}
+
+/// Brings a subscription to what came of a request at Stripe, and notes that it was carried out. Not
+/// before: whoever dies in between carries it out when it comes again, under the same key of Stripe's.
+async fn done(
+    app: &App,
+    user: UserId,
+    running: &Running,
+    wish: Wish,
+    request: Request,
+) -> Result<Done> {
+    subscriptions::settle(app, &running.stripe).await?;
+    let command = SubscriptionCommand { now: clock::now(), ask: Ask::NoteManaged { wish } };
+    let noted = app.store.execute::<Subscription>(running.id, request.envelope, command).await?;
+    app.wrote(user, noted.position);
+    Ok(Done { position: noted.position, replayed: noted.replayed })
+}
+
+/// A request that changes nothing leaves nothing.
+fn nothing(app: &App) -> Done {
+    Done { position: app.store.head(), replayed: false }
+}
+
 /// What a change to a plan would come to.
 pub async fn preview_change(app: &App, user: UserId, plan: PlanId) -> Result<Planned> {
     let running = running(app, user).await?;
@@ -145,14 +199,17 @@ pub async fn preview_change(app: &App, user: UserId, plan: PlanId) -> Result<Pla
 }
 
 /// Changes the plan: up at once, where the difference is paid; down when the period is over. `at` is
-/// that of the preview, so that it comes to the same. `key` is the request's.
+/// that of the preview, so that it comes to the same.
 pub async fn change(
     app: &App,
     user: UserId,
     plan: PlanId,
     at: Option<DateTime<Utc>>,
-    key: &str,
-) -> Result<()> {
+    request: Request,
+) -> Result<Done> {
+    if let Some(known) = known(app, user, &request).await? {
+        return Ok(known);
+    }
     let running = running(app, user).await?;
     let plan = subscribe::on_sale(app, plan).await?;
     let way = running.way_to(&plan)?;
@@ -160,11 +217,11 @@ pub async fn change(
     if at.is_some_and(|at| at < period.start || at >= period.end.min(clock::now())) {
         return Err(Problem::field("at", "must be that of a preview in this period"));
     }
-    let Some(way) = way else { return Ok(()) };
+    let Some(way) = way else { return Ok(nothing(app)) };
     let price = offers::list::<PlanTerms>(app, plan.plan.0).await?.price;
     let (item, stripe) = (running.item(app).await?, stripe(app)?);
     let change = PriceChange { subscription: &running.stripe, item: &item.id, price: &price, at };
-    let key = format!("subscription/{}/change/{key}", running.id);
+    let key = format!("subscription/{}/change/{}", running.id, request.key);
     let changed = match way {
         Way::AtRenewal => stripe.change_price_at_renewal(&change, &key).await,
         Way::AtOnce => stripe.change_price_now(&change, &key).await,
@@ -174,37 +231,46 @@ pub async fn change(
         error if error.is_key_reused() => Problem::key_reused(),
         error => error.into(),
     })?;
-    subscriptions::settle(app, &running.stripe).await
+    done(app, user, &running, Wish::Change { plan: plan.plan }, request).await
 }
 
 /// Ends the subscription: with the period that is paid for, or now.
-pub async fn cancel(app: &App, user: UserId, when: When, key: &str) -> Result<()> {
+pub async fn cancel(app: &App, user: UserId, when: When, request: Request) -> Result<Done> {
+    if let Some(known) = known(app, user, &request).await? {
+        return Ok(known);
+    }
     let running = running(app, user).await?;
-    match when {
+    let wish = match when {
         When::AtPeriodEnd => {
-            let key = format!("subscription/{}/cancel/{key}", running.id);
+            let key = format!("subscription/{}/cancel/{}", running.id, request.key);
             stripe(app)?.cancel_at_period_end(&running.stripe, &key).await?;
+            Wish::CancelAtPeriodEnd
         }
         When::Now => {
             stripe(app)?.cancel_now(&running.stripe).await?;
+            Wish::CancelNow
         }
-    }
-    subscriptions::settle(app, &running.stripe).await
+    };
+    done(app, user, &running, wish, request).await
 }
 
 /// Lets a subscription that would end go on.
-pub async fn resume(app: &App, user: UserId, key: &str) -> Result<()> {
-    let running = running(app, user).await?;
-    let stripe = stripe(app)?;
+pub async fn resume(app: &App, user: UserId, request: Request) -> Result<Done> {
+    if let Some(known) = known(app, user, &request).await? {
+        return Ok(known);
+    }
+    let (running, stripe) = (running(app, user).await?, stripe(app)?);
     let shown = stripe.subscription(&running.stripe).await?;
-    let key = format!("subscription/{}/resume/{key}", running.id);
+    let key = format!("subscription/{}/resume/{}", running.id, request.key);
     if shown.cancel_at_period_end {
         stripe.resume(&running.stripe, &key).await?;
     } else if shown.cancel_at.is_some() {
         // An operator has named a day, or the portal has: Stripe's newer subscriptions end so.
         stripe.resume_endless(&running.stripe, &key).await?;
+    } else {
+        return Ok(nothing(app));
     }
-    subscriptions::settle(app, &running.stripe).await
+    done(app, user, &running, Wish::Resume, request).await
 }
 
 /// Until when what is paid for lasts, and whether it would end then.

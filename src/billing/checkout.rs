@@ -38,6 +38,8 @@ pub struct Opened {
     pub checkout: Checkout,
     /// The position of the last event.
     pub position: i64,
+    /// Whether it was opened before, by the same request.
+    pub replayed: bool,
 }
 
 /// Orders a pack and opens Stripe's page for it. The same intent gets the same order and the same
@@ -66,7 +68,7 @@ pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
     let (checkout, opened) = page.open(app, &purchase, metadata).await?;
     let position = opened.unwrap_or(position);
     app.wrote(user, position);
-    Ok(Opened { id, checkout, position })
+    Ok(Opened { id, checkout, position, replayed: false })
 }
 
 /// The page that was opened before.
@@ -74,7 +76,7 @@ async fn again(app: &App, id: PurchaseId, position: i64) -> Result<Opened> {
     let purchase = app.store.load::<Purchase>(id).await?;
     let session = purchase.checkout().ok_or_else(Problem::not_found)?;
     let checkout = stripe(app)?.checkout(session).await?;
-    Ok(Opened { id, checkout, position })
+    Ok(Opened { id, checkout, position, replayed: true })
 }
 
 /// Stripe's page for a purchase that was ordered.

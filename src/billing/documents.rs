@@ -6,8 +6,8 @@ use projections::billing::PaymentRow;
 
 use super::{customers, stripe};
 use crate::app::App;
-use crate::clients::stripe::{Invoice, Link};
-use crate::error::Result;
+use crate::clients::stripe::{Invoice, Link, StripeError};
+use crate::error::{Problem, Result};
 
 /// Stripe's pages about a payment.
 #[derive(Debug, Default)]
@@ -34,10 +34,19 @@ pub async fn of(app: &App, payment: &PaymentRow) -> Result<Documents> {
     Ok(documents)
 }
 
-/// All invoices of a person, the newest first; none of who is no customer yet.
-pub async fn invoices(app: &App, user: UserId) -> Result<Vec<Invoice>> {
-    match customers::known(app, user).await? {
-        Some(customer) => Ok(stripe(app)?.invoices_of_customer(&customer).await?),
-        None => Ok(vec![]),
+/// A page of a person's invoices, the newest first, and what the next one begins behind; none of who is
+/// no customer yet.
+pub async fn invoices(
+    app: &App,
+    user: UserId,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<(Vec<Invoice>, Option<String>)> {
+    let Some(customer) = customers::known(app, user).await? else { return Ok((vec![], None)) };
+    match stripe(app)?.invoices_of_customer(&customer, after, limit).await {
+        Err(StripeError::Invalid { .. } | StripeError::NotFound) if after.is_some() => {
+            Err(Problem::field("cursor", "must be a next_cursor of a page"))
+        }
+        page => Ok(page?),
     }
 }

@@ -20,7 +20,7 @@ use crate::clients::stripe::{
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::queue::{self, Job};
-use crate::store::{Envelope, ExecuteError, Metadata, Stored};
+use crate::store::{Envelope, ExecuteError, Outcome, Stored};
 
 /// What can be sold by Stripe: packs and plans.
 pub trait Sold: Terms {
@@ -102,16 +102,19 @@ async fn first<T: Sold>(app: &App, terms: T) -> Result<()> {
     }
 }
 
-/// Asks something of an offer, for an administrator; the position of the event.
-pub async fn ask<T: Sold>(app: &App, id: Uuid, metadata: Metadata, ask: Ask<T>) -> Result<i64> {
+/// Asks something of an offer, for an administrator.
+pub async fn ask<T: Sold>(
+    app: &App,
+    id: Uuid,
+    mut envelope: Envelope,
+    ask: Ask<T>,
+) -> Result<Outcome<T::Offer>> {
     let command = OfferCommand { now: clock::now(), ask };
-    let mut envelope = Envelope::once(metadata);
     if app.stripe.is_some() {
         // With the event: whoever changes an offer does not wait for Stripe, and Stripe hears of it.
         envelope = envelope.with(Job::about(T::LISTING, &id.to_string()).row());
     }
-    let outcome = app.store.execute::<T::Offer>(id, envelope, command).await?;
-    Ok(outcome.position)
+    Ok(app.store.execute::<T::Offer>(id, envelope, command).await?)
 }
 
 /// Lists an offer at Stripe as it is now, where it is not; what it is listed as. The product keeps

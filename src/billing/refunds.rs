@@ -12,11 +12,16 @@ use crate::clients::stripe::{Metadata, NewRefund, Payment, RefundStatus, StripeE
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::queue::Refund;
-use crate::store::Envelope;
+use crate::store::{Envelope, Outcome};
 
-/// Decides that what is left of a payment is given back; the position of the event. The work at
+/// Decides that what is left of a payment is given back. The work at
 /// Stripe is enqueued with it: whoever dies in between, it is done.
-pub async fn ask(app: &App, id: PurchaseId, envelope: Envelope, reason: String) -> Result<i64> {
+pub async fn ask(
+    app: &App,
+    id: PurchaseId,
+    envelope: Envelope,
+    reason: String,
+) -> Result<Outcome<Purchase>> {
     stripe(app)?;
     let purchase = app.store.load::<Purchase>(id).await?;
     if let Some(payment) = purchase.payment() {
@@ -27,8 +32,7 @@ pub async fn ask(app: &App, id: PurchaseId, envelope: Envelope, reason: String) 
     }
     let job = Refund { purchase: id, decision: envelope.command_id }.job();
     let command = PurchaseCommand { now: clock::now(), ask: Ask::Refund { reason } };
-    let outcome = app.store.execute::<Purchase>(id, envelope.with(job.row()), command).await?;
-    Ok(outcome.position)
+    Ok(app.store.execute::<Purchase>(id, envelope.with(job.row()), command).await?)
 }
 
 /// Gives back what is left of the payment, once for each decision, unless a bank may take it.

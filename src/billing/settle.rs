@@ -17,7 +17,7 @@ use crate::clients::stripe::{
 };
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::{Envelope, ExecuteError, Metadata};
+use crate::store::{Envelope, ExecuteError, Outcome};
 
 /// Looks at a session for somebody who waits for it, before anybody is told of it; whether it was
 /// looked at. Whoever asks of the same order too often, or while Stripe does not answer, is told what
@@ -182,11 +182,16 @@ async fn fulfil(app: &App, id: PurchaseId) -> Result<()> {
 }
 
 /// Takes what was paid for what was asked for, where they differ; the position of the event.
-pub async fn accept(app: &App, id: PurchaseId, metadata: Metadata, reason: String) -> Result<i64> {
-    let command = CommandId(Uuid::now_v7());
-    let position = send(app, id, command, metadata, Ask::Accept { reason }).await?;
+pub async fn accept(
+    app: &App,
+    id: PurchaseId,
+    envelope: Envelope,
+    reason: String,
+) -> Result<Outcome<Purchase>> {
+    let command = PurchaseCommand { now: clock::now(), ask: Ask::Accept { reason } };
+    let accepted = app.store.execute::<Purchase>(id, envelope, command).await?;
     complete(app, id).await?;
-    Ok(position)
+    Ok(accepted)
 }
 
 /// Notes what of the payment is reversed; `after` so many other notes. How much news that was.

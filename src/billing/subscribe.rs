@@ -38,6 +38,8 @@ pub struct Opened {
     pub checkout: Checkout,
     /// The position of the last event.
     pub position: i64,
+    /// Whether it was opened before, by the same request.
+    pub replayed: bool,
 }
 
 /// Orders a subscription and opens Stripe's page for it, where the person has none that runs. The
@@ -54,7 +56,7 @@ pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
     let subscription = app.store.load::<Subscription>(id).await?;
     if let Some(session) = subscription.checkout() {
         let checkout = stripe(app)?.checkout(session).await?;
-        return Ok(Opened { id, checkout, position });
+        return Ok(Opened { id, checkout, position, replayed: true });
     }
     let Some(order) = subscription.order() else { return Err(Problem::not_found()) };
     if subscribers::running(app, user).await?.is_some() {
@@ -64,7 +66,7 @@ pub async fn open(app: &App, wanted: Wanted) -> Result<Opened> {
     let ask = Ask::OpenCheckout { checkout: checkout.id.clone(), expires_at: checkout.expires_at };
     let position = send(app, id, CommandId::derive(id.0, "checkout"), metadata, ask).await?;
     app.wrote(user, position);
-    Ok(Opened { id, checkout, position })
+    Ok(Opened { id, checkout, position, replayed: false })
 }
 
 async fn order(

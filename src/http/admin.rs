@@ -14,11 +14,13 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::caller::Caller;
+use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::{Json, Path};
 use super::position::At;
 use crate::app::App;
-use crate::billing::offers;
+use crate::billing::offers::{self, Sold};
 use crate::error::{Problem, Result};
+use crate::store::Envelope;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -50,7 +52,7 @@ impl FromRequestParts<App> for Administrator {
 }
 
 /// A pack as it is to be.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PackBody {
     /// 1 to 100 characters.
@@ -72,7 +74,7 @@ struct PackBody {
 }
 
 /// A plan as it is to be.
-#[derive(Deserialize, ToSchema)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PlanBody {
     /// 1 to 100 characters.
@@ -131,18 +133,38 @@ impl From<PlanBody> for PlanTerms {
     }
 }
 
+async fn create<T: Sold>(
+    app: &App,
+    caller: &Caller,
+    intent: &Intent,
+    terms: T,
+) -> Result<Replayable<At<(StatusCode, axum::Json<Made>)>>> {
+    let (id, envelope) = (intent.id, intent.envelope(caller, "create"));
+    let made = offers::ask(app, id, envelope, Ask::Create { terms }).await?;
+    app.wrote(caller.user, made.position);
+    let answer = At(made.position, (StatusCode::CREATED, axum::Json(Made { id })));
+    Ok(Replayable { answer, replayed: made.replayed })
+}
+
+async fn ask<T: Sold>(app: &App, caller: &Caller, id: Uuid, ask: Ask<T>) -> Result<At<StatusCode>> {
+    let asked = offers::ask(app, id, Envelope::once(caller.metadata()), ask).await?;
+    app.wrote(caller.user, asked.position);
+    Ok(At(asked.position, StatusCode::NO_CONTENT))
+}
+
 /// Puts a pack on sale; Stripe lists it soon.
 #[utoipa::path(post, path = "/admin/packs", tag = "admin", request_body = PackBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "the same key and body make it once")),
     responses((status = 201, body = Made), (status = 403, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn create_pack(
     State(app): State<App>,
     Administrator(caller): Administrator,
+    key: Option<IdempotencyKey>,
     Json(body): Json<PackBody>,
-) -> Result<At<(StatusCode, axum::Json<Made>)>> {
-    let (id, ask) = (Uuid::now_v7(), Ask::Create { terms: PackTerms::from(body) });
-    let position = offers::ask(&app, id, caller.metadata(), ask).await?;
-    Ok(At(position, (StatusCode::CREATED, axum::Json(Made { id }))))
+) -> Result<Replayable<At<(StatusCode, axum::Json<Made>)>>> {
+    let intent = Intent::new(&caller, "admin/packs", key.as_ref(), &body)?;
+    create(&app, &caller, &intent, PackTerms::from(body)).await
 }
 
 /// Sells a pack on other terms. What was bought before stays as it was bought.
@@ -156,9 +178,7 @@ async fn change_pack(
     Path(id): Path<Uuid>,
     Json(body): Json<PackBody>,
 ) -> Result<At<StatusCode>> {
-    let ask = Ask::Change { terms: PackTerms::from(body) };
-    let position = offers::ask(&app, id, caller.metadata(), ask).await?;
-    Ok(At(position, StatusCode::NO_CONTENT))
+    ask(&app, &caller, id, Ask::Change { terms: PackTerms::from(body) }).await
 }
 
 /// Sells a pack no more.
@@ -170,8 +190,7 @@ async fn retire_pack(
     Administrator(caller): Administrator,
     Path(id): Path<Uuid>,
 ) -> Result<At<StatusCode>> {
-    let position = offers::ask::<PackTerms>(&app, id, caller.metadata(), Ask::Retire).await?;
-    Ok(At(position, StatusCode::NO_CONTENT))
+    ask::<PackTerms>(&app, &caller, id, Ask::Retire).await
 }
 
 /// Sells a pack again.
@@ -183,22 +202,22 @@ async fn restore_pack(
     Administrator(caller): Administrator,
     Path(id): Path<Uuid>,
 ) -> Result<At<StatusCode>> {
-    let position = offers::ask::<PackTerms>(&app, id, caller.metadata(), Ask::Restore).await?;
-    Ok(At(position, StatusCode::NO_CONTENT))
+    ask::<PackTerms>(&app, &caller, id, Ask::Restore).await
 }
 
 /// Puts a plan on sale; Stripe lists it soon.
 #[utoipa::path(post, path = "/admin/plans", tag = "admin", request_body = PlanBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "the same key and body make it once")),
     responses((status = 201, body = Made), (status = 403, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn create_plan(
     State(app): State<App>,
     Administrator(caller): Administrator,
+    key: Option<IdempotencyKey>,
     Json(body): Json<PlanBody>,
-) -> Result<At<(StatusCode, axum::Json<Made>)>> {
-    let (id, ask) = (Uuid::now_v7(), Ask::Create { terms: PlanTerms::from(body) });
-    let position = offers::ask(&app, id, caller.metadata(), ask).await?;
-    Ok(At(position, (StatusCode::CREATED, axum::Json(Made { id }))))
+) -> Result<Replayable<At<(StatusCode, axum::Json<Made>)>>> {
+    let intent = Intent::new(&caller, "admin/plans", key.as_ref(), &body)?;
+    create(&app, &caller, &intent, PlanTerms::from(body)).await
 }
 
 /// Sells a plan on other terms. What was bought before stays as it was bought.
@@ -212,9 +231,7 @@ async fn change_plan(
     Path(id): Path<Uuid>,
     Json(body): Json<PlanBody>,
 ) -> Result<At<StatusCode>> {
-    let ask = Ask::Change { terms: PlanTerms::from(body) };
-    let position = offers::ask(&app, id, caller.metadata(), ask).await?;
-    Ok(At(position, StatusCode::NO_CONTENT))
+    ask(&app, &caller, id, Ask::Change { terms: PlanTerms::from(body) }).await
 }
 
 /// Sells a plan no more.
@@ -226,8 +243,7 @@ async fn retire_plan(
     Administrator(caller): Administrator,
     Path(id): Path<Uuid>,
 ) -> Result<At<StatusCode>> {
-    let position = offers::ask::<PlanTerms>(&app, id, caller.metadata(), Ask::Retire).await?;
-    Ok(At(position, StatusCode::NO_CONTENT))
+    ask::<PlanTerms>(&app, &caller, id, Ask::Retire).await
 }
 
 /// Sells a plan again.
@@ -239,6 +255,5 @@ async fn restore_plan(
     Administrator(caller): Administrator,
     Path(id): Path<Uuid>,
 ) -> Result<At<StatusCode>> {
-    let position = offers::ask::<PlanTerms>(&app, id, caller.metadata(), Ask::Restore).await?;
-    Ok(At(position, StatusCode::NO_CONTENT))
+    ask::<PlanTerms>(&app, &caller, id, Ask::Restore).await
 }

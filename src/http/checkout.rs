@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::idempotency::{IdempotencyKey, Intent};
+use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::{Json, Path};
 use super::position::At;
 use crate::accounts::limits;
@@ -75,7 +75,7 @@ async fn open(
     caller: Caller,
     key: Option<IdempotencyKey>,
     Json(body): Json<Order>,
-) -> Result<At<(StatusCode, axum::Json<Opened>)>> {
+) -> Result<Replayable<At<(StatusCode, axum::Json<Opened>)>>> {
     limits::CHECKOUTS.count(&app, &caller.user.to_string()).await?;
     let intent = Intent::new(&caller, "billing/checkout", key.as_ref(), &body)?;
     let metadata = intent.envelope(&caller, "checkout").metadata;
@@ -85,7 +85,8 @@ async fn open(
     let checkout = opened.checkout;
     let (url, expires_at) = (checkout.url.map(String::from), checkout.expires_at);
     let answer = axum::Json(Opened { id: opened.id, url, expires_at });
-    Ok(At(opened.position, (StatusCode::CREATED, answer)))
+    let answer = At(opened.position, (StatusCode::CREATED, answer));
+    Ok(Replayable { answer, replayed: opened.replayed })
 }
 
 /// A purchase as it is: the page that people return to asks this. What Stripe knows is looked at,

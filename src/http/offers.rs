@@ -8,11 +8,17 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::admin::Administrator;
+use super::position::MinPosition;
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Problem, Result};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(packs)).routes(routes!(plans))
+    OpenApiRouter::new()
+        .routes(routes!(packs))
+        .routes(routes!(plans))
+        .routes(routes!(all_packs))
+        .routes(routes!(all_plans))
 }
 
 /// A pack of credits on sale.
@@ -87,6 +93,36 @@ async fn packs(State(app): State<App>) -> Result<axum::Json<Packs>> {
 #[utoipa::path(get, path = "/billing/plans", tag = "billing", responses((status = 200, body = Plans)))]
 async fn plans(State(app): State<App>) -> Result<axum::Json<Plans>> {
     let items = rows::plans(app.db(), false).await?.into_iter().map(Plan::from).collect();
+    Ok(axum::Json(Plans { items, next_cursor: None }))
+}
+
+/// All packs, those that are sold no more, too.
+#[utoipa::path(get, path = "/admin/packs", tag = "admin",
+    params(("X-Min-Position" = Option<i64>, Header,)),
+    responses((status = 200, body = Packs), (status = 403, body = Problem)),
+    security(("bearer" = [])))]
+async fn all_packs(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    MinPosition(at_least): MinPosition,
+) -> Result<axum::Json<Packs>> {
+    app.caught_up("billing", caller.user, at_least).await?;
+    let items = rows::packs(app.db(), true).await?.into_iter().map(Pack::from).collect();
+    Ok(axum::Json(Packs { items, next_cursor: None }))
+}
+
+/// All plans, those that are sold no more, too.
+#[utoipa::path(get, path = "/admin/plans", tag = "admin",
+    params(("X-Min-Position" = Option<i64>, Header,)),
+    responses((status = 200, body = Plans), (status = 403, body = Problem)),
+    security(("bearer" = [])))]
+async fn all_plans(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    MinPosition(at_least): MinPosition,
+) -> Result<axum::Json<Plans>> {
+    app.caught_up("billing", caller.user, at_least).await?;
+    let items = rows::plans(app.db(), true).await?.into_iter().map(Plan::from).collect();
     Ok(axum::Json(Plans { items, next_cursor: None }))
 }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::admin::Administrator;
 use super::caller::Caller;
 use super::holds::checked_reason;
-use super::idempotency::{IdempotencyKey, Intent};
+use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::{Json, Path, Query};
 use super::page::{Page, PageQuery};
 use super::position::At;
@@ -228,7 +228,7 @@ async fn purchases(
 /// Takes what was paid for what was asked for, where they differ: the credits are granted as they
 /// were ordered.
 #[utoipa::path(post, path = "/admin/purchases/{id}/accept", tag = "admin", request_body = Why,
-    params(("id" = Uuid, Path)),
+    params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header, description = "the same key and body do it once")),
     responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
         (status = 409, description = "it is not in quarantine", body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
@@ -236,11 +236,14 @@ async fn accept(
     State(app): State<App>,
     Administrator(caller): Administrator,
     Path(id): Path<Uuid>,
-    Json(Why { reason }): Json<Why>,
-) -> Result<At<StatusCode>> {
-    let reason = checked_reason(reason)?;
-    let position = settle::accept(&app, id.into(), caller.metadata(), reason).await?;
-    Ok(At(position, StatusCode::NO_CONTENT))
+    key: Option<IdempotencyKey>,
+    Json(why): Json<Why>,
+) -> Result<Replayable<At<StatusCode>>> {
+    let intent = Intent::new(&caller, &format!("purchases/{id}/accept"), key.as_ref(), &why)?;
+    let (envelope, reason) = (intent.envelope(&caller, "accept"), checked_reason(why.reason)?);
+    let accepted = settle::accept(&app, id.into(), envelope, reason).await?;
+    let answer = At(accepted.position, StatusCode::NO_CONTENT);
+    Ok(Replayable { answer, replayed: accepted.replayed })
 }
 
 /// Gives back what is left of a payment, soon; what became of the credits follows.
@@ -256,12 +259,13 @@ async fn refund(
     Path(id): Path<Uuid>,
     key: Option<IdempotencyKey>,
     Json(why): Json<Why>,
-) -> Result<At<StatusCode>> {
+) -> Result<Replayable<At<StatusCode>>> {
     let intent = Intent::new(&caller, &format!("purchases/{id}/refund"), key.as_ref(), &why)?;
     let (envelope, reason) = (intent.envelope(&caller, "refund"), checked_reason(why.reason)?);
-    let position = refunds::ask(&app, id.into(), envelope, reason).await?;
-    app.wrote(caller.user, position);
-    Ok(At(position, StatusCode::ACCEPTED))
+    let asked = refunds::ask(&app, id.into(), envelope, reason).await?;
+    app.wrote(caller.user, asked.position);
+    let answer = At(asked.position, StatusCode::ACCEPTED);
+    Ok(Replayable { answer, replayed: asked.replayed })
 }
 
 /// Stops a person's spending.

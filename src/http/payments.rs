@@ -96,7 +96,7 @@ struct Invoice {
     links: Links,
 }
 
-/// All invoices, the newest first.
+/// A page of invoices, the newest first.
 #[derive(Serialize, ToSchema)]
 struct Invoices {
     items: Vec<Invoice>,
@@ -130,16 +130,18 @@ async fn payments(
 }
 
 /// One payment, with Stripe's receipt and invoice.
-#[utoipa::path(get, path = "/billing/payments/{id}", tag = "billing", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/billing/payments/{id}", tag = "billing",
+    params(("id" = String, Path), ("X-Min-Position" = Option<i64>, Header,)),
     responses((status = 200, body = PaymentShown), (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 503, body = Problem)),
     security(("bearer" = [])))]
 async fn payment(
     State(app): State<App>,
     caller: Caller,
+    MinPosition(at_least): MinPosition,
     Path(id): Path<String>,
 ) -> Result<axum::Json<PaymentShown>> {
-    app.caught_up("billing", caller.user, None).await?;
+    app.caught_up("billing", caller.user, at_least).await?;
     let row = rows::payment_of(app.db(), caller.user.0, &id).await?;
     let row = row.ok_or_else(Problem::not_found)?;
     let links = Links::from(documents::of(&app, &row).await?);
@@ -147,14 +149,19 @@ async fn payment(
 }
 
 /// The invoices of the person's subscriptions, as Stripe has them now.
-#[utoipa::path(get, path = "/billing/invoices", tag = "billing",
-    responses((status = 200, body = Invoices), (status = 401, body = Problem),
+#[utoipa::path(get, path = "/billing/invoices", tag = "billing", params(PageQuery),
+    responses((status = 200, body = Invoices), (status = 401, body = Problem), (status = 422, body = Problem),
         (status = 502, body = Problem), (status = 503, body = Problem)),
     security(("bearer" = [])))]
-async fn invoices(State(app): State<App>, caller: Caller) -> Result<axum::Json<Invoices>> {
-    let invoices = documents::invoices(&app, caller.user).await?;
+async fn invoices(
+    State(app): State<App>,
+    caller: Caller,
+    page: Page<String>,
+) -> Result<axum::Json<Invoices>> {
+    let (invoices, next_cursor) =
+        documents::invoices(&app, caller.user, page.cursor.as_deref(), page.limit).await?;
     let items = invoices.into_iter().map(Invoice::from).collect();
-    Ok(axum::Json(Invoices { items, next_cursor: None }))
+    Ok(axum::Json(Invoices { items, next_cursor }))
 }
 
 impl From<documents::Documents> for Links {

@@ -10,11 +10,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::caller::Caller;
-use super::idempotency::{IdempotencyKey, Intent};
+use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::Json;
+use super::position::At;
 use super::subscriptions::{Subscription, Terms, shown};
+use crate::accounts::limits;
 use crate::app::App;
-use crate::billing::changes::{self, Planned, When};
+use crate::billing::changes::{self, Done, Planned, Request, When};
 use crate::clock;
 use crate::error::{Problem, Result};
 
@@ -121,10 +123,10 @@ async fn change(
     caller: Caller,
     key: Option<IdempotencyKey>,
     Json(body): Json<Change>,
-) -> Result<axum::Json<Subscription>> {
-    let intent = Intent::new(&caller, "billing/subscription/change", key.as_ref(), &body)?;
-    changes::change(&app, caller.user, body.plan, body.at, &intent.id.to_string()).await?;
-    shown(&app, &caller, None).await
+) -> Result<Replayable<At<axum::Json<Subscription>>>> {
+    let request = request(&app, &caller, "change", key.as_ref(), &body).await?;
+    let done = changes::change(&app, caller.user, body.plan, body.at, request).await?;
+    managed(&app, &caller, done).await
 }
 
 /// When the subscription would end.
@@ -155,14 +157,14 @@ async fn cancel(
     caller: Caller,
     key: Option<IdempotencyKey>,
     Json(body): Json<Cancel>,
-) -> Result<axum::Json<Subscription>> {
-    let intent = Intent::new(&caller, "billing/subscription/cancel", key.as_ref(), &body)?;
+) -> Result<Replayable<At<axum::Json<Subscription>>>> {
+    let request = request(&app, &caller, "cancel", key.as_ref(), &body).await?;
     let when = match body.when {
         End::PeriodEnd => When::AtPeriodEnd,
         End::Now => When::Now,
     };
-    changes::cancel(&app, caller.user, when, &intent.id.to_string()).await?;
-    shown(&app, &caller, None).await
+    let done = changes::cancel(&app, caller.user, when, request).await?;
+    managed(&app, &caller, done).await
 }
 
 /// What going on would come to.
@@ -184,10 +186,10 @@ async fn resume(
     State(app): State<App>,
     caller: Caller,
     key: Option<IdempotencyKey>,
-) -> Result<axum::Json<Subscription>> {
-    let intent = Intent::new(&caller, "billing/subscription/resume", key.as_ref(), &())?;
-    changes::resume(&app, caller.user, &intent.id.to_string()).await?;
-    shown(&app, &caller, None).await
+) -> Result<Replayable<At<axum::Json<Subscription>>>> {
+    let request = request(&app, &caller, "resume", key.as_ref(), &()).await?;
+    let done = changes::resume(&app, caller.user, request).await?;
+    managed(&app, &caller, done).await
 }
 
 /// Opens Stripe's page where cards, invoices and the plan are looked after.
@@ -203,6 +205,29 @@ async fn portal(
     let intent = Intent::new(&caller, "billing/portal", key.as_ref(), &())?;
     let link = changes::portal(&app, caller.user, &intent.id.to_string()).await?;
     Ok((StatusCode::CREATED, axum::Json(Portal { url: link.into() })))
+}
+
+/// What a request to manage a subscription is known by. Each costs Stripe a call, and the log an event.
+async fn request(
+    app: &App,
+    caller: &Caller,
+    what: &str,
+    key: Option<&IdempotencyKey>,
+    body: &(impl Serialize + Sync),
+) -> Result<Request> {
+    limits::CHANGES.count(app, &caller.user.to_string()).await?;
+    let intent = Intent::new(caller, &format!("billing/subscription/{what}"), key, body)?;
+    Ok(Request { key: intent.id.to_string(), envelope: intent.envelope(caller, what) })
+}
+
+/// The subscription as it is after a request.
+async fn managed(
+    app: &App,
+    caller: &Caller,
+    done: Done,
+) -> Result<Replayable<At<axum::Json<Subscription>>>> {
+    let answer = At(done.position, shown(app, caller, Some(done.position)).await?);
+    Ok(Replayable { answer, replayed: done.replayed })
 }
 
 impl When {

@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::caller::Caller;
-use super::idempotency::{IdempotencyKey, Intent};
+use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::Json;
 use super::position::{At, MinPosition};
 use crate::accounts::limits;
@@ -117,7 +117,7 @@ async fn open(
     caller: Caller,
     key: Option<IdempotencyKey>,
     Json(body): Json<NewSubscription>,
-) -> Result<At<(StatusCode, axum::Json<OpenedSubscription>)>> {
+) -> Result<Replayable<At<(StatusCode, axum::Json<OpenedSubscription>)>>> {
     limits::CHECKOUTS.count(&app, &caller.user.to_string()).await?;
     let intent = Intent::new(&caller, "billing/subscriptions", key.as_ref(), &body)?;
     let metadata = intent.envelope(&caller, "subscribe").metadata;
@@ -125,7 +125,8 @@ async fn open(
     let opened = subscribe::open(&app, wanted).await?;
     let (url, expires_at) = (opened.checkout.url.map(String::from), opened.checkout.expires_at);
     let answer = axum::Json(OpenedSubscription { id: opened.id.0, url, expires_at });
-    Ok(At(opened.position, (StatusCode::CREATED, answer)))
+    let answer = At(opened.position, (StatusCode::CREATED, answer));
+    Ok(Replayable { answer, replayed: opened.replayed })
 }
 
 /// The subscription that runs; where none does, the last one.

@@ -28,6 +28,7 @@ pub(super) enum Fact {
     ReversalSet { invoice: String, reversal: Reversal },
     QuotaReleased { tranches: Vec<Tranche> },
     QuotaGranted { grants: Vec<Uuid> },
+    Managed {},
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,7 +157,8 @@ impl Subscribed {
             | Fact::EndScheduled {}
             | Fact::EndUnscheduled {}
             | Fact::ChangeAwaited {}
-            | Fact::ChangeClosed {} => None,
+            | Fact::ChangeClosed {}
+            | Fact::Managed {} => None,
         }
     }
 
@@ -246,6 +248,7 @@ impl Fact {
             Self::ReversalSet { .. } => "ReversalSet",
             Self::QuotaReleased { .. } => "QuotaReleased",
             Self::QuotaGranted { .. } => "QuotaGranted",
+            Self::Managed {} => "Managed",
         }
     }
 }

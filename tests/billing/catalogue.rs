@@ -4,7 +4,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::shop::Shop;
-use crate::world::{ask, send};
+use crate::support::Answer;
+use crate::world::{ask, post_with, send};
 
 #[tokio::test]
 async fn the_shop_opens_with_the_packs_and_plans_of_old() {
@@ -74,5 +75,38 @@ async fn an_administrator_makes_changes_and_retires_a_pack_and_stripe_follows() 
     assert_eq!(other.body["code"], "idempotency_key_reused", "{:?}", other.body);
     let product = |product: &Value| product["name"] == "Large" && product["active"] == false;
     shop.until(|| async { shop.stripe.objects("product").iter().any(product) }).await;
+    shop.close().await;
+}
+
+/// A form that is sent twice makes one pack; one that is sold no more is found again.
+#[tokio::test]
+async fn an_offer_is_made_once_for_a_key_and_administrators_see_all_of_them() {
+    let shop = Shop::open().await;
+    let bearer = format!("Bearer {}", shop.ada.access);
+    let headers = [("authorization", bearer.as_str()), ("idempotency-key", "form")];
+    let price = json!({ "amount_minor": 4_900, "currency": "usd" });
+    let pack = json!({ "name": "Huge", "credits": 2_000, "price": price });
+    let refused = post_with(&shop.server, "/admin/packs", &headers, &pack).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    shop.administrate();
+    let made = post_with(&shop.server, "/admin/packs", &headers, &pack).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
+    let again = post_with(&shop.server, "/admin/packs", &headers, &pack).await;
+    assert_eq!((again.status, &again.body), (StatusCode::CREATED, &made.body));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let id = made.body["id"].as_str().expect("an id");
+    let retire = format!("/admin/packs/{id}/retire");
+    let retired = ask(&shop.server, Method::POST, &retire, &shop.ada.access).await;
+    assert_eq!(retired.status, StatusCode::NO_CONTENT, "{:?}", retired.body);
+    let names = |answer: &Answer| {
+        let items = answer.body["items"].as_array().expect("offers").clone();
+        let names = items.iter().map(|item| (item["name"].clone(), item["on_sale"].clone()));
+        names.collect::<Vec<_>>()
+    };
+    let all = ask(&shop.server, Method::GET, "/admin/packs", &shop.ada.access).await;
+    let wanted = [("Starter", true), ("Pro", true), ("Huge", false)];
+    assert_eq!(names(&all), wanted.map(|(name, on_sale)| (json!(name), json!(on_sale))));
+    let all = ask(&shop.server, Method::GET, "/admin/plans", &shop.ada.access).await;
+    assert_eq!(names(&all).len(), 2);
     shop.close().await;
 }

@@ -50,6 +50,7 @@ struct Gate {
 }
 
 impl Gate {
+    #[expect(clippy::disallowed_methods, reason = "it stands as long as its test")]
     fn to(shop: &Shop) -> Self {
         let folder = shop.database.data.join("gate");
         std::fs::create_dir_all(&folder).expect("a folder");

@@ -5,16 +5,16 @@ use serde_json::{Value, json};
 
 use crate::plans::DAY;
 use crate::shop::Shop;
-use crate::stripe::Mood;
+use crate::stripe::{Fault, Mood};
 use crate::support::Answer;
 use crate::world::{post_with, send};
 
 impl Shop {
-    async fn change(&self, plan: &str, key: &str) -> Answer {
+    /// Manages the subscription under a key.
+    async fn manage_once(&self, what: &str, key: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {}", self.ada.access);
         let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
-        let body = json!({ "plan": plan });
-        post_with(&self.server, "/billing/subscription/change", &headers, &body).await
+        post_with(&self.server, &format!("/billing/subscription/{what}"), &headers, body).await
     }
 }
 
@@ -115,14 +115,65 @@ async fn a_key_is_for_one_change() {
     shop.offer("Large", &json!({ "price": { "amount_minor": 5000, "currency": "usd" } })).await;
     shop.subscribed("Basic", "one").await;
     let (pro, large) = (shop.plan("Pro").await, shop.plan("Large").await);
-    let first = shop.change(&pro, "key").await;
+    let to = |plan: &str| json!({ "plan": plan });
+    let first = shop.manage_once("change", "key", &to(&pro)).await;
     assert_eq!((first.status, &first.body["plan"]["name"]), (StatusCode::OK, &json!("Pro")));
-    let again = shop.change(&pro, "key").await;
+    assert_eq!(first.header("idempotency-replayed"), "");
+    let again = shop.manage_once("change", "key", &to(&pro)).await;
     assert_eq!((again.status, &again.body["plan"]["name"]), (StatusCode::OK, &json!("Pro")));
-    let other = shop.change(&large, "key").await;
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    assert_eq!(again.header("x-event-position"), first.header("x-event-position"));
+    let other = shop.manage_once("change", "key", &to(&large)).await;
     let told = (other.status, &other.body["code"]);
     assert_eq!(told, (StatusCode::UNPROCESSABLE_ENTITY, &json!("idempotency_key_reused")));
     assert_eq!(shop.subscription().await["plan"]["name"], "Pro");
+    shop.close().await;
+}
+
+/// Whoever did not hear the answer asks again, be it when everything is different.
+#[tokio::test]
+async fn a_request_that_comes_again_is_done_once_whatever_became_of_the_subscription() {
+    let shop = Shop::open().await;
+    shop.subscribed("Basic", "one").await;
+    let now = json!({ "when": "now" });
+    for (what, key, body) in
+        [("cancel", "a", &json!({})), ("resume", "b", &json!(null)), ("cancel", "c", &now)]
+    {
+        let done = shop.manage_once(what, key, body).await;
+        assert_eq!(done.status, StatusCode::OK, "{:?}", done.body);
+        assert_eq!(done.header("idempotency-replayed"), "", "{what} {key}");
+    }
+    shop.hear().await;
+    let again = shop.manage_once("cancel", "c", &now).await;
+    assert_eq!((again.status, &again.body["status"]), (StatusCode::OK, &json!("canceled")));
+    assert_eq!(again.header("idempotency-replayed"), "true");
+    let otherwise = shop.manage_once("cancel", "c", &json!({})).await;
+    assert_eq!(otherwise.status, StatusCode::UNPROCESSABLE_ENTITY, "{:?}", otherwise.body);
+    shop.subscribed("Pro", "two").await;
+    for (what, key, body) in [("cancel", "a", &json!({})), ("cancel", "c", &now)] {
+        let again = shop.manage_once(what, key, body).await;
+        assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::OK, "true"));
+    }
+    let running = shop.subscription().await;
+    assert_eq!((&running["status"], &running["ends_at"]), (&json!("active"), &Value::Null));
+    shop.close().await;
+}
+
+/// Stripe has done it, and the server dies before it notes so.
+#[tokio::test]
+async fn a_cancellation_whose_answer_was_lost_is_done_when_it_is_asked_for_again() {
+    let shop = Shop::open().await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.hear().await;
+    let refuses = json!({ "error": { "type": "invalid_request_error", "message": "no" } });
+    // What it is after that cannot be read.
+    shop.stripe.fault("GET /v1/invoices", 1, Fault::Says(401, refuses));
+    let lost = shop.manage_once("cancel", "key", &json!({})).await;
+    assert!(lost.status.is_server_error(), "{:?}", lost.body);
+    assert_eq!(shop.stripe.object(&subscription)["cancel_at_period_end"], true);
+    let again = shop.manage_once("cancel", "key", &json!({})).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (StatusCode::OK, ""));
+    assert_eq!(again.body["cancel_at_period_end"], true);
     shop.close().await;
 }
 

@@ -223,14 +223,19 @@ async fn what_belongs_to_somebody_is_listed() {
     let server = Server::answering(vec![ok(list(&[])); 4]).await;
     let stripe = server.stripe();
     stripe.subscriptions("cus_1").await.expect("subscriptions");
-    stripe.invoices_of_customer("cus_1").await.expect("invoices");
+    stripe.invoices_of_customer("cus_1", Some("in_9"), 7).await.expect("invoices");
     stripe.invoices_of_subscription("sub_1").await.expect("invoices");
     stripe.list_prices(Some("plan-basic")).await.expect("prices");
     let [subscriptions, of_customer, of_subscription, prices] =
         server.asked().try_into().expect("four requests");
     let fields = [("customer", "cus_1"), ("limit", "100"), ("status", "all")];
     assert_asked(&subscriptions, "GET /v1/subscriptions", &fields);
-    let fields = [("customer", "cus_1"), ("expand[0]", "data.payments"), ("limit", "100")];
+    let fields = [
+        ("customer", "cus_1"),
+        ("expand[0]", "data.payments"),
+        ("limit", "7"),
+        ("starting_after", "in_9"),
+    ];
     assert_asked(&of_customer, "GET /v1/invoices", &fields);
     let fields = [("expand[0]", "data.payments"), ("limit", "100"), ("subscription", "sub_1")];
     assert_asked(&of_subscription, "GET /v1/invoices", &fields);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::terms::{Invoice, Order, Standing};
+use super::terms::{Invoice, Order, Standing, Wish};
 use crate::id::{GrantId, SubscriptionId};
 use crate::money::Reversal;
 
@@ -36,4 +36,6 @@ pub enum Ask {
     /// Note what of an invoice's payment is reversed, as it was read when that had changed `after`
     /// times.
     SetReversal { invoice: String, reversal: Reversal, after: u32 },
+    /// Note what its owner has done with it.
+    NoteManaged { wish: Wish },
 }

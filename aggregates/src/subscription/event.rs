@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use serde::{Deserialize, Serialize};
 
-use super::terms::{Change, Invoice, Order, Period, PlanVersion, Standing, Status, Tranche};
+use super::terms::{Change, Invoice, Order, Period, PlanVersion, Standing, Status, Tranche, Wish};
 use crate::id::GrantId;
 use crate::money::Reversal;
 
@@ -43,6 +43,8 @@ pub enum SubscriptionEvent {
     QuotaReleased { tranches: Vec<Tranche>, next_at: Option<DateTime<Utc>>, at: DateTime<Utc> },
     /// These are in the wallet.
     QuotaGranted { grants: Vec<GrantId>, at: DateTime<Utc> },
+    /// Its owner has done this with it at Stripe; what came of it, other events say.
+    Managed { wish: Wish, at: DateTime<Utc> },
 }
 
 impl SubscriptionEvent {
@@ -66,6 +68,7 @@ impl SubscriptionEvent {
             Self::ReversalSet { .. } => "ReversalSet",
             Self::QuotaReleased { .. } => "QuotaReleased",
             Self::QuotaGranted { .. } => "QuotaGranted",
+            Self::Managed { .. } => "Managed",
         }
     }
 }

@@ -20,7 +20,7 @@ pub use quota::group_of;
 pub use state::Subscription;
 pub use terms::{
     Carry, Change, Invoice, InvoiceReason, InvoiceState, Line, LineKind, Order, Period,
-    PlanVersion, Standing, Status, Tranche,
+    PlanVersion, Standing, Status, Tranche, Wish,
 };
 
 use chrono::{DateTime, Utc};
@@ -69,9 +69,11 @@ impl Subscription {
             (Ask::SetReversal { invoice, reversal, after }, _) => {
                 self.set_reversal(invoice, reversal, after, at)
             }
-            (Ask::MarkDuplicate | Ask::Release { .. }, S::Ordered | S::Abandoned) => {
-                Err(No::NotBegun)
-            }
+            (
+                Ask::MarkDuplicate | Ask::Release { .. } | Ask::NoteManaged { .. },
+                S::Ordered | S::Abandoned,
+            ) => Err(No::NotBegun),
+            (Ask::NoteManaged { wish }, _) => Ok(vec![E::Managed { wish, at }]),
             // News of what is over, was overtaken or is known; a duplicate brings nothing.
             (Ask::Abandon, _) => Ok(vec![]),
             (Ask::MarkDuplicate | Ask::Release { .. }, _) if self.duplicate => Ok(vec![]),

@@ -140,6 +140,8 @@ impl Subscription {
             E::QuotaGranted { grants, .. } => {
                 self.awaited.retain(|awaited| !grants.contains(awaited));
             }
+            // Known by the id of its command.
+            E::Managed { .. } => {}
             read => {
                 self.readings += 1;
                 self.read(read);
@@ -190,7 +192,8 @@ impl Standing {
             | E::Invoiced { .. }
             | E::ReversalSet { .. }
             | E::QuotaReleased { .. }
-            | E::QuotaGranted { .. } => {}
+            | E::QuotaGranted { .. }
+            | E::Managed { .. } => {}
         }
     }
 }

@@ -256,3 +256,17 @@ pub struct Carry {
     /// How much of what is left in them, at most.
     pub most: Credits,
 }
+
+/// What its owner wants of a subscription that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wish {
+    /// Another plan.
+    Change { plan: PlanId },
+    /// Its end with the period that is paid for.
+    CancelAtPeriodEnd,
+    /// Its end now.
+    CancelNow,
+    /// That it does not end after all.
+    Resume,
+}

@@ -59,6 +59,12 @@ pub async fn has_subscribed(pool: &PgPool, user: Uuid) -> sqlx::Result<bool> {
     .await
 }
 
+/// All subscriptions of the person, the newest first.
+pub async fn subscriptions_of(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<SubscriptionRow>> {
+    let rest = "where user_id = $1 order by created_at desc, subscription_id desc";
+    sqlx::query_as(select(rest)).bind(user).fetch_all(pool).await
+}
+
 /// The subscription that Stripe has under this id.
 pub async fn by_stripe(pool: &PgPool, stripe: &str) -> sqlx::Result<Option<Uuid>> {
     sqlx::query_scalar("select subscription_id from subscriptions where stripe = $1")
@@ -136,7 +142,7 @@ pub(super) async fn follow(
         E::PlanChanged { plan: found, .. } => plan(db, id, found).await,
         E::EndScheduled { ends_at, .. } => ends(db, id, Some(*ends_at)).await,
         E::EndUnscheduled { .. } => ends(db, id, None).await,
-        E::ChangeAwaited { .. } | E::ChangeClosed { .. } => Ok(()),
+        E::ChangeAwaited { .. } | E::ChangeClosed { .. } | E::Managed { .. } => Ok(()),
         E::Duplicated { .. } => {
             let set = "update subscriptions
                 set duplicate = true, live = false, behind = false, due_at = null

@@ -185,9 +185,25 @@ impl Stripe {
         self.invoices(&list).await
     }
 
-    /// All invoices of a customer, the newest first.
-    pub async fn invoices_of_customer(&self, customer: &str) -> Result<Vec<Invoice>, StripeError> {
-        self.invoices(&ListInvoice::new().customer(id("customer", customer)?)).await
+    /// Invoices of a customer, the newest first: so many from behind one of them, and which one the next
+    /// page begins behind, where there is one.
+    pub async fn invoices_of_customer(
+        &self,
+        customer: &str,
+        after: Option<&str>,
+        limit: i64,
+    ) -> Result<(Vec<Invoice>, Option<String>), StripeError> {
+        let list = ListInvoice::new().customer(id("customer", customer)?).limit(limit.min(PAGE));
+        let list = list.expand(vec!["data.payments".to_owned()]);
+        let (answers, next) = match after {
+            Some(after) => self.page(&list.starting_after(id("invoice", after)?)).await?,
+            None => self.page(&list).await?,
+        };
+        let mut invoices = Vec::new();
+        for answer in answers {
+            invoices.push(self.whole_invoice(&answer).await?);
+        }
+        Ok((invoices, next))
     }
 
     /// What `change_price_now` would invoice at once.

@@ -91,6 +91,8 @@ create table stripe_inbox (
     attempts    int         not null default 0,
     error       text,
     received_at timestamptz not null default clock_timestamp(),
+    -- Since when it was to be settled: later than that, where it was replayed.
+    waiting_since timestamptz not null default clock_timestamp(),
     settled_at  timestamptz
 );
 create index stripe_inbox_waiting on stripe_inbox (object_id) where state = 'waiting';

@@ -31,8 +31,7 @@ pub async fn heal(app: &App) -> Result<()> {
     let since = reached.map_or(now - LISTED, |reached| (reached - OVERLAP).max(now - LISTED));
     // What Stripe does not list now keeps nothing that is here already from being finished.
     let mut completed = look(app, since, now).await;
-    wake(app).await?;
-    take_up(app).await?;
+    completed = completed.and(wake(app).await).and(take_up(app).await);
     // Somebody may have died between the money and the credits.
     for id in projections::billing::unfulfilled(app.db(), now - SOON).await? {
         completed = completed.and(settle::complete(app, id.into()).await);
@@ -73,19 +72,23 @@ async fn keep_listed(app: &App, since: DateTime<Utc>) -> Result<()> {
     Err(Problem::failed("the list of events has no end"))
 }
 
-/// Enqueues again what has waited for long: its work may have been given up half-way.
+/// Enqueues again what has waited for long, where nobody works at it any more: work that is still tried
+/// keeps its pauses.
 async fn wake(app: &App) -> Result<()> {
-    let mut unit = app.db().begin().await?;
+    let mut db = app.db().acquire().await?;
     let objects: Vec<String> = sqlx::query_scalar(
-        "select distinct object_id from stripe_inbox
-         where state = 'waiting' and received_at < clock_timestamp() - interval '10 minutes'",
+        "select distinct i.object_id from stripe_inbox i
+         where i.state = 'waiting' and i.received_at < clock_timestamp() - interval '10 minutes'
+           and not exists (select from graphile_worker.jobs j
+               where j.key = $1 || '/' || i.object_id and j.attempts < j.max_attempts)",
     )
-    .fetch_all(&mut *unit)
+    .bind(queue::SETTLE_OBJECT)
+    .fetch_all(&mut *db)
     .await?;
+    // Each by itself: a job's key is locked until its transaction ends, and there may be many.
     for object in objects {
-        enqueue(&mut unit, &object).await?;
+        enqueue(&mut db, &object).await?;
     }
-    unit.commit().await?;
     Ok(())
 }
 

@@ -4,9 +4,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::shop::Shop;
-use crate::stripe::{Envelope, WEBHOOK_SECRET};
+use crate::stripe::{Envelope, Fault, WEBHOOK_SECRET};
 use crate::support::Answer;
-use crate::world::ask;
+use crate::world::{ask, change};
 
 async fn replay(shop: &Shop, event: &str) -> Answer {
     let path = format!("/admin/stripe/events/{event}/replay");
@@ -89,4 +89,100 @@ async fn an_event_may_be_long_and_not_endless() {
     shop.administrate();
     assert_eq!(events(&shop, "ignored").await.len(), 1);
     shop.close().await;
+}
+
+/// What is waiting, the tries of its work, and whether that is to come: of one object.
+async fn waiting(shop: &Shop) -> Vec<(String, i16, bool)> {
+    let pool = shop.database.pool().await;
+    let waiting = "select i.state, j.attempts, j.run_at > now() + interval '30 minutes'
+        from stripe_inbox i
+        join graphile_worker._private_jobs j on j.key = 'settle_object/' || i.object_id
+        where i.state in ('waiting', 'dead') and j.locked_at is null and j.last_error is not null";
+    let waiting = sqlx::query_as(waiting).fetch_all(&pool).await.expect("what waits");
+    pool.close().await;
+    waiting
+}
+
+/// An outage of a day is not one of two, however often it is looked for what was left.
+#[tokio::test]
+async fn what_waits_is_given_up_after_two_days_and_not_before() {
+    let shop = Shop::open().await;
+    let (_, checkout) = shop.order("Starter", "one").await;
+    shop.until(|| shop.is_quiet()).await;
+    shop.stripe.pay_checkout(&checkout);
+    let refuses = json!({ "error": { "type": "invalid_request_error", "message": "no" } });
+    shop.stripe.fault("GET /v1/checkout", 1000, Fault::Says(401, refuses.clone()));
+    shop.stripe.fault("GET /v1/payment_intents", 1000, Fault::Says(401, refuses));
+    let event = shop.stripe.events_of("checkout.session.completed")[0].clone();
+    let (header, body) = shop.stripe.sealed(event["id"].as_str().expect("an id"));
+    shop.stripe.lose("*");
+    assert_eq!(shop.stripe.post(&header, body).await.0, Some(204));
+    shop.until(|| async { waiting(&shop).await.len() == 1 }).await;
+    for put_off in [
+        "update stripe_inbox set attempts = 17, received_at = now() - interval '1 day',
+             waiting_since = now() - interval '1 day' where state = 'waiting'",
+        "update graphile_worker._private_jobs set attempts = 12, run_at = now() + interval '1 hour'
+         where key like 'settle_object/%'",
+    ] {
+        change(&shop.database, put_off).await;
+    }
+    heal(&shop).await;
+    assert_eq!(waiting(&shop).await, [("waiting".to_owned(), 12, true)], "its pause is kept");
+    let now = "update graphile_worker._private_jobs set run_at = now()
+        where key like 'settle_object/%'";
+    change(&shop.database, now).await;
+    shop.until(|| async { waiting(&shop).await == [("waiting".to_owned(), 13, true)] }).await;
+    let older = "update stripe_inbox set waiting_since = now() - interval '49 hours'
+        where state = 'waiting'";
+    change(&shop.database, older).await;
+    change(&shop.database, now).await;
+    shop.administrate();
+    shop.until(|| async { events(&shop, "dead").await.len() == 1 }).await;
+    shop.stripe.heal();
+    let again = replay(&shop, event["id"].as_str().expect("an id")).await;
+    assert_eq!(again.status, StatusCode::ACCEPTED, "{:?}", again.body);
+    shop.until_available(300).await;
+    shop.close().await;
+}
+
+/// Work that nobody does any more, of an event that still waits, is taken up.
+#[tokio::test]
+async fn what_waits_and_nobody_works_at_is_taken_up() {
+    let shop = Shop::open().await;
+    let (_, checkout) = shop.order("Starter", "one").await;
+    shop.until(|| shop.is_quiet()).await;
+    shop.stripe.pay_checkout(&checkout);
+    let refuses = json!({ "error": { "type": "invalid_request_error", "message": "no" } });
+    shop.stripe.fault("GET /v1/checkout", 1000, Fault::Says(401, refuses));
+    let event = shop.stripe.events_of("checkout.session.completed")[0].clone();
+    let (header, body) = shop.stripe.sealed(event["id"].as_str().expect("an id"));
+    shop.stripe.lose("*");
+    assert_eq!(shop.stripe.post(&header, body).await.0, Some(204));
+    shop.until(|| async { waiting(&shop).await.len() == 1 }).await;
+    for given_up in [
+        "update stripe_inbox set received_at = now() - interval '1 day' where state = 'waiting'",
+        "update graphile_worker._private_jobs set attempts = max_attempts
+         where key like 'settle_object/%'",
+    ] {
+        change(&shop.database, given_up).await;
+    }
+    shop.stripe.heal();
+    heal(&shop).await;
+    shop.until_available(300).await;
+    shop.close().await;
+}
+
+/// What was left is looked for, and nothing in the list of events.
+async fn heal(shop: &Shop) {
+    let later = "update stripe_cursor set healed_to = now() + interval '2 hours'";
+    change(&shop.database, later).await;
+    change(&shop.database, "select graphile_worker.add_job('heal', '{}'::json)").await;
+    let pool = shop.database.pool().await;
+    shop.until(|| async {
+        let over = "select count(*) from graphile_worker.jobs where task_identifier = 'heal'";
+        let left: i64 = sqlx::query_scalar(over).fetch_one(&pool).await.expect("a count");
+        left == 0
+    })
+    .await;
+    pool.close().await;
 }

@@ -64,6 +64,7 @@ pub async fn replay(app: &App, id: &str) -> Result<()> {
     sqlx::query(
         "update stripe_inbox
          set state = 'waiting', source = 'replayed', attempts = 0, error = null, settled_at = null,
+             waiting_since = clock_timestamp(),
              kind = $2, object = $3, object_id = $4
          where event_id = $1",
     )

@@ -1,5 +1,6 @@
 //! Working off what Stripe told: one look at each object, as it is now, settles all that waits.
 
+use sqlx::postgres::types::PgInterval;
 use tracing::{error, warn};
 
 use super::id_of;
@@ -7,7 +8,10 @@ use crate::app::App;
 use crate::billing::{freezing, settle as purchases, subscriptions};
 use crate::clients::stripe::{EventEnvelope, Malformed};
 use crate::error::{Problem, Result};
-use crate::queue::MOST_ABOUT;
+
+/// For how many days something is tried to be settled: by age, since how often it was tried says little
+/// in an outage, where whoever looks for what was left tries again, too.
+const PATIENCE_DAYS: i32 = 2;
 
 /// What an event makes us look at.
 pub(super) enum Work {
@@ -117,8 +121,8 @@ async fn note(app: &App, object: &str, ids: &[String], failed: Option<&Problem>)
     let dead: Vec<String> = sqlx::query_scalar(
         "with noted as (
              update stripe_inbox
-             set state = case when $2::text is null then 'done' when attempts >= $3 then 'dead'
-                     else state end,
+             set state = case when $2::text is null then 'done'
+                     when waiting_since < clock_timestamp() - $3 then 'dead' else state end,
                  error = $2, settled_at = case when $2::text is null then clock_timestamp() end
              where event_id = any($1) and state = 'waiting'
              returning event_id, state)
@@ -126,7 +130,7 @@ async fn note(app: &App, object: &str, ids: &[String], failed: Option<&Problem>)
     )
     .bind(ids)
     .bind(error)
-    .bind(MOST_ABOUT)
+    .bind(PgInterval { days: PATIENCE_DAYS, ..PgInterval::default() })
     .fetch_all(app.db())
     .await?;
     if !dead.is_empty() {

@@ -23,7 +23,8 @@ create table billing.subscriptions (
     status          text        not null,
     -- It runs at Stripe, and counts: a person has one such at a time.
     live            boolean     not null default false,
-    behind          boolean     not null default false,
+    -- Since when an invoice of it is not paid in time.
+    behind_since    timestamptz,
     duplicate       boolean     not null default false,
     stripe          text,
     checkout        text,
@@ -39,6 +40,7 @@ create table billing.subscriptions (
 );
 create index on billing.subscriptions (user_id, created_at desc, subscription_id desc);
 create index on billing.subscriptions (stripe);
+create index on billing.subscriptions (behind_since) where behind_since is not null;
 create index on billing.subscriptions (due_at) where due_at is not null;
 create index on billing.subscriptions (awaited_since) where awaited > 0;
 

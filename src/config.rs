@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use crate::clients::mail::MailSettings;
@@ -69,6 +70,9 @@ pub struct BillingConfig {
     /// What becomes of a wallet while a subscription is not paid in time.
     #[arg(long, env = "SALDO_PAST_DUE", value_enum)]
     pub past_due: Option<PastDue>,
+    /// For how many days after a payment has failed nothing becomes of it; 3 by default.
+    #[arg(long, env = "SALDO_PAST_DUE_GRACE_DAYS", value_parser = clap::value_parser!(u8).range(0..=90))]
+    pub past_due_grace_days: Option<u8>,
     /// What becomes of a wallet while a payment of its owner's is disputed.
     #[arg(long, env = "SALDO_DISPUTED", value_enum)]
     pub disputed: Option<Disputed>,
@@ -76,6 +80,9 @@ pub struct BillingConfig {
     #[arg(long, env = "SALDO_FRAUD_WARNING", value_enum)]
     pub fraud_warning: Option<FraudWarning>,
 }
+
+/// How many days Stripe has for its first retries, before anybody is stopped.
+const GRACE_DAYS: u8 = 3;
 
 /// What becomes of a wallet while a payment of its owner's is disputed. What the bank has withdrawn is
 /// taken back in any case.
@@ -224,6 +231,8 @@ pub struct Settings {
     pub sends_texts: bool,
     /// What becomes of a wallet while a subscription is not paid in time.
     pub past_due: PastDue,
+    /// For how long after a payment has failed nothing becomes of it.
+    pub past_due_grace: TimeDelta,
     /// What becomes of a wallet while a payment of its owner's is disputed.
     pub disputed: Disputed,
     /// What an early fraud warning of a bank does.
@@ -250,6 +259,9 @@ impl Config {
             rate_limits,
             sends_texts: local || self.sms()?.is_some(),
             past_due: self.billing.past_due.unwrap_or_default(),
+            past_due_grace: TimeDelta::days(
+                self.billing.past_due_grace_days.unwrap_or(GRACE_DAYS).into(),
+            ),
             disputed: self.billing.disputed.unwrap_or_default(),
             fraud_warning: self.billing.fraud_warning.unwrap_or_default(),
         })

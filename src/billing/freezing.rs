@@ -4,6 +4,7 @@
 
 use aggregates::id::{UserId, WalletId};
 use aggregates::wallet::{Ask, Wallet, WalletCommand};
+use chrono::{DateTime, Utc};
 use tracing::error;
 
 use super::{ATTEMPTS, STRIPE, by, customers, stripe};
@@ -20,14 +21,31 @@ const BEHIND: &str = "a subscription is not paid";
 /// Why a wallet is frozen after a bank's warning.
 const WARNED: &str = "a bank warns of fraud";
 
-/// Stops spending, or lets it go on, by all that is in the log up to `position`. Whoever lets it go
-/// looks again when what was noted meanwhile can be read, so that of two who begin and end at the
-/// same moment neither takes the other's word. A freeze for another reason stays.
+/// What is not paid since then is not paid in time, and the days of grace are over.
+fn late(app: &App) -> DateTime<Utc> {
+    clock::now() - app.settings.past_due_grace
+}
+
+/// Stops whoever's days of grace are over: nothing happens then that would be heard of.
+pub(super) async fn follow_late(app: &App) -> Result<()> {
+    let mut followed = Ok(());
+    if app.settings.past_due == PastDue::Keep {
+        return followed;
+    }
+    for user in projections::billing::behind(app.db(), late(app)).await? {
+        followed = followed.and(follow(app, UserId(user), app.store.head()).await);
+    }
+    followed
+}
+
+/// Stops spending, or lets it go on, by all that is in the log up to `position`. Whoever has changed
+/// something looks again when what was noted meanwhile can be read, so that of two who begin and end
+/// at the same moment neither takes the other's word. A freeze for another reason stays.
 pub(super) async fn follow(app: &App, user: UserId, position: i64) -> Result<()> {
     let mut position = position;
     for _ in 0..ATTEMPTS {
         app.caught_up("billing", user, Some(position)).await?;
-        let troubles = projections::billing::troubles(app.db(), user.0).await?;
+        let troubles = projections::billing::troubles(app.db(), user.0, late(app)).await?;
         let policy = app.settings.past_due;
         let disputed = troubles.disputed && app.settings.disputed == Disputed::Freeze;
         let why = match (disputed, troubles.behind && policy == PastDue::Freeze) {
@@ -44,7 +62,7 @@ pub(super) async fn follow(app: &App, user: UserId, position: i64) -> Result<()>
         }
         match (wallet.frozen(), why) {
             (None, Some(why)) => {
-                return ask(app, user, Ask::Freeze { reason: why.to_owned() }).await.map(drop);
+                position = ask(app, user, Ask::Freeze { reason: why.to_owned() }).await?;
             }
             (Some(DISPUTED | BEHIND), None) => {
                 let reason = "the payments are in order".to_owned();

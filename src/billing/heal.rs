@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::error;
 
 use super::inbox::{bury, enqueue, keep};
-use super::{settle, stripe};
+use super::{freezing, settle, stripe};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
@@ -32,6 +32,7 @@ pub async fn heal(app: &App) -> Result<()> {
     // What Stripe does not list now keeps nothing that is here already from being finished.
     let mut completed = look(app, since, now).await;
     completed = completed.and(wake(app).await).and(take_up(app).await);
+    completed = completed.and(freezing::follow_late(app).await);
     // Somebody may have died between the money and the credits.
     for id in projections::billing::unfulfilled(app.db(), now - SOON).await? {
         completed = completed.and(settle::complete(app, id.into()).await);

@@ -6,6 +6,7 @@ mod histories;
 mod kill;
 mod outages;
 mod packs;
+mod past_due;
 mod plan_changes;
 mod plan_histories;
 mod plans;

@@ -352,31 +352,6 @@ async fn what_is_left_is_carried_over_where_the_plan_says_so() {
 }
 
 #[tokio::test]
-async fn while_a_subscription_is_not_paid_what_is_spent_is_what_the_policy_says() {
-    for (policy, refused, most) in [("freeze", "frozen", 0), ("purchased_only", "wallet", 100)] {
-        let shop = Shop::open_with(35 * DAY, &[("SALDO_PAST_DUE", policy)]).await;
-        let subscription = shop.subscribed("Basic", "one").await;
-        shop.until_available(1_100).await;
-        shop.cards_of(&subscription, Mood::Declines("card_declined"));
-        shop.stripe.renew(&subscription);
-        shop.hear().await;
-        let debit = async |amount: i64| {
-            let body = json!({ "amount": amount, "reason": "render" });
-            send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &body).await
-        };
-        assert_eq!(debit(most + 1).await.body["reason"], refused, "{policy}");
-        if most > 0 {
-            assert_eq!(debit(most).await.status, StatusCode::CREATED, "{policy}");
-        }
-        shop.cards_of(&subscription, Mood::Pays);
-        shop.stripe.advance(4 * DAY);
-        shop.hear().await;
-        assert_eq!(debit(2_000).await.status, StatusCode::CREATED, "{policy}");
-        shop.close().await;
-    }
-}
-
-#[tokio::test]
 async fn people_are_written_of_what_they_pay() {
     let shop = Shop::open_ago(40 * DAY).await;
     verify(&shop.server, &shop.ada, ADA).await;

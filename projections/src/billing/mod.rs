@@ -22,7 +22,7 @@ pub use payments::{PaymentRow, payment_of, payments_of};
 pub use purchases::{PurchaseRow, by_intent, in_stage, moved_since, unfulfilled};
 pub use recharges::{RechargeRow, recharge_of, recharges_in_flight, recharges_over, to_recharge};
 pub use subscriptions::{
-    SubscriptionRow, Troubles, by_stripe, due, has_subscribed, ordered, subscription_of,
+    SubscriptionRow, Troubles, behind, by_stripe, due, has_subscribed, ordered, subscription_of,
     subscriptions_of, troubles,
 };
 

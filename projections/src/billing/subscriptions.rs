@@ -103,16 +103,31 @@ pub struct Troubles {
     pub behind: bool,
 }
 
-/// What is wrong with the person's payments.
-pub async fn troubles(pool: &PgPool, user: Uuid) -> sqlx::Result<Troubles> {
+/// What is wrong with the person's payments, with what is not paid in time since `behind_since` or
+/// longer.
+pub async fn troubles(
+    pool: &PgPool,
+    user: Uuid,
+    behind_since: DateTime<Utc>,
+) -> sqlx::Result<Troubles> {
     sqlx::query_as(
         "select exists (select from purchases where user_id = $1 and disputed)
              or exists (select from invoices where user_id = $1 and disputed) as disputed,
-             exists (select from subscriptions where user_id = $1 and behind) as behind",
+             exists (select from subscriptions
+                 where user_id = $1 and behind_since <= $2) as behind",
     )
     .bind(user)
+    .bind(behind_since)
     .fetch_one(pool)
     .await
+}
+
+/// Who has not paid in time since then, or longer.
+pub async fn behind(pool: &PgPool, since: DateTime<Utc>) -> sqlx::Result<Vec<Uuid>> {
+    sqlx::query_scalar("select distinct user_id from subscriptions where behind_since <= $1")
+        .bind(since)
+        .fetch_all(pool)
+        .await
 }
 
 pub(super) async fn follow(
@@ -127,17 +142,17 @@ pub(super) async fn follow(
             let set = "update subscriptions set checkout = $2 where subscription_id = $1";
             changed(&sqlx::query(set).bind(id).bind(checkout).execute(db).await?)
         }
-        E::Abandoned { .. } => status(db, id, Status::Abandoned).await,
-        E::Began { stripe, standing, .. } => {
+        E::Abandoned { at } => status(db, id, Status::Abandoned, *at).await,
+        E::Began { stripe, standing, at } => {
             let set =
                 "update subscriptions set stripe = $2, ends_at = $3 where subscription_id = $1";
             let set = sqlx::query(set).bind(id).bind(stripe).bind(standing.ends_at);
             changed(&set.execute(&mut *db).await?)?;
-            status(&mut *db, id, standing.status).await?;
+            status(&mut *db, id, standing.status, *at).await?;
             period(&mut *db, id, standing.period).await?;
             plan(db, id, &standing.plan).await
         }
-        E::StatusChanged { status: found, .. } => status(db, id, *found).await,
+        E::StatusChanged { status: found, at } => status(db, id, *found, *at).await,
         E::PeriodAdvanced { period: found, .. } => period(db, id, *found).await,
         E::PlanChanged { plan: found, .. } => plan(db, id, found).await,
         E::EndScheduled { ends_at, .. } => ends(db, id, Some(*ends_at)).await,
@@ -145,7 +160,7 @@ pub(super) async fn follow(
         E::ChangeAwaited { .. } | E::ChangeClosed { .. } | E::Managed { .. } => Ok(()),
         E::Duplicated { .. } => {
             let set = "update subscriptions
-                set duplicate = true, live = false, behind = false, due_at = null
+                set duplicate = true, live = false, behind_since = null, due_at = null
                 where subscription_id = $1";
             changed(&sqlx::query(set).bind(id).execute(db).await?)
         }
@@ -215,12 +230,20 @@ async fn create(
     Ok(())
 }
 
-async fn status(db: &mut PgConnection, id: Uuid, status: Status) -> sqlx::Result<()> {
+async fn status(
+    db: &mut PgConnection,
+    id: Uuid,
+    status: Status,
+    at: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    let behind_since = status.is_behind().then_some(at);
     let set = "update subscriptions
-        set status = $2, live = $3 and not duplicate, behind = $4 and not duplicate
+        set status = $2, live = $3 and not duplicate,
+            behind_since = case when not duplicate and $4::timestamptz is not null
+                then coalesce(behind_since, $4) end
         where subscription_id = $1";
     let set = sqlx::query(set).bind(id).bind(status.name());
-    changed(&set.bind(status.is_live()).bind(status.is_behind()).execute(db).await?)
+    changed(&set.bind(status.is_live()).bind(behind_since).execute(db).await?)
 }
 
 async fn period(db: &mut PgConnection, id: Uuid, period: Period) -> sqlx::Result<()> {

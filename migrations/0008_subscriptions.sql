@@ -74,6 +74,12 @@ create table subscribers (
     subscription_id uuid not null
 );
 
+-- Whose trial was offered with which order: once, unless nothing came of that order.
+create table trials (
+    user_id         uuid primary key,
+    subscription_id uuid not null
+);
+
 -- Whoever is forgotten here has no place among subscribers, and is forgotten at Stripe, too, by work
 -- that remembers the customer.
 create function forget_customer() returns trigger
@@ -84,6 +90,7 @@ declare
     gone text;
 begin
     delete from subscribers where user_id = new.user_id;
+    delete from trials where user_id = new.user_id;
     delete from stripe_customers where user_id = new.user_id returning customer into gone;
     if gone is not null then
         perform graphile_worker.add_job(

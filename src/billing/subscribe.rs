@@ -129,9 +129,10 @@ async fn checkout(app: &App, id: SubscriptionId, order: &Order) -> Result<Checko
         return Err(Problem::new(StatusCode::CONFLICT, "changed", detail));
     }
     let customer = customers::of(app, order.user).await?;
-    let trial_days = Some(order.plan.terms.trial_days).filter(|days| *days > 0);
-    // A trial is for who has not had one.
-    let first = !projections::billing::has_subscribed(app.db(), order.user.0).await?;
+    let trial_days = match order.plan.terms.trial_days {
+        0 => None,
+        days => subscribers::has_trial(app, order.user, id).await?.then_some(days),
+    };
     let page = &app.settings.public_url;
     let new = NewCheckout {
         customer: &customer,
@@ -141,7 +142,7 @@ async fn checkout(app: &App, id: SubscriptionId, order: &Order) -> Result<Checko
         success_url: &format!("{page}/billing/return?subscription={id}"),
         cancel_url: &format!("{page}/billing/cancelled?subscription={id}"),
         expires_at: None,
-        sells: Sells::Plan { trial_days: trial_days.filter(|_| first) },
+        sells: Sells::Plan { trial_days },
     };
     Ok(stripe(app)?.create_checkout(&new, &format!("subscription/{id}")).await?)
 }

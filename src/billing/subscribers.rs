@@ -1,7 +1,8 @@
-//! Which subscription of a person's counts: the first that runs, until it has ended.
+//! Which subscription of a person's counts: the first that runs, until it has ended; and which one their
+//! trial comes with.
 
 use aggregates::id::{SubscriptionId, UserId};
-use aggregates::subscription::Subscription;
+use aggregates::subscription::{Status, Subscription};
 
 use super::ATTEMPTS;
 use crate::app::App;
@@ -48,4 +49,36 @@ pub(super) async fn running(
     let Some(id) = id.map(SubscriptionId) else { return Ok(None) };
     let subscription = app.store.load::<Subscription>(id).await?;
     Ok(subscription.status().is_live().then_some((id, subscription)))
+}
+
+/// Whether the person's trial comes with this order: with the first, unless that was left. Of several
+/// orders at once it comes with one.
+pub(super) async fn has_trial(app: &App, user: UserId, id: SubscriptionId) -> Result<bool> {
+    if projections::billing::has_subscribed(app.db(), user.0).await? {
+        return Ok(false);
+    }
+    for _ in 0..ATTEMPTS {
+        let holder: uuid::Uuid = sqlx::query_scalar(
+            "insert into trials as t (user_id, subscription_id) values ($1, $2)
+             on conflict (user_id) do update set subscription_id = t.subscription_id
+             returning subscription_id",
+        )
+        .bind(user.0)
+        .bind(id.0)
+        .fetch_one(app.db())
+        .await?;
+        if holder == id.0 {
+            return Ok(true);
+        }
+        let other = app.store.load::<Subscription>(SubscriptionId(holder)).await?;
+        if other.status() != Status::Abandoned {
+            return Ok(false);
+        }
+        sqlx::query("delete from trials where user_id = $1 and subscription_id = $2")
+            .bind(user.0)
+            .bind(holder)
+            .execute(app.db())
+            .await?;
+    }
+    Err(Problem::busy("the person's orders change all the time; try again"))
 }

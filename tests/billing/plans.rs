@@ -334,6 +334,41 @@ async fn a_trial_brings_its_share_and_is_had_once() {
     shop.close().await;
 }
 
+/// Several pages at once would be several trials, one after the other.
+#[tokio::test]
+async fn a_trial_is_had_once_however_many_order_at_once() {
+    let shop = Shop::open().await;
+    shop.offer("Tried", &json!({ "trial_days": 14 })).await;
+    let plan = shop.plan("Tried").await;
+    shop.until(|| shop.is_quiet()).await;
+    let keys: Vec<_> = (0..8).map(|number| format!("key {number}")).collect();
+    let orders = join_all(keys.iter().map(|key| shop.try_subscribe(&plan, key))).await;
+    assert!(orders.iter().any(|order| order.status == StatusCode::CREATED), "{orders:?}");
+    // Of the pages that can still be paid.
+    let trials = || {
+        let pages = shop.stripe.objects("checkout.session").into_iter();
+        let open = pages.filter(|page| page["status"] == "open");
+        let open: Vec<_> = open.map(|page| page["client_reference_id"].clone()).collect();
+        let asked = shop.stripe.calls_to("POST", "/v1/checkout/sessions").into_iter();
+        let trials = asked.filter(|asked| asked.form.has("subscription_data.trial_period_days"));
+        trials.filter(|asked| open.contains(asked.form.at("client_reference_id"))).count()
+    };
+    assert!(trials() <= 1, "{:#?}", shop.stripe.objects("checkout.session"));
+    // Nobody has come of it: whoever orders anew has it still.
+    for page in shop.stripe.objects("checkout.session") {
+        if page["status"] == "open" {
+            shop.stripe.expire_checkout(page["id"].as_str().expect("an id"));
+        }
+    }
+    shop.hear().await;
+    let checkout = shop.subscribe("Tried", "anew").await;
+    assert_eq!(trials(), 1);
+    shop.stripe.pay_checkout(&checkout);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "trialing");
+    shop.close().await;
+}
+
 #[tokio::test]
 async fn what_is_left_is_carried_over_where_the_plan_says_so() {
     let shop = Shop::open_ago(35 * DAY).await;

@@ -25,7 +25,7 @@ struct Base<'a> {
     line: &'a Line,
     /// The place of its invoice.
     place: usize,
-    /// What another base has given of its first tranche.
+    /// What the base before has given and was paid back for: it is made up for by the first tranches.
     excess: Credits,
     /// When each of its tranches begins, and when the last one ends.
     marks: Vec<DateTime<Utc>>,
@@ -101,6 +101,43 @@ impl<'a> Base<'a> {
         let worth = parts.max(0) / whole.max(1);
         i64::try_from(worth).map_err(|_| NotCredits).and_then(Credits::try_from)
     }
+}
+
+impl Base<'_> {
+    /// What of the excess is left when a tranche begins.
+    fn excess_at(&self, tranche: &Period, lines: &[Placed<'_>]) -> Result<Credits, NotCredits> {
+        let mut left = self.excess;
+        for before in self.tranches().take_while(|before| before.start < tranche.start) {
+            if left.is_zero() {
+                break;
+            }
+            left = left.saturating_sub(sum(&shares_beyond(Credits::ZERO, self, &before, lines)?)?);
+        }
+        Ok(left)
+    }
+
+    /// What was given up to a moment, was paid back since, and has not been made up for.
+    fn owed_at(&self, moment: DateTime<Utc>, lines: &[Placed<'_>]) -> Result<Credits, NotCredits> {
+        for tranche in self.tranches() {
+            let excess = self.excess_at(&tranche, lines)?;
+            if tranche.covers(moment) {
+                let given = sum(&shares(self, &tranche, lines)?)?.checked_add(excess)?;
+                return Ok(given.saturating_sub(self.worth(&tranche, lines)?));
+            }
+            if excess.is_zero() {
+                continue;
+            }
+            if tranche.end == moment && moment == self.line.period.end {
+                let worth = sum(&shares_beyond(Credits::ZERO, self, &tranche, lines)?)?;
+                return Ok(excess.saturating_sub(worth));
+            }
+        }
+        Ok(Credits::ZERO)
+    }
+}
+
+fn sum(shares: &[(usize, Credits)]) -> Result<Credits, NotCredits> {
+    Credits::sum(shares.iter().map(|(_, amount)| *amount))
 }
 
 fn month_from(start: DateTime<Utc>) -> Period {
@@ -249,8 +286,16 @@ fn shares(
     tranche: &Period,
     lines: &[Placed<'_>],
 ) -> Result<Vec<(usize, Credits)>, NotCredits> {
-    let first = tranche.start == base.line.period.start;
-    let excess = if first { base.excess } else { Credits::ZERO };
+    shares_beyond(base.excess_at(tranche, lines)?, base, tranche, lines)
+}
+
+/// The same, of what a tranche is worth beyond an excess.
+fn shares_beyond(
+    excess: Credits,
+    base: &Base<'_>,
+    tranche: &Period,
+    lines: &[Placed<'_>],
+) -> Result<Vec<(usize, Credits)>, NotCredits> {
     let mut worths: Vec<(Placed<'_>, Credits)> = vec![];
     for placed in lines.iter().filter(|placed| base.has(placed.line)) {
         let worth = base.worth(tranche, until(placed.place, lines))?.saturating_sub(excess);
@@ -285,29 +330,14 @@ fn bases<'a>(lines: &[Placed<'a>]) -> Result<Vec<Base<'a>>, NotCredits> {
     let mut bases: Vec<Base<'a>> = vec![];
     for placed in lines.iter().filter(whole) {
         let mut base = Base::of(*placed);
-        base.excess = excess(&bases, &base, until(base.place, lines))?;
+        let start = base.line.period.start;
+        // A change to a plan that is paid by another interval begins a new period at once.
+        if let Some(before) = bases.iter().rfind(|before| before.line.period.start < start) {
+            base.excess = before.owed_at(start, until(base.place, lines))?;
+        }
         bases.push(base);
     }
     Ok(bases)
-}
-
-/// What was given for the same time by bases before and is not owed any more: a change to a plan that
-/// is paid by another interval begins a new period at once.
-fn excess(
-    before: &[Base<'_>],
-    base: &Base<'_>,
-    lines: &[Placed<'_>],
-) -> Result<Credits, NotCredits> {
-    let mut excess = Credits::ZERO;
-    let start = base.line.period.start;
-    for other in before.iter().filter(|other| other.line.period.start < start) {
-        for tranche in other.tranches().filter(|tranche| tranche.covers(start)) {
-            let given = shares(other, &tranche, lines)?.into_iter().map(|(_, amount)| amount);
-            let more = Credits::sum(given)?.saturating_sub(other.worth(&tranche, lines)?);
-            excess = excess.checked_add(more)?;
-        }
-    }
-    Ok(excess)
 }
 
 /// What is reversed with an invoice of a subscription.

@@ -122,6 +122,25 @@ fn a_month_that_is_changed_for_a_year_does_not_count_twice() {
     assert_eq!(amounts(&release(&mut subscription, "2027-07-16")), [1_000]);
 }
 
+/// A great month is spent, and given back in money for a small year: the year brings what is left of it
+/// when the month's rest is made up for.
+#[test]
+fn what_was_given_back_in_money_is_made_up_for_by_the_months_that_follow() {
+    let month = whole("in_1", pro(), "2027-06-01", "2027-07-01");
+    let (day, end) = ("2027-06-16", "2028-06-16");
+    let year = plan("Year", 1_000, Interval::Year);
+    let year = vec![
+        line(LineKind::GivenBack, pro(), day, "2027-07-01"),
+        line(LineKind::Whole, year, day, end),
+    ];
+    let mut subscription = with(vec![month, paid("in_2", year)]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-06-01")), [10_000]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-06-16")), [] as [i64; 0]);
+    assert_eq!(amounts(&release(&mut subscription, "2027-10-16")), [] as [i64; 0], "five months");
+    assert_eq!(amounts(&release(&mut subscription, "2027-11-16")), [1_000]);
+    assert_eq!(amounts(&release(&mut subscription, "2028-06-15")), [1_000; 6]);
+}
+
 /// What was given back in money for the rest of a year brings nothing any more in the months to come.
 #[test]
 fn a_year_that_is_given_back_brings_no_more_from_then_on() {

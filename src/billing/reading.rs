@@ -156,9 +156,9 @@ async fn read_line(app: &App, line: &client::InvoiceLine) -> Result<Option<Line>
     };
     let client::Period { start, end } = line.period;
     let kind = match (line.proration, line.amount) {
-        (true, ..0) => LineKind::GivenBack,
+        (true, _) if line.gives_back => LineKind::GivenBack,
         (true, _) => LineKind::Rest,
-        // Plans cost something, and lines are told before discounts.
+        // Plans cost something, and lines of whole periods are told before discounts.
         (false, 0) => LineKind::Trial,
         (false, _) => LineKind::Whole,
     };

@@ -71,6 +71,44 @@ async fn both_kinds_of_prorations_are_read() {
     assert_eq!(invoice.lines.len(), 2);
 }
 
+/// With a discount of all of it, what is given back and what takes its place are both nothing.
+#[tokio::test]
+async fn what_gives_a_part_back_is_told_apart_where_neither_costs_anything() {
+    let part = |amount: i64, credited: Value| {
+        let mut part = line();
+        part["amount"] = json!(amount);
+        let details = &mut part["parent"]["subscription_item_details"];
+        details["proration"] = json!(true);
+        details["proration_details"] = json!({ "credited_items": credited });
+        part
+    };
+    let credited = json!({ "invoice": "in_0", "invoice_line_items": ["il_0"] });
+    let mut old = part(0, credited.clone());
+    let details = old["parent"]["subscription_item_details"]["proration_details"].clone();
+    let fields = old.as_object_mut().expect("a line");
+    fields.remove("parent");
+    fields.insert("proration".to_owned(), json!(true));
+    fields.insert("proration_details".to_owned(), details);
+    let mut prorated = invoice();
+    prorated["lines"]["data"] = json!([
+        part(0, credited.clone()),
+        part(0, Value::Null),
+        part(-900, credited),
+        part(900, Value::Null),
+        old,
+    ]);
+    let mut untold = invoice();
+    untold["lines"]["data"] = json!([part(0, Value::Null)]);
+    let details = &mut untold["lines"]["data"][0]["parent"]["subscription_item_details"];
+    details["proration_details"] = Value::Null;
+    let server = Server::answering([ok(prorated), ok(untold)]).await;
+    let stripe = server.stripe();
+    let invoice = stripe.invoice("in_1").await.expect("an invoice");
+    let back: Vec<_> = invoice.lines.iter().map(|line| line.gives_back).collect();
+    assert_eq!(back, [true, false, true, false, true]);
+    assert!(stripe.invoice("in_1").await.is_err(), "it is one or the other");
+}
+
 #[tokio::test]
 async fn a_payment_with_a_list_of_charges_is_read() {
     let mut old = payment_intent();

@@ -16,6 +16,9 @@ pub struct InvoiceLine {
     pub period: Period,
     /// Whether it is a part of a period, after a change.
     pub proration: bool,
+    /// Whether it takes a part of a period back. Not by the amount alone: that of a part is what is left
+    /// of it after discounts, and may be nothing.
+    pub gives_back: bool,
 }
 
 /// A time.
@@ -37,9 +40,11 @@ impl InvoiceLine {
             // A part of a period must not pass for a whole one.
             None => return Err(line.wrong("proration")),
         };
+        let amount = line.required("amount")?;
         Ok(Self {
+            gives_back: proration && gives_back(line, amount)?,
             price,
-            amount: line.required("amount")?,
+            amount,
             period: Period { start: period.required("start")?, end: period.required("end")? },
             proration,
         })
@@ -61,12 +66,32 @@ fn price_of(line: &Fields<'_>) -> Result<Option<String>, StripeError> {
 
 /// Since 2025-03-31 among the details of the parent, of which there are two kinds; before by itself.
 fn proration_of(line: &Fields<'_>) -> Result<Option<bool>, StripeError> {
-    if let Some(parent) = line.maybe_object("parent")? {
-        for kind in ["subscription_item_details", "invoice_item_details"] {
-            if let Some(details) = parent.maybe_object(kind)? {
-                return details.required("proration").map(Some);
-            }
+    match details_of(line)? {
+        Some(details) => details.required("proration").map(Some),
+        None => line.optional("proration"),
+    }
+}
+
+/// What a credit takes back, it names; where there is nothing to tell it by, it must not pass for what
+/// was bought.
+fn gives_back(line: &Fields<'_>, amount: i64) -> Result<bool, StripeError> {
+    if amount != 0 {
+        return Ok(amount < 0);
+    }
+    let details = match details_of(line)? {
+        Some(details) => details.maybe_object("proration_details")?,
+        None => line.maybe_object("proration_details")?,
+    };
+    let details = details.ok_or_else(|| line.wrong("proration_details"))?;
+    Ok(details.maybe_object("credited_items")?.is_some())
+}
+
+fn details_of<'a>(line: &Fields<'a>) -> Result<Option<Fields<'a>>, StripeError> {
+    let Some(parent) = line.maybe_object("parent")? else { return Ok(None) };
+    for kind in ["subscription_item_details", "invoice_item_details"] {
+        if let Some(details) = parent.maybe_object(kind)? {
+            return Ok(Some(details));
         }
     }
-    line.optional("proration")
+    Ok(None)
 }

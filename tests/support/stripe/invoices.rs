@@ -98,9 +98,13 @@ fn frame(world: &World, id: &str) -> Value {
 }
 
 fn line_item(world: &mut World, invoice: &str, line: &Line) -> Value {
+    let credited = (line.amount < 0).then(|| {
+        let invoice = world.the(&line.subscription)["latest_invoice"].clone();
+        json!({ "invoice": invoice, "invoice_line_items": ["il_credited"] })
+    });
     let details = json!({
         "invoice_item": null, "proration": line.proration,
-        "proration_details": { "credited_items": null }, "subscription": line.subscription,
+        "proration_details": { "credited_items": credited }, "subscription": line.subscription,
         "subscription_item": line.item,
     });
     json!({

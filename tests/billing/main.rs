@@ -15,6 +15,7 @@ mod recharge_faults;
 mod recharge_stops;
 mod reconciliation;
 mod refunds;
+mod release;
 mod reversals;
 mod shop;
 #[path = "../support/stripe/mod.rs"]

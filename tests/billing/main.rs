@@ -4,6 +4,7 @@ mod catalogue;
 mod customers;
 mod histories;
 mod kill;
+mod letters;
 mod outages;
 mod packs;
 mod plan_changes;

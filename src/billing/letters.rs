@@ -4,7 +4,7 @@ use aggregates::event::Event;
 use aggregates::id::{PurchaseId, SubscriptionId, UserId};
 use aggregates::purchase::{Purchase, PurchaseEvent};
 use aggregates::subscription::{
-    Invoice, InvoiceReason, InvoiceState, LineKind, Status, Subscription, SubscriptionEvent,
+    Invoice, InvoiceReason, InvoiceState, Line, LineKind, Status, Subscription, SubscriptionEvent,
     Tranche,
 };
 use uuid::Uuid;
@@ -134,6 +134,7 @@ async fn failed(app: &App, plan: String, invoice: &Invoice) -> Result<Option<Let
 }
 
 /// Of what was released: a receipt with the first of an invoice, since then the credits are known.
+/// What comes later is told as a whole, whichever invoices have paid for it.
 fn released(
     subscription: &Subscription,
     tranches: &[Tranche],
@@ -141,20 +142,30 @@ fn released(
 ) -> Option<Letter> {
     let last = tranches.last()?;
     let invoice = subscription.invoices().iter().find(|known| known.id == last.invoice)?;
-    let of_it = tranches.iter().filter(|tranche| tranche.invoice == last.invoice);
-    let credits = of_it.map(|tranche| tranche.grant.amount.get()).fold(0, i64::saturating_add);
-    let line = invoice.lines.iter().rfind(|line| line.kind != LineKind::GivenBack)?;
-    let (name, plan) = (None, line.plan.terms.name.clone());
-    let amount = invoice.total;
-    if last.period.start > line.period.start {
+    let line = brings(invoice)?;
+    let (name, plan, amount) = (None, line.plan.terms.name.clone(), invoice.total);
+    let of_it: Vec<_> = tranches.iter().filter(|it| it.invoice == last.invoice).collect();
+    if of_it.iter().all(|tranche| tranche.period.start > line.period.start) {
+        let credits = credits(tranches);
         return Some(Letter::QuotaRenewed { name, plan, credits, at });
     }
+    let credits = credits(of_it);
     Some(match invoice.reason {
         InvoiceReason::Cycle => Letter::Renewed { name, plan, amount, credits, at },
         InvoiceReason::Create | InvoiceReason::Update | InvoiceReason::Other => {
             Letter::Receipt { name, what: plan, amount, credits, at }
         }
     })
+}
+
+/// The line of an invoice that brings something.
+fn brings(invoice: &Invoice) -> Option<&Line> {
+    invoice.lines.iter().rfind(|line| line.kind != LineKind::GivenBack)
+}
+
+fn credits<'a>(tranches: impl IntoIterator<Item = &'a Tranche>) -> i64 {
+    let amounts = tranches.into_iter().map(|tranche| tranche.grant.amount.get());
+    amounts.fold(0, i64::saturating_add)
 }
 
 /// The letter, with the name of who gets it.

@@ -90,3 +90,15 @@ async fn the_end_of_a_subscription_is_announced_for_the_end_of_its_period() {
     says(&shop, subject, &format!("Your subscription Basic will end on {day}")).await;
     shop.close().await;
 }
+
+/// What is due of the year already comes with the payment: the letter is its receipt.
+#[tokio::test]
+async fn a_year_that_brings_several_months_at_once_has_a_receipt() {
+    let shop = open_ago(70).await;
+    shop.offer("Yearly", &json!({ "interval": "year" })).await;
+    shop.subscribed("Yearly", "one").await;
+    let subject = "Your receipt for Yearly";
+    says(&shop, subject, "You paid 5.00 USD for Yearly on ").await;
+    says(&shop, subject, ". 1500 credits are in your wallet.").await;
+    shop.close().await;
+}

@@ -47,10 +47,30 @@ async fn another_month_of_a_year_brings_its_quota_by_itself_and_is_written_of() 
     shop.until_available(before + 500).await;
     let letter = shop.letter("Your credits of Yearly for this month").await;
     let text = letter["text"].as_str().expect("a text");
-    assert!(text.contains("500 credits of Yearly came into your wallet on "), "{text}");
+    assert!(text.contains("\n500 credits of Yearly came into your wallet on "), "{text}");
     let next = shop.subscription().await["next_quota_at"].as_str().expect("a time").to_owned();
     let in_days = (clock::now() + TimeDelta::days(27)).to_rfc3339();
     assert!(next > in_days, "{next}");
+    shop.close().await;
+}
+
+/// Of a month that two invoices have paid, each brings its part.
+#[tokio::test]
+async fn another_month_of_a_year_whose_plan_was_changed_is_written_of_as_a_whole() {
+    let shop = Shop::open_ago(70 * DAY).await;
+    verify(&shop.server, &shop.ada, ADA).await;
+    let price = json!({ "amount_minor": 9000, "currency": "usd" });
+    shop.offer("Large", &json!({ "interval": "year", "quota": 2_000, "price": price })).await;
+    let large = shop.plan("Large").await;
+    let before = a_month_begins_soon(&shop).await;
+    let changed = shop.manage("change", &json!({ "plan": large })).await;
+    assert_eq!(changed.body["plan"]["name"], "Large", "{:?}", changed.body);
+    // Of the months that have begun, the rest of the year brings the difference.
+    let more = (before - 100) * 3;
+    shop.until_available(before + more + 2_000).await;
+    let letter = shop.letter("Your credits of Large for this month").await;
+    let text = letter["text"].as_str().expect("a text");
+    assert!(text.contains("\n2000 credits of Large came into your wallet on "), "{text}");
     shop.close().await;
 }
 

@@ -124,11 +124,13 @@ async fn of_subscription(
     Ok(letter.map(|letter| (order.user, letter)))
 }
 
-/// Of an invoice that nobody could collect, with the link to pay it by.
+/// Of an invoice that nobody could collect, with the link to pay it by. It is for the plan on it, be
+/// that one that has not come yet.
 async fn failed(app: &App, plan: String, invoice: &Invoice) -> Result<Option<Letter>> {
     if invoice.attempts == 0 {
         return Ok(None);
     }
+    let plan = brings(invoice).map_or(plan, |line| line.plan.terms.name.clone());
     let link = stripe(app)?.invoice(&invoice.id).await?.hosted_invoice_url.map(String::from);
     Ok(Some(Letter::PaymentFailed { name: None, plan, amount: invoice.total, link }))
 }

@@ -79,6 +79,18 @@ async fn a_payment_that_failed_says_how_much_and_where_it_is_paid() {
     shop.close().await;
 }
 
+/// It is for the plan that did not come, not for the one that stays.
+#[tokio::test]
+async fn an_upgrade_that_was_declined_is_written_of_as_what_it_would_be() {
+    let shop = open_ago(0).await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.cards_of(&subscription, Mood::Declines("card_declined"));
+    shop.manage("change", &json!({ "plan": shop.plan("Pro").await })).await;
+    let subject = "A payment for Pro failed";
+    says(&shop, subject, "20.00 USD for Pro could not be collected.").await;
+    shop.close().await;
+}
+
 #[tokio::test]
 async fn the_end_of_a_subscription_is_announced_for_the_end_of_its_period() {
     let shop = open_ago(20).await;

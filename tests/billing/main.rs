@@ -1,6 +1,7 @@
 //! Buying, paying and taking back, through Stripe's double.
 
 mod catalogue;
+mod changes;
 mod customers;
 mod histories;
 mod kill;

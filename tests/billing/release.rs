@@ -8,12 +8,12 @@ use crate::plans::DAY;
 use crate::shop::Shop;
 use crate::world::{ADA, change, verify};
 
-/// How long it is until another month of the year begins, when the year is paid for.
-const SOON: TimeDelta = TimeDelta::seconds(6);
+/// How long it is until another month begins, when the one before is paid for.
+pub const SOON: TimeDelta = TimeDelta::seconds(6);
 
-/// When a year began of which another month begins then, and how many had begun before. Where the
+/// When something began of which another month begins then, and how many had begun before. Where the
 /// month before is too short for the day, it is two.
-fn start_of(due: DateTime<Utc>) -> (DateTime<Utc>, i64) {
+pub fn start_of(due: DateTime<Utc>) -> (DateTime<Utc>, i64) {
     let begun = (1..=2).find_map(|months| {
         let start = due.checked_sub_months(Months::new(months))?;
         let again = start.checked_add_months(Months::new(months))?;

@@ -6,6 +6,7 @@ mod customers;
 mod histories;
 mod kill;
 mod letters;
+mod offers;
 mod outages;
 mod packs;
 mod plan_changes;

@@ -21,6 +21,7 @@ mod refunds;
 mod release;
 mod reversals;
 mod shop;
+mod standing;
 #[path = "../support/stripe/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with the tests of the double")]
 mod stripe;

@@ -4,8 +4,7 @@ use aggregates::event::Event;
 use aggregates::id::{PurchaseId, SubscriptionId, UserId};
 use aggregates::purchase::{Purchase, PurchaseEvent};
 use aggregates::subscription::{
-    Invoice, InvoiceReason, InvoiceState, Line, LineKind, Status, Subscription, SubscriptionEvent,
-    Tranche,
+    Invoice, InvoiceReason, InvoiceState, Status, Subscription, SubscriptionEvent, Tranche,
 };
 use uuid::Uuid;
 
@@ -130,7 +129,7 @@ async fn failed(app: &App, plan: String, invoice: &Invoice) -> Result<Option<Let
     if invoice.attempts == 0 {
         return Ok(None);
     }
-    let plan = brings(invoice).map_or(plan, |line| line.plan.terms.name.clone());
+    let plan = invoice.brings().map_or(plan, |line| line.plan.terms.name.clone());
     let link = stripe(app)?.invoice(&invoice.id).await?.hosted_invoice_url.map(String::from);
     Ok(Some(Letter::PaymentFailed { name: None, plan, amount: invoice.total, link }))
 }
@@ -144,7 +143,7 @@ fn released(
 ) -> Option<Letter> {
     let last = tranches.last()?;
     let invoice = subscription.invoices().iter().find(|known| known.id == last.invoice)?;
-    let line = brings(invoice)?;
+    let line = invoice.brings()?;
     let (name, plan, amount) = (None, line.plan.terms.name.clone(), invoice.total);
     let of_it: Vec<_> = tranches.iter().filter(|it| it.invoice == last.invoice).collect();
     if of_it.iter().all(|tranche| tranche.period.start > line.period.start) {
@@ -158,11 +157,6 @@ fn released(
             Letter::Receipt { name, what: plan, amount, credits, at }
         }
     })
-}
-
-/// The line of an invoice that brings something.
-fn brings(invoice: &Invoice) -> Option<&Line> {
-    invoice.lines.iter().rfind(|line| line.kind != LineKind::GivenBack)
 }
 
 fn credits<'a>(tranches: impl IntoIterator<Item = &'a Tranche>) -> i64 {

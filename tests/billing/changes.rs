@@ -6,6 +6,7 @@ use saldo::clock;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::plan_histories::until_listed;
 use crate::plans::DAY;
 use crate::release::{SOON, start_of};
 use crate::shop::Shop;
@@ -182,5 +183,29 @@ async fn a_plan_that_changed_before_its_page_was_opened_is_ordered_anew() {
     assert_eq!(told, (StatusCode::CONFLICT, &json!("changed")));
     shop.subscribed("Basic", "two").await;
     assert_eq!(shop.paid(), 1_200);
+    shop.close().await;
+}
+
+/// The history of the wallet says which plan's credits they are, not which plan was there first.
+#[tokio::test]
+async fn quota_is_booked_as_that_of_the_plan_which_brought_it() {
+    let shop = Shop::open_ago(40 * DAY).await;
+    let subscription = shop.subscribed("Basic", "one").await;
+    until_listed(&shop).await;
+    shop.until_available(1_100).await;
+    shop.stripe.portal_change_plan(&subscription, &shop.price(2_900));
+    shop.stripe.renew(&subscription);
+    shop.hear().await;
+    shop.until_available(20_100).await;
+    let path = "/wallet/transactions";
+    let booked = ask(&shop.server, Method::GET, path, &shop.ada.access).await;
+    let booked = booked.body["items"].as_array().expect("transactions").iter();
+    let booked = booked.filter(|row| row["amount"] != 100);
+    let booked: Vec<_> = booked.map(|row| (&row["amount"], &row["reason"])).collect();
+    let row = |amount: i64, reason: &str| (json!(amount), json!(reason));
+    let expected =
+        [row(10_000, "quota of Pro"), row(9_000, "quota of Pro"), row(1_000, "quota of Basic")];
+    let expected: Vec<_> = expected.iter().map(|(amount, reason)| (amount, reason)).collect();
+    assert_eq!(booked, expected);
     shop.close().await;
 }

@@ -9,7 +9,7 @@ use crate::shop::Shop;
 use crate::world::{ADA, change, verify};
 
 /// How long it is until another month begins, when the one before is paid for.
-pub const SOON: TimeDelta = TimeDelta::seconds(6);
+pub const SOON: TimeDelta = TimeDelta::seconds(7);
 
 /// When something began of which another month begins then, and how many had begun before. Where the
 /// month before is too short for the day, it is two.
@@ -87,6 +87,8 @@ async fn what_was_released_comes_into_the_wallet_though_its_server_died_in_betwe
     change(&shop.database, "alter table events drop constraint nothing_is_granted").await;
     shop.restart().await;
     assert_eq!((released(&shop).await, shop.available().await), (2, before));
+    let awaited = "select count(*) from billing.subscriptions where awaited > 0";
+    shop.until(|| async { count(&shop, awaited).await == 1 }).await;
     // Half a minute goes by.
     let later = "update billing.subscriptions
         set awaited_since = awaited_since - interval '30 seconds'";
@@ -99,9 +101,12 @@ async fn what_was_released_comes_into_the_wallet_though_its_server_died_in_betwe
 
 /// How often something was released.
 async fn released(shop: &Shop) -> i64 {
+    count(shop, "select count(*) from events where event_type = 'QuotaReleased'").await
+}
+
+async fn count(shop: &Shop, rows: &'static str) -> i64 {
     let pool = shop.database.pool().await;
-    let released = "select count(*) from events where event_type = 'QuotaReleased'";
-    let released = sqlx::query_scalar(released).fetch_one(&pool).await.expect("a count");
+    let count = sqlx::query_scalar(rows).fetch_one(&pool).await.expect("a count");
     pool.close().await;
-    released
+    count
 }

@@ -4,8 +4,7 @@ use aggregates::event::Event;
 use aggregates::id::{PurchaseId, SubscriptionId, UserId};
 use aggregates::purchase::{Purchase, PurchaseEvent};
 use aggregates::subscription::{
-    Invoice, InvoiceReason, InvoiceState, LineKind, Status, Subscription, SubscriptionEvent,
-    Tranche,
+    Invoice, InvoiceReason, InvoiceState, Status, Subscription, SubscriptionEvent, Tranche,
 };
 use uuid::Uuid;
 
@@ -124,16 +123,19 @@ async fn of_subscription(
     Ok(letter.map(|letter| (order.user, letter)))
 }
 
-/// Of an invoice that nobody could collect, with the link to pay it by.
+/// Of an invoice that nobody could collect, with the link to pay it by. It is for the plan on it, be
+/// that one that has not come yet.
 async fn failed(app: &App, plan: String, invoice: &Invoice) -> Result<Option<Letter>> {
     if invoice.attempts == 0 {
         return Ok(None);
     }
+    let plan = invoice.brings().map_or(plan, |line| line.plan.terms.name.clone());
     let link = stripe(app)?.invoice(&invoice.id).await?.hosted_invoice_url.map(String::from);
     Ok(Some(Letter::PaymentFailed { name: None, plan, amount: invoice.total, link }))
 }
 
 /// Of what was released: a receipt with the first of an invoice, since then the credits are known.
+/// What comes later is told as a whole, whichever invoices have paid for it.
 fn released(
     subscription: &Subscription,
     tranches: &[Tranche],
@@ -141,20 +143,25 @@ fn released(
 ) -> Option<Letter> {
     let last = tranches.last()?;
     let invoice = subscription.invoices().iter().find(|known| known.id == last.invoice)?;
-    let of_it = tranches.iter().filter(|tranche| tranche.invoice == last.invoice);
-    let credits = of_it.map(|tranche| tranche.grant.amount.get()).fold(0, i64::saturating_add);
-    let line = invoice.lines.iter().rfind(|line| line.kind != LineKind::GivenBack)?;
-    let (name, plan) = (None, line.plan.terms.name.clone());
-    let amount = invoice.total;
-    if last.period.start > line.period.start {
+    let line = invoice.brings()?;
+    let (name, plan, amount) = (None, line.plan.terms.name.clone(), invoice.total);
+    let of_it: Vec<_> = tranches.iter().filter(|it| it.invoice == last.invoice).collect();
+    if of_it.iter().all(|tranche| tranche.period.start > line.period.start) {
+        let credits = credits(tranches);
         return Some(Letter::QuotaRenewed { name, plan, credits, at });
     }
+    let credits = credits(of_it);
     Some(match invoice.reason {
         InvoiceReason::Cycle => Letter::Renewed { name, plan, amount, credits, at },
         InvoiceReason::Create | InvoiceReason::Update | InvoiceReason::Other => {
             Letter::Receipt { name, what: plan, amount, credits, at }
         }
     })
+}
+
+fn credits<'a>(tranches: impl IntoIterator<Item = &'a Tranche>) -> i64 {
+    let amounts = tranches.into_iter().map(|tranche| tranche.grant.amount.get());
+    amounts.fold(0, i64::saturating_add)
 }
 
 /// The letter, with the name of who gets it.

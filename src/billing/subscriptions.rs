@@ -3,8 +3,8 @@
 
 use aggregates::id::{CommandId, ReversalGroup, SubscriptionId, UserId, WalletId};
 use aggregates::subscription::{
-    Ask, InvoiceState, Order, PlanVersion, Status, Subscription, SubscriptionCommand,
-    SubscriptionError, Tranche, group_of,
+    Ask, InvoiceState, PlanVersion, Status, Subscription, SubscriptionCommand, SubscriptionError,
+    Tranche, group_of,
 };
 use aggregates::wallet::{self, Wallet, WalletCommand};
 use tracing::{error, warn};
@@ -115,7 +115,9 @@ pub async fn complete(app: &App, id: SubscriptionId) -> Result<()> {
     let Some(order) = subscription.order() else { return Ok(()) };
     let mut grants = vec![];
     for tranche in subscription.awaited() {
-        grant(app, order, tranche).await?;
+        let invoice = subscription.invoices().iter().find(|known| known.id == tranche.invoice);
+        let plan = invoice.and_then(|invoice| Some(&invoice.brings()?.plan));
+        grant(app, order.user, tranche, plan.unwrap_or(&order.plan)).await?;
         grants.push(tranche.grant.id);
     }
     if !grants.is_empty() {
@@ -125,8 +127,9 @@ pub async fn complete(app: &App, id: SubscriptionId) -> Result<()> {
     Ok(())
 }
 
-async fn grant(app: &App, order: &Order, tranche: &Tranche) -> Result<()> {
-    let (mut grant, name) = (tranche.grant.clone(), &order.plan.terms.name);
+/// Puts a tranche into the wallet, as quota of the plan that brought it.
+async fn grant(app: &App, user: UserId, tranche: &Tranche, plan: &PlanVersion) -> Result<()> {
+    let (mut grant, name) = (tranche.grant.clone(), &plan.terms.name);
     let (now, lasts) = (clock::now(), tranche.period.end - tranche.period.start);
     if grant.expires_at.is_some_and(|expires_at| expires_at <= now) {
         // Nobody was there for all of its time.
@@ -142,9 +145,8 @@ async fn grant(app: &App, order: &Order, tranche: &Tranche) -> Result<()> {
         let Some(ask) = ask else { continue };
         let envelope = Envelope::new(CommandId::derive(id.0, purpose), by(STRIPE));
         let command = WalletCommand { now: clock::now(), ask };
-        let outcome =
-            app.store.execute::<Wallet>(WalletId::from(order.user), envelope, command).await?;
-        app.wrote(order.user, outcome.position);
+        let outcome = app.store.execute::<Wallet>(WalletId::from(user), envelope, command).await?;
+        app.wrote(user, outcome.position);
     }
     Ok(())
 }

@@ -1,9 +1,12 @@
 //! Buying, paying and taking back, through Stripe's double.
 
 mod catalogue;
+mod changes;
 mod customers;
 mod histories;
 mod kill;
+mod letters;
+mod offers;
 mod outages;
 mod packs;
 mod past_due;
@@ -16,9 +19,11 @@ mod recharge_faults;
 mod recharge_stops;
 mod reconciliation;
 mod refunds;
+mod release;
 mod replay;
 mod reversals;
 mod shop;
+mod standing;
 #[path = "../support/stripe/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with the tests of the double")]
 mod stripe;

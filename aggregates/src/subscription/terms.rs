@@ -234,6 +234,14 @@ pub struct Invoice {
     pub paid_at: Option<DateTime<Utc>>,
 }
 
+impl Invoice {
+    /// The line that it brings something by: what it gives back comes before.
+    #[must_use]
+    pub fn brings(&self) -> Option<&Line> {
+        self.lines.iter().rfind(|line| line.kind != LineKind::GivenBack)
+    }
+}
+
 /// A part of a plan's quota that is granted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tranche {

@@ -50,6 +50,13 @@ impl StripeDouble {
         self.portal(subscription, json!({ "cancel_at": at.to_string() }))
     }
 
+    /// Somebody sets in the dashboard that a trial which ends without a card waits for one.
+    pub fn pauses_without_card(&self, subscription: &str) -> Value {
+        let settings = json!({ "end_behavior": { "missing_payment_method": "pause" } });
+        let patch = json!({ "trial_settings": settings });
+        self.world().change(subscription, &["customer.subscription.updated"], patch)
+    }
+
     /// Somebody cancels in the dashboard, at once.
     pub fn cancel_now(&self, subscription: &str) -> Value {
         let mut world = self.world();

@@ -69,7 +69,9 @@ create index on billing.purchases (paid_at) where stage = 'paid';
 -- Whose customer of Stripe's somebody is.
 create table stripe_customers (
     user_id     uuid        primary key,
-    customer    text        not null unique,
+    -- None: somebody has deleted it at Stripe, then.
+    customer    text        unique,
+    gone_at     timestamptz,
     created_at  timestamptz not null default clock_timestamp()
 );
 

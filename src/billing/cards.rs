@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{customers, stripe};
 use crate::app::App;
+use crate::clients::stripe::StripeError;
 use crate::error::Result;
 
 /// Keeps the card of a payment, unless a later one has left another. The lock keeps whoever is being
@@ -43,7 +44,20 @@ pub(super) async fn of(app: &App, user: UserId) -> Result<Option<String>> {
         return Ok(Some(card));
     }
     let Some(customer) = customers::known(app, user).await? else { return Ok(None) };
-    Ok(stripe(app)?.customer(&customer).await?.card)
+    match stripe(app)?.customer(&customer).await {
+        Ok(customer) => Ok(customer.card),
+        // Somebody has deleted it, cards and all.
+        Err(StripeError::NotFound) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// When the payment was made that left the kept card; none where none is kept.
+pub(super) async fn since(app: &App, user: UserId) -> Result<Option<DateTime<Utc>>> {
+    let since = sqlx::query_scalar(
+        "select paid_at from saved_cards where user_id = $1 and payment_method is not null",
+    );
+    Ok(since.bind(user.0).fetch_optional(app.db()).await?)
 }
 
 /// Forgets a card that Stripe knows no more. When it was paid with stays: hearing again of that

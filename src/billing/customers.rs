@@ -2,12 +2,13 @@
 //! metadata.
 
 use aggregates::id::UserId;
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use super::stripe;
 use crate::accounts;
 use crate::app::App;
-use crate::clients::stripe::NewCustomer;
+use crate::clients::stripe::{NewCustomer, StripeError};
 use crate::error::{Problem, Result};
 use crate::queue::{DELETE_CUSTOMER, Job};
 use crate::store::hex;
@@ -27,8 +28,10 @@ pub async fn of(app: &App, user: UserId) -> Result<String> {
         found
     } else {
         let new = NewCustomer { user: user.0, email: email.as_deref(), name: name.as_deref() };
-        // One key has one body at Stripe: who has another name by now is asked for by another.
-        let told = format!("{user}\n{email:?}\n{name:?}");
+        // One key has one body at Stripe, and one answer: who has another name by now is asked for by
+        // another, and so is who comes after one that was deleted.
+        let gone_at = gone_at(app, user).await?;
+        let told = format!("{user}\n{email:?}\n{name:?}\n{gone_at:?}");
         let key = format!("customer/{user}/{}", hex(&Sha256::digest(told)[..8]));
         customers.create_customer(&new, &key).await?
     };
@@ -43,14 +46,16 @@ async fn keep(app: &App, user: UserId, customer: &str, is_new: bool) -> Result<S
     sqlx::query(
         "insert into stripe_customers (user_id, customer)
          select user_id, $2 from person_keys where user_id = $1 and destroyed_at is null for share
-         on conflict do nothing",
+         on conflict (user_id) do update set customer = excluded.customer
+         where stripe_customers.customer is null",
     )
     .bind(user.0)
     .bind(customer)
     .execute(&mut *unit)
     .await?;
     let kept = sqlx::query_scalar("select customer from stripe_customers where user_id = $1");
-    let kept: Option<String> = kept.bind(user.0).fetch_optional(&mut *unit).await?;
+    let kept: Option<Option<String>> = kept.bind(user.0).fetch_optional(&mut *unit).await?;
+    let kept = kept.flatten();
     if kept.as_ref().is_none_or(|kept| is_new && kept != customer) {
         Job::about(DELETE_CUSTOMER, customer).enqueue(&mut unit).await?;
     }
@@ -66,7 +71,33 @@ pub async fn forget(app: &App, customer: &str) -> Result<()> {
 /// The person's customer, where there is one.
 pub(super) async fn known(app: &App, user: UserId) -> Result<Option<String>> {
     let customer = sqlx::query_scalar("select customer from stripe_customers where user_id = $1");
-    Ok(customer.bind(user.0).fetch_optional(app.db()).await?)
+    let customer: Option<Option<String>> = customer.bind(user.0).fetch_optional(app.db()).await?;
+    Ok(customer.flatten())
+}
+
+/// When the person's customer was deleted, where it was.
+async fn gone_at(app: &App, user: UserId) -> Result<Option<DateTime<Utc>>> {
+    let gone_at = sqlx::query_scalar("select gone_at from stripe_customers where user_id = $1");
+    let gone_at: Option<Option<DateTime<Utc>>> =
+        gone_at.bind(user.0).fetch_optional(app.db()).await?;
+    Ok(gone_at.flatten())
+}
+
+/// Looks whether somebody has deleted a customer at Stripe: whoever it was of has another one made when
+/// they need it.
+pub(super) async fn look(app: &App, customer: &str) -> Result<()> {
+    match stripe(app)?.customer(customer).await {
+        Err(StripeError::NotFound) => {}
+        found => return Ok(found.map(drop)?),
+    }
+    sqlx::query(
+        "update stripe_customers set customer = null, gone_at = clock_timestamp()
+         where customer = $1",
+    )
+    .bind(customer)
+    .execute(app.db())
+    .await?;
+    Ok(())
 }
 
 /// Whose customer this is; nobody's of ours, when none.

@@ -74,6 +74,23 @@ async fn a_customer_that_somebody_deleted_at_stripe_is_forgotten() {
     shop.close().await;
 }
 
+/// Somebody cleans up in the dashboard: the person buys on, as another customer.
+#[tokio::test]
+async fn whose_customer_was_deleted_at_stripe_has_another_one() {
+    let shop = Shop::open().await;
+    shop.bought("Starter", "one").await;
+    let [customer] = &customers(&shop)[..] else { panic!("one customer") };
+    shop.stripe.delete_customer(customer);
+    shop.stripe.deliver().await;
+    shop.until(|| shop.is_quiet()).await;
+    shop.bought("Starter", "two").await;
+    assert_eq!(shop.available().await, 500);
+    let [other] = &customers(&shop)[..] else { panic!("another customer") };
+    assert_ne!(other, customer);
+    assert_eq!(kept(&shop).await, std::slice::from_ref(other));
+    shop.close().await;
+}
+
 /// Stripe has made the customer, and says so when the person is gone.
 #[tokio::test]
 async fn a_customer_that_is_made_while_its_person_is_erased_is_deleted() {

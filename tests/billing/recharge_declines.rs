@@ -64,9 +64,21 @@ async fn a_charge_that_stripe_does_not_take_turns_it_off() {
     wait().await;
     assert_eq!((charges(&shop), attempts(&shop)), (0, 1));
     shop.stripe.heal();
+    // The same card is not tried again before a day has passed; another one is.
     turn_on(&shop, 100, 1800).await;
     spend(&shop, 1).await;
-    shop.until_available(249).await;
+    wait().await;
+    assert_eq!(told(&shop).await["last_failure"]["code"], "amount_too_small");
+    assert_eq!(attempts(&shop), 1);
+    spend(&shop, 49).await;
+    shop.stripe.advance(120);
+    let checkout = shop.order_keeping_card("Starter", "another card").await;
+    shop.stripe.pay_checkout(&checkout);
+    shop.stripe.deliver().await;
+    shop.until_available(200).await;
+    turn_on(&shop, 100, 1800).await;
+    spend(&shop, 101).await;
+    shop.until_available(299).await;
     assert_eq!(charges(&shop), 1);
     rebuild(&shop).await;
     shop.close().await;

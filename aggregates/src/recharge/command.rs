@@ -20,7 +20,7 @@ pub struct RechargeCommand {
 pub enum Ask {
     /// Turn it on, or go on on other terms. Spends up to the position `after` of the log cause
     /// nothing.
-    TurnOn { terms: Terms, consent: Consent, after: i64 },
+    TurnOn { terms: Terms, consent: Consent, after: i64, card_since: Option<DateTime<Utc>> },
     /// Turn it off.
     TurnOff { why: OffReason },
     /// Begin a recharge.

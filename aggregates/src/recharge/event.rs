@@ -12,7 +12,17 @@ use crate::purchase::Order;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum RechargeEvent {
     /// It was turned on, or goes on on other terms.
-    TurnedOn { terms: Terms, consent: Consent, after: i64, at: DateTime<Utc> },
+    TurnedOn {
+        terms: Terms,
+        consent: Consent,
+        after: i64,
+        /// How often in a row the card was declined before, where it is still that card.
+        #[serde(default, skip_serializing_if = "is_none_of")]
+        declines: u32,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ready_at: Option<DateTime<Utc>>,
+        at: DateTime<Utc>,
+    },
     /// A recharge began; `charged` has its price in it.
     Triggered {
         number: u32,
@@ -39,6 +49,11 @@ pub enum RechargeEvent {
     Withdrawn { number: u32, why: CallOff, charged: Charged, at: DateTime<Utc> },
     /// It was turned off. What is in flight then comes to its end.
     TurnedOff { why: OffReason, at: DateTime<Utc> },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none_of(declines: &u32) -> bool {
+    *declines == 0
 }
 
 impl RechargeEvent {

@@ -36,8 +36,9 @@ pub struct Recharge {
     /// How many recharges began.
     number: u32,
     flight: Option<Flight>,
-    /// How often in a row the card was declined.
+    /// How often in a row the card was declined, and when last.
     declines: u32,
+    declined_at: Option<DateTime<Utc>>,
     /// None begins before.
     ready_at: Option<DateTime<Utc>>,
     /// Spends up to this position of the log cause none.
@@ -86,10 +87,16 @@ impl Recharge {
         let RechargeCommand { now: at, ask } = command;
         let flight = self.flight_of(&ask)?;
         match (ask, flight) {
-            (Ask::TurnOn { terms, consent, .. }, _) if self.is_on(&terms, &consent) => Ok(vec![]),
-            (Ask::TurnOn { terms, consent, after }, _) => {
+            (Ask::TurnOn { terms, consent, card_since, .. }, _)
+                if self.is_on(&terms, &consent)
+                    && (self.declined_at.is_none() || self.pause_of(card_since).0 > 0) =>
+            {
+                Ok(vec![])
+            }
+            (Ask::TurnOn { terms, consent, after, card_since }, _) => {
                 terms.check()?;
-                Ok(vec![E::TurnedOn { terms, consent, after, at }])
+                let (declines, ready_at) = self.pause_of(card_since);
+                Ok(vec![E::TurnedOn { terms, consent, after, declines, ready_at, at }])
             }
 
             (Ask::TurnOff { .. }, _) if self.terms.is_none() => Ok(vec![]),
@@ -139,6 +146,21 @@ impl Recharge {
                     return Err(RechargeError::Unknown);
                 }
                 Ok(self.flight.as_ref().filter(|flight| flight.number == *number))
+            }
+        }
+    }
+
+    /// What is left of the pauses of a card that was kept at a time: turning it off and on again is no
+    /// way around them, another card is.
+    fn pause_of(&self, card_since: Option<DateTime<Utc>>) -> (u32, Option<DateTime<Utc>>) {
+        match self.declined_at {
+            // The pause after a success is for who spends without looking: they have looked now.
+            None => (0, None),
+            Some(declined_at) if card_since.is_some_and(|since| since > declined_at) => (0, None),
+            // Where it was turned off for it, the longest.
+            Some(declined_at) => {
+                let [.., longest] = BACK_OFF;
+                (self.declines, Some(self.ready_at.unwrap_or(declined_at + longest)))
             }
         }
     }
@@ -227,9 +249,10 @@ impl Aggregate for Recharge {
 
     fn apply(&mut self, event: RechargeEvent) {
         match event {
-            RechargeEvent::TurnedOn { terms, consent, after, .. } => {
+            RechargeEvent::TurnedOn { terms, consent, after, declines, ready_at, .. } => {
                 (self.terms, self.wording, self.after) = (Some(terms), consent.wording, after);
-                (self.declines, self.ready_at) = (0, None);
+                (self.declines, self.ready_at) = (declines, ready_at);
+                self.declined_at = self.declined_at.filter(|_| declines > 0);
             }
             RechargeEvent::Triggered { number, purchase, order, spent, charged, at } => {
                 (self.number, self.charged) = (number, Some(charged));
@@ -242,12 +265,12 @@ impl Aggregate for Recharge {
                 }
             }
             RechargeEvent::Succeeded { ready_at, .. } => {
-                (self.declines, self.ready_at) = (0, Some(ready_at));
+                (self.declines, self.declined_at, self.ready_at) = (0, None, Some(ready_at));
                 let spent = self.flight.take().map_or(0, |flight| flight.spent);
                 self.after = self.after.max(spent);
             }
-            RechargeEvent::Declined { declines, ready_at, charged, .. } => {
-                (self.declines, self.ready_at) = (declines, ready_at);
+            RechargeEvent::Declined { declines, ready_at, charged, at, .. } => {
+                (self.declines, self.declined_at, self.ready_at) = (declines, Some(at), ready_at);
                 (self.flight, self.charged) = (None, Some(charged));
             }
             RechargeEvent::Withdrawn { charged, .. } => {

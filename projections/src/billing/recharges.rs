@@ -1,6 +1,6 @@
 //! Auto-recharge: on which terms it is on, what is in flight, what was charged.
 
-use aggregates::recharge::{Charged, Consent, RechargeEvent, Terms};
+use aggregates::recharge::{Charged, RechargeEvent};
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
@@ -140,9 +140,7 @@ pub(super) async fn follow(
     event: &RechargeEvent,
 ) -> sqlx::Result<()> {
     let update = match event {
-        RechargeEvent::TurnedOn { terms, consent, after, at } => {
-            return turn_on(db, id, terms, consent, *after, *at).await;
-        }
+        RechargeEvent::TurnedOn { .. } => return turn_on(db, id, event).await,
         RechargeEvent::Triggered { number, purchase, spent, charged, .. } => with_charged(
             sqlx::query(
                 "update recharges
@@ -209,24 +207,22 @@ fn ended(
     with_charged(update, id, charged).bind(why).bind(at).bind(ready_at)
 }
 
-async fn turn_on(
-    db: &mut PgConnection,
-    id: Uuid,
-    terms: &Terms,
-    consent: &Consent,
-    after: i64,
-    at: DateTime<Utc>,
-) -> sqlx::Result<()> {
+async fn turn_on(db: &mut PgConnection, id: Uuid, event: &RechargeEvent) -> sqlx::Result<()> {
+    let RechargeEvent::TurnedOn { terms, consent, after, declines, ready_at, at } = event else {
+        return Ok(());
+    };
     sqlx::query(
-        "insert into recharges (user_id, enabled, pack_id, price_minor, currency, threshold,
-             cap_minor, wording, consented_at, after)
-         values ($1, true, $2, $3, $4, $5, $6, $7, $8, $9)
+        "insert into recharges as r (user_id, enabled, pack_id, price_minor, currency, threshold,
+             cap_minor, wording, consented_at, after, ready_at)
+         values ($1, true, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          on conflict (user_id) do update
          set enabled = true, pack_id = excluded.pack_id, price_minor = excluded.price_minor,
              currency = excluded.currency, threshold = excluded.threshold,
              cap_minor = excluded.cap_minor, wording = excluded.wording,
-             consented_at = excluded.consented_at, after = excluded.after, ready_at = null,
-             failure = null, failed_at = null, off_reason = null",
+             consented_at = excluded.consented_at, after = excluded.after,
+             ready_at = excluded.ready_at, off_reason = null,
+             failure = case when $11 then r.failure end,
+             failed_at = case when $11 then r.failed_at end",
     )
     .bind(id)
     .bind(terms.pack.0)
@@ -237,6 +233,8 @@ async fn turn_on(
     .bind(&consent.wording)
     .bind(at)
     .bind(after)
+    .bind(ready_at)
+    .bind(*declines > 0)
     .execute(db)
     .await?;
     Ok(())

@@ -5,7 +5,7 @@ use tracing::{error, warn};
 
 use super::id_of;
 use crate::app::App;
-use crate::billing::{freezing, settle as purchases, subscriptions};
+use crate::billing::{customers, freezing, settle as purchases, subscriptions};
 use crate::clients::stripe::{EventEnvelope, Malformed};
 use crate::error::{Problem, Result};
 
@@ -19,6 +19,7 @@ pub(super) enum Work {
     Payment(String),
     Charge(String),
     Subscription(String),
+    Customer(String),
     Invoice(String),
     /// The charge that a bank warns of.
     Warning(String),
@@ -31,6 +32,7 @@ impl Work {
             Self::Checkout(session) => purchases::checkout(app, &session).await,
             Self::Payment(intent) => purchases::payment(app, &intent).await,
             Self::Charge(charge) => purchases::charge(app, &charge).await,
+            Self::Customer(id) => customers::look(app, &id).await,
             Self::Subscription(id) => subscriptions::settle(app, &id).await,
             Self::Invoice(invoice) => subscriptions::invoice(app, &invoice).await,
             Self::Warning(charge) => freezing::warned(app, &charge).await,
@@ -55,6 +57,7 @@ pub(super) fn work_of(kind: &str, event: &EventEnvelope) -> Result<Option<Work>,
     let own = || event.object_id.clone().ok_or_else(|| missing("id"));
     Ok(Some(match kind.split('.').next().unwrap_or_default() {
         "checkout" => Work::Checkout(own()?),
+        "customer" if kind == "customer.deleted" => Work::Customer(own()?),
         "customer" if event.object_type == "subscription" => Work::Subscription(own()?),
         "invoice" if OF_INVOICES.contains(&kind) => Work::Invoice(own()?),
         "payment_intent" => Work::Payment(own()?),

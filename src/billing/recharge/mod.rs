@@ -62,7 +62,8 @@ pub async fn turn_on(app: &App, visitor: &Visitor, user: UserId, wish: Wish) -> 
     let address = Pii::Clear(visitor.address.map(|address| address.to_string()));
     let consent = Consent { wording: WORDING.to_owned(), address };
     let after = projections::journal::head(app.db()).await?;
-    let ask = Ask::TurnOn { terms, consent, after };
+    let card_since = cards::since(app, user).await?;
+    let ask = Ask::TurnOn { terms, consent, after, card_since };
     let envelope = Envelope::once(visitor.metadata(user));
     Ok(tell(app, user, envelope, clock::now(), ask).await?.position)
 }

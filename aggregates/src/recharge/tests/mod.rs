@@ -42,11 +42,18 @@ fn consent() -> Consent {
 }
 
 fn turn_on(terms: Terms) -> Ask {
-    Ask::TurnOn { terms, consent: consent(), after: 10 }
+    Ask::TurnOn { terms, consent: consent(), after: 10, card_since: None }
 }
 
 fn turned_on() -> RechargeEvent {
-    RechargeEvent::TurnedOn { terms: terms(), consent: consent(), after: 10, at: AT }
+    turned_on_again(0, None)
+}
+
+/// With these declines before it, and none that follows sooner.
+fn turned_on_again(declines: u32, hours: Option<i64>) -> RechargeEvent {
+    let ready_at = hours.map(|hours| AT + TimeDelta::hours(hours));
+    let (terms, consent) = (terms(), consent());
+    RechargeEvent::TurnedOn { terms, consent, after: 10, declines, ready_at, at: AT }
 }
 
 fn order() -> Order {

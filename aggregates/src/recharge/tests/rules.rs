@@ -188,3 +188,40 @@ fn what_is_told_twice_or_late_counts_once() {
         .when(now(Ask::Succeed { number: 2 }))
         .then_expect_error(RechargeError::Unknown);
 }
+
+#[test]
+fn turning_it_on_again_is_no_way_around_the_pauses_of_a_card() {
+    let once = || vec![turned_on(), triggered(1, PRICE), declined(1, Some(1))];
+    let dearer = Terms { threshold: Credits::new(60), ..terms() };
+    let changed = RechargeEvent::TurnedOn {
+        terms: dearer,
+        consent: consent(),
+        after: 10,
+        declines: 1,
+        ready_at: Some(AT + TimeDelta::hours(1)),
+        at: AT,
+    };
+    recharge().given(once()).when(now(turn_on(dearer))).then_expect_events(vec![changed]);
+    let off = [once(), vec![turned_off(OffReason::Asked)]].concat();
+    recharge()
+        .given(off)
+        .when(now(turn_on(terms())))
+        .then_expect_events(vec![turned_on_again(1, Some(1))]);
+    // For good, and then tried once a day.
+    let stolen = [turned_on(), triggered(1, PRICE), declined(1, None)];
+    let stolen = [stolen.to_vec(), vec![turned_off(OffReason::Declined)]].concat();
+    recharge()
+        .given(stolen.clone())
+        .when(now(turn_on(terms())))
+        .then_expect_events(vec![turned_on_again(1, Some(24))]);
+    // Another card begins anew, be it on the same terms.
+    let other = Ask::TurnOn {
+        terms: terms(),
+        consent: consent(),
+        after: 10,
+        card_since: Some(AT + TimeDelta::seconds(1)),
+    };
+    recharge().given(once()).when(now(turn_on(terms()))).then_expect_events(vec![]);
+    recharge().given(once()).when(now(other.clone())).then_expect_events(vec![turned_on()]);
+    recharge().given(stolen).when(now(other)).then_expect_events(vec![turned_on()]);
+}

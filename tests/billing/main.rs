@@ -7,6 +7,7 @@ mod histories;
 mod kill;
 mod outages;
 mod packs;
+mod payment_history;
 mod plan_changes;
 mod plan_histories;
 mod plans;

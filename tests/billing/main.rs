@@ -19,6 +19,7 @@ mod reconciliation;
 mod refunds;
 mod reversals;
 mod shop;
+mod sign_up;
 #[path = "../support/stripe/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with the tests of the double")]
 mod stripe;

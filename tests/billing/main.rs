@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod customers;
+mod decisions;
 mod disputes;
 mod healing;
 mod histories;

@@ -7,6 +7,7 @@ mod disputes;
 mod healing;
 mod histories;
 mod kill;
+mod live_keys;
 mod outages;
 mod packs;
 mod payment_history;

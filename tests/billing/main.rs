@@ -1,6 +1,7 @@
 //! Buying, paying and taking back, through Stripe's double.
 
 mod catalogue;
+mod consent;
 mod customers;
 mod decisions;
 mod disputes;

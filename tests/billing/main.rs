@@ -1,5 +1,6 @@
 //! Buying, paying and taking back, through Stripe's double.
 
+mod asking_faults;
 mod catalogue;
 mod consent;
 mod customers;

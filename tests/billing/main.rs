@@ -1,15 +1,22 @@
 //! Buying, paying and taking back, through Stripe's double.
 
+mod asking_faults;
 mod catalogue;
 mod changes;
+mod consent;
 mod customers;
+mod decisions;
+mod disputes;
+mod healing;
 mod histories;
 mod kill;
 mod letters;
+mod live_keys;
 mod offers;
 mod outages;
 mod packs;
 mod past_due;
+mod payment_history;
 mod plan_changes;
 mod plan_histories;
 mod plans;
@@ -23,6 +30,7 @@ mod release;
 mod replay;
 mod reversals;
 mod shop;
+mod sign_up;
 mod standing;
 #[path = "../support/stripe/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with the tests of the double")]
@@ -30,6 +38,7 @@ mod stripe;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "shared with the tests of the whole system")]
 mod support;
+mod told;
 mod webhooks;
 #[path = "../sign_in/world.rs"]
 #[expect(dead_code, reason = "shared with the tests of sign-in")]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::StripeDouble;
 use super::failure::{Failure, Outcome};
 use super::form::Form;
 use super::lists::{self, page, wants};
@@ -216,4 +217,25 @@ pub fn list(world: &World, form: &Form) -> Outcome {
                 .is_none_or(|wanted| subscription_of(invoice) == Some(wanted))
     };
     page("/v1/invoices", form, world.all("invoice").filter(fits).cloned().collect())
+}
+
+impl StripeDouble {
+    /// An operator makes an open invoice void in the dashboard.
+    pub fn void_invoice(&self, invoice: &str) -> Value {
+        void(&mut self.world(), invoice).expect("an open invoice")
+    }
+
+    /// An operator expects an open invoice to be paid no more.
+    pub fn give_up_invoice(&self, invoice: &str) -> Value {
+        let mut world = self.world();
+        let object = world.the(invoice);
+        assert_eq!(object["status"], "open", "only an open invoice can be given up");
+        let mut transitions = object["status_transitions"].clone();
+        transitions["marked_uncollectible_at"] = world.now.into();
+        let patch = json!({
+            "auto_advance": false, "next_payment_attempt": null, "status": "uncollectible",
+            "status_transitions": transitions,
+        });
+        world.change(invoice, &["invoice.updated", "invoice.marked_uncollectible"], patch)
+    }
 }

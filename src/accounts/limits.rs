@@ -38,8 +38,10 @@ pub const REFRESHES: Limit = per_minute("refresh", 30);
 pub const PROVIDER: Limit = per_minute("provider", 5);
 /// Orders of one person.
 pub const CHECKOUTS: Limit = per_minute("checkouts", 10);
-/// Changes of one person's subscription.
+/// Changes of one person's subscription and auto-recharge.
 pub const CHANGES: Limit = per_minute("changes", 10);
+/// What is asked of Stripe for one person besides: it answers a house so many times a second, and no more.
+pub const STRIPE: Limit = per_minute("stripe", 30);
 /// Looking at what became of one purchase at Stripe.
 pub const LOOKS: Limit = per_minute("looks", 30);
 /// Wrong passwords of one account: who guesses that often is not answered any more, right or wrong.

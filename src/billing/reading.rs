@@ -44,7 +44,8 @@ pub(super) async fn item_of<'a>(
     Ok(None)
 }
 
-async fn standing(
+/// How a subscription stands, as Stripe shows it. `known` is the plan that it had last.
+pub(super) async fn standing(
     app: &App,
     subscription: &client::Subscription,
     known: &PlanVersion,

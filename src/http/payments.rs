@@ -12,6 +12,7 @@ use super::caller::Caller;
 use super::json::Path;
 use super::page::{Page, PageQuery};
 use super::position::MinPosition;
+use crate::accounts::limits;
 use crate::app::App;
 use crate::billing::documents;
 use crate::error::{Problem, Result};
@@ -142,6 +143,7 @@ async fn payment(
     Path(id): Path<String>,
 ) -> Result<axum::Json<PaymentShown>> {
     app.caught_up("billing", caller.user, at_least).await?;
+    limits::STRIPE.count(&app, &caller.user.to_string()).await?;
     let row = rows::payment_of(app.db(), caller.user.0, &id).await?;
     let row = row.ok_or_else(Problem::not_found)?;
     let links = Links::from(documents::of(&app, &row).await?);
@@ -158,6 +160,7 @@ async fn invoices(
     caller: Caller,
     page: Page<String>,
 ) -> Result<axum::Json<Invoices>> {
+    limits::STRIPE.count(&app, &caller.user.to_string()).await?;
     let (invoices, next_cursor) =
         documents::invoices(&app, caller.user, page.cursor.as_deref(), page.limit).await?;
     let items = invoices.into_iter().map(Invoice::from).collect();

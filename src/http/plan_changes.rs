@@ -104,6 +104,7 @@ async fn preview_change(
     caller: Caller,
     Json(body): Json<Change>,
 ) -> Result<axum::Json<ChangePreview>> {
+    limits::STRIPE.count(&app, &caller.user.to_string()).await?;
     let Planned { plan, when, at, due_minor, currency } =
         changes::preview_change(&app, caller.user, body.plan).await?;
     let plan = Terms::of(&plan);
@@ -202,6 +203,7 @@ async fn portal(
     caller: Caller,
     key: Option<IdempotencyKey>,
 ) -> Result<(StatusCode, axum::Json<Portal>)> {
+    limits::CHANGES.count(&app, &caller.user.to_string()).await?;
     let intent = Intent::new(&caller, "billing/portal", key.as_ref(), &())?;
     let link = changes::portal(&app, caller.user, &intent.id.to_string()).await?;
     Ok((StatusCode::CREATED, axum::Json(Portal { url: link.into() })))

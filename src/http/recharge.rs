@@ -115,6 +115,7 @@ async fn change(
     caller: Caller,
     Json(agreement): Json<Agreement>,
 ) -> Result<At<axum::Json<AutoRecharge>>> {
+    limits::CHANGES.count(&app, &caller.user.to_string()).await?;
     let position = match agreement.wish()? {
         Some(wish) => recharge::turn_on(&app, &caller.visitor, caller.user, wish).await?,
         None => recharge::turn_off(&app, &caller.visitor, caller.user).await?,

@@ -11,6 +11,7 @@ mod healing;
 mod histories;
 mod kill;
 mod letters;
+mod limits;
 mod live_keys;
 mod offers;
 mod outages;

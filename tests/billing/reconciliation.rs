@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::plans::DAY;
 use crate::shop::{Shop, serve};
 use crate::stripe::{Funds, Mood, StripeDouble};
-use crate::world::{ask, change};
+use crate::world::{ask, change, send};
 
 /// The newest report, once there are so many.
 async fn report(shop: &Shop, count: usize) -> Value {
@@ -151,7 +151,8 @@ async fn what_nobody_was_told_of_an_invoice_is_reported_and_settled() {
     shop.until(|| shop.is_quiet()).await;
     let id = shop.subscription().await["id"].as_str().expect("an id").to_owned();
     let quiet = report(&shop, 1).await;
-    assert_eq!((&quiet["compared"], &quiet["mismatches"]), (&json!(1), &json!([])));
+    // The payment, and how the subscription stands.
+    assert_eq!((&quiet["compared"], &quiet["mismatches"]), (&json!(2), &json!([])));
     let invoice = shop.stripe.object(&subscription)["latest_invoice"].clone();
     shop.stripe.refund(invoice.as_str().expect("an id"), Some(450));
     shop.stripe.lose_some(100, 1);
@@ -198,5 +199,70 @@ async fn an_invoice_whose_payment_nobody_was_told_of_is_settled() {
     let state = of(&found, &id).into_iter().find(|(field, ..)| field == "state");
     assert_eq!(state, Some(("state".to_owned(), json!("open"), json!("paid"), true)), "{found}");
     shop.until_available(2_100).await;
+    shop.close().await;
+}
+
+/// Nothing is paid for any of it.
+#[tokio::test]
+async fn how_subscriptions_stand_is_compared_too() {
+    let shop = Shop::open_ago(20 * DAY).await;
+    shop.administrate();
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.hear().await;
+    let id = shop.subscription().await["id"].as_str().expect("an id").to_owned();
+    shop.stripe.portal_cancel(&subscription);
+    shop.stripe.lose("*");
+    let found = report(&shop, 1).await;
+    let told = of(&found, &id);
+    assert!(
+        matches!(&told[..], [(field, ours, _, true)] if field == "ends_at" && ours.is_null()),
+        "{found}"
+    );
+    assert_eq!(shop.subscription().await["cancel_at_period_end"], true);
+    shop.stripe.cancel_now(&subscription);
+    shop.stripe.lose("*");
+    let found = report(&shop, 2).await;
+    let status = ("status".to_owned(), json!("active"), json!("canceled"), true);
+    assert!(of(&found, &id).contains(&status), "{found}");
+    assert_eq!(shop.subscription().await["status"], "canceled");
+    // A trial, of which nobody has heard.
+    shop.offer("Tried", &json!({ "trial_days": 14 })).await;
+    let checkout = shop.subscribe("Tried", "two").await;
+    shop.stripe.pay_checkout(&checkout);
+    shop.stripe.lose("*");
+    let found = report(&shop, 3).await;
+    let told = found["mismatches"].as_array().expect("mismatches").clone();
+    assert!(
+        told.iter().any(|it| it["field"] == "subscription" && it["settled"] == true),
+        "{found}"
+    );
+    assert_ne!(shop.subscription().await["status"], "ordered");
+    let quiet = report(&shop, 4).await;
+    assert_eq!(quiet["mismatches"], json!([]), "{quiet}");
+    shop.close().await;
+}
+
+/// A dispute of an invoice ends when the invoice is none of the last ones any more, and nobody hears.
+#[tokio::test]
+async fn a_dispute_of_an_old_invoice_is_compared_however_old_it_is() {
+    let shop = Shop::open_ago(100 * DAY).await;
+    shop.administrate();
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.hear().await;
+    let invoice = shop.stripe.object(&subscription)["latest_invoice"].clone();
+    let invoice = invoice.as_str().expect("an id");
+    let dispute = shop.stripe.open_dispute(invoice, None, Funds::Withdrawn);
+    shop.hear().await;
+    shop.stripe.advance(98 * DAY);
+    shop.stripe.win_dispute(&dispute);
+    shop.stripe.lose("*");
+    let found = report(&shop, 1).await;
+    let id = shop.subscription().await["id"].as_str().expect("an id").to_owned();
+    let fields: Vec<_> = of(&found, &id).into_iter().map(|(field, ..)| field).collect();
+    // Nobody has heard of the renewals, either.
+    assert_eq!(fields, ["disputed_minor", "disputed", "reversed_minor", "period"], "{found}");
+    let body = json!({ "amount": 1, "reason": "render" });
+    let spent = send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &body).await;
+    assert_eq!(spent.status, StatusCode::CREATED, "{:?}", spent.body);
     shop.close().await;
 }

@@ -86,7 +86,8 @@ pub async fn by_intent(pool: &PgPool, intent: &str) -> sqlx::Result<Option<Uuid>
 /// however old they are.
 pub async fn moved_since(pool: &PgPool, since: DateTime<Utc>) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(
-        "select intent from purchases where (moved_at >= $1 or disputed) and intent is not null",
+        "select intent from purchases where (moved_at >= $1 or disputed) and intent is not null
+         union select unnest(intents) from invoices where disputed",
     )
     .bind(since)
     .fetch_all(pool)

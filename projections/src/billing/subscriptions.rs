@@ -73,6 +73,16 @@ pub async fn by_stripe(pool: &PgPool, stripe: &str) -> sqlx::Result<Option<Uuid>
         .await
 }
 
+/// All subscriptions that run at Stripe, and what Stripe calls them.
+pub async fn running(pool: &PgPool) -> sqlx::Result<Vec<(Uuid, String)>> {
+    sqlx::query_as(
+        "select subscription_id, stripe from subscriptions
+         where stripe is not null and status not in ('canceled', 'incomplete_expired')",
+    )
+    .fetch_all(pool)
+    .await
+}
+
 /// Subscriptions of which a part of the quota is due, or was released `before` and is not in the
 /// wallet.
 pub async fn due(

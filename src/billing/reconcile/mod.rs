@@ -2,6 +2,7 @@
 //! have of it. What differs is told, kept in a report, and settled.
 
 mod invoices;
+mod standings;
 
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::checkout::PURCHASE;
-use super::{customers, reversals, settle, stripe, subscriptions};
+use super::subscriptions::SUBSCRIPTION;
+use super::{customers, reading, reversals, settle, stripe, subscriptions};
 use crate::app::App;
 use crate::clients::stripe::{IntentStatus, Payment, StripeError};
 use crate::clock;
@@ -87,6 +89,7 @@ pub async fn reconcile(app: &App) -> Result<()> {
     let (started_at, mut findings) = (clock::now(), Findings::default());
     let since = started_at - BACK;
     payments(app, since, &mut findings).await?;
+    standings::compare(app, &mut findings).await?;
     sqlx::query(
         "insert into stripe_reports (report_id, started_at, ended_at, since, compared, mismatches)
          values ($1, $2, $3, $4, $5, $6)",

@@ -229,6 +229,17 @@ impl Stripe {
         self.all(page).await?.iter().map(Subscription::read).collect()
     }
 
+    /// All subscriptions that are not over, of whomever. What cannot be understood is left out: it may be
+    /// somebody else's who sells by the same account.
+    pub async fn running_subscriptions(&self) -> Result<Vec<Subscription>, StripeError> {
+        let page = |after: Option<String>| {
+            let list = ListSubscription::new().limit(PAGE);
+            if let Some(after) = after { list.starting_after(after) } else { list }
+        };
+        let known = self.gather(page, |answer| Ok(Subscription::read(answer).ok())).await?;
+        Ok(known.into_iter().flatten().collect())
+    }
+
     /// Another price at once: the difference for the rest of the period is invoiced now, and until it
     /// is paid the change is `pending_update`.
     pub async fn change_price_now(

@@ -61,7 +61,7 @@ pub(super) struct Fold {
     pub(super) wallets: HashMap<Uuid, WalletTrail, RandomState>,
     pub(super) users: HashMap<Uuid, UserTrail>,
     pub(super) persons: HashMap<Uuid, Person>,
-    trades: Trades,
+    pub(super) trades: Trades,
 }
 
 impl Fold {
@@ -79,7 +79,7 @@ impl Fold {
             wallets: HashMap::default(),
             users: HashMap::new(),
             persons: HashMap::new(),
-            trades: Trades::default(),
+            trades: Trades::up_to(checkpoints.billing),
         }
     }
 

@@ -12,6 +12,7 @@ mod facts;
 mod fold;
 mod history;
 mod models;
+mod offers;
 mod once;
 mod people;
 mod plain;
@@ -20,6 +21,7 @@ mod purchases;
 mod recharges;
 mod report;
 mod rows;
+mod shop;
 mod snapshots;
 mod trade;
 
@@ -103,6 +105,7 @@ pub struct Evidence {
 #[derive(Clone, Copy, Debug, Default)]
 struct Checkpoints {
     balances: i64,
+    billing: i64,
     transactions: i64,
     users: i64,
 }
@@ -299,6 +302,7 @@ async fn checkpoints(db: &mut PgConnection) -> sqlx::Result<Checkpoints> {
         let position = row.try_get("position")?;
         match row.try_get("name")? {
             "balances" => checkpoints.balances = position,
+            "billing" => checkpoints.billing = position,
             "transactions" => checkpoints.transactions = position,
             "users" => checkpoints.users = position,
             _ => {}

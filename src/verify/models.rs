@@ -1,5 +1,5 @@
 //! The tables of `balances` and `users` must say what the log says at the position that they have
-//! reached (I7).
+//! reached (I7); those of `billing` are compared by `shop`.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
@@ -18,7 +18,7 @@ use super::rows;
 
 pub(super) const RULE: &str = "I7: a read model is a fold of the log";
 
-/// Compares the tables of `balances` and `users` with the log.
+/// Compares the tables of `balances`, `users` and `billing` with the log.
 pub(super) async fn compare(
     db: &mut PgConnection,
     fold: &Fold,
@@ -27,7 +27,8 @@ pub(super) async fn compare(
     wallets(db, fold, report).await?;
     grants(db, fold, report).await?;
     holds(db, fold, report).await?;
-    persons(db, fold, report).await
+    persons(db, fold, report).await?;
+    fold.trades.shop.compare(db, report).await
 }
 
 /// A row must be what is expected of it.

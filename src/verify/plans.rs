@@ -3,45 +3,69 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::fold::WalletTrail;
+use super::offers::PlanTerms;
+use super::purchases::{Money, Reversal};
 use super::report::{Kind, Report};
 
-/// What happened to a subscription, as far as credits follow from it.
+/// What happened to a subscription, as far as credits follow from it, and what people are shown.
 #[derive(Debug, Deserialize)]
 pub(super) enum Fact {
-    Ordered { order: Order },
-    CheckoutOpened {},
-    Abandoned {},
-    Began {},
-    StatusChanged { status: String },
-    PeriodAdvanced {},
-    PlanChanged {},
-    EndScheduled {},
+    Ordered { order: Order, at: DateTime<Utc> },
+    CheckoutOpened { checkout: String },
+    Abandoned { at: DateTime<Utc> },
+    Began { stripe: String, standing: Box<Standing>, at: DateTime<Utc> },
+    StatusChanged { status: String, at: DateTime<Utc> },
+    PeriodAdvanced { period: Period },
+    PlanChanged { plan: Plan },
+    EndScheduled { ends_at: DateTime<Utc> },
     EndUnscheduled {},
     ChangeAwaited {},
     ChangeClosed {},
     Duplicated {},
-    Invoiced { invoice: Invoice },
-    ReversalSet { invoice: String, reversal: Reversal },
-    QuotaReleased { tranches: Vec<Tranche> },
+    Invoiced { invoice: Invoice, at: DateTime<Utc> },
+    ReversalSet { invoice: String, reversal: Reversal, at: DateTime<Utc> },
+    QuotaReleased { tranches: Vec<Tranche>, next_at: Option<DateTime<Utc>>, at: DateTime<Utc> },
     QuotaGranted { grants: Vec<Uuid> },
     Managed {},
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Order {
-    user: Uuid,
+    pub(super) user: Uuid,
+    pub(super) plan: Plan,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Standing {
+    pub(super) status: String,
+    pub(super) plan: Plan,
+    pub(super) period: Period,
+    pub(super) ends_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) struct Period {
+    pub(super) start: DateTime<Utc>,
+    pub(super) end: DateTime<Utc>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Invoice {
-    id: String,
-    state: String,
-    paid_minor: i64,
+    pub(super) id: String,
+    pub(super) state: String,
+    pub(super) reason: String,
+    pub(super) total: Money,
+    pub(super) paid_minor: i64,
+    pub(super) intents: Vec<String>,
+    pub(super) attempts: i64,
     lines: Vec<Line>,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) paid_at: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,31 +75,21 @@ struct Line {
 }
 
 #[derive(Debug, Deserialize)]
-struct Plan {
-    terms: Terms,
-}
-
-#[derive(Debug, Deserialize)]
-struct Terms {
-    quota: i64,
-    interval: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Reversal {
-    reversed_minor: i64,
+pub(super) struct Plan {
+    pub(super) plan: Uuid,
+    pub(super) terms: PlanTerms,
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Tranche {
-    invoice: String,
-    grant: Grant,
+    pub(super) invoice: String,
+    pub(super) grant: Grant,
 }
 
 #[derive(Debug, Deserialize)]
-struct Grant {
+pub(super) struct Grant {
     id: Uuid,
-    amount: i64,
+    pub(super) amount: i64,
     reversal_group: Uuid,
 }
 
@@ -105,12 +119,22 @@ struct Bill {
     reversed: BTreeSet<i64>,
 }
 
+impl Invoice {
+    /// The plan that it brings something of, if it does.
+    pub(super) fn plan(&self) -> Option<&Plan> {
+        self.lines.iter().rfind(|line| line.brings()).map(|line| &line.plan)
+    }
+}
+
 impl Line {
+    fn brings(&self) -> bool {
+        self.kind != "given_back"
+    }
+
     /// What a line brings, at most: each month of it, the quota.
     fn worth(&self) -> i128 {
         let months = if self.plan.terms.interval == "year" { 12 } else { 1 };
-        let brings = self.kind != "given_back";
-        if brings { i128::from(self.plan.terms.quota) * months } else { 0 }
+        if self.brings() { i128::from(self.plan.terms.quota) * months } else { 0 }
     }
 }
 
@@ -118,14 +142,14 @@ impl Subscribed {
     /// Enters a fact; the rule that it breaks, where it breaks one.
     pub(super) fn enter(&mut self, fact: Fact) -> Option<&'static str> {
         match fact {
-            Fact::Ordered { order } => {
+            Fact::Ordered { order, .. } => {
                 let first = self.user.is_none();
                 self.user = Some(order.user);
                 (!first).then_some("a subscription is ordered once")
             }
             _ if self.user.is_none() => Some("a subscription is ordered first"),
             Fact::StatusChanged { .. } if self.over => Some("what is over stays over"),
-            Fact::StatusChanged { status } => {
+            Fact::StatusChanged { status, .. } => {
                 self.over = matches!(status.as_str(), "canceled" | "incomplete_expired");
                 None
             }
@@ -133,15 +157,15 @@ impl Subscribed {
                 self.duplicate = true;
                 None
             }
-            Fact::Invoiced { invoice } => self.invoice(&invoice),
-            Fact::ReversalSet { invoice, reversal } => {
+            Fact::Invoiced { invoice, .. } => self.invoice(&invoice),
+            Fact::ReversalSet { invoice, reversal, .. } => {
                 let paid = self.invoices.get_mut(&invoice).filter(|paid| paid.is_paid);
                 let most = paid.as_ref().map_or(-1, |paid| paid.paid_minor);
                 paid.map(|paid| paid.reversed.insert(reversal.reversed_minor));
                 let within = (0..=most).contains(&reversal.reversed_minor);
                 (!within).then_some("what is reversed is part of what was paid")
             }
-            Fact::QuotaReleased { tranches } => {
+            Fact::QuotaReleased { tranches, .. } => {
                 tranches.into_iter().find_map(|tranche| self.release(&tranche))
             }
             Fact::QuotaGranted { grants } => {
@@ -149,12 +173,12 @@ impl Subscribed {
                 let new = grants.into_iter().all(|grant| self.granted.insert(grant));
                 (!known || !new).then_some("what is granted was released, once")
             }
-            Fact::CheckoutOpened {}
-            | Fact::Abandoned {}
-            | Fact::Began {}
-            | Fact::PeriodAdvanced {}
-            | Fact::PlanChanged {}
-            | Fact::EndScheduled {}
+            Fact::CheckoutOpened { .. }
+            | Fact::Abandoned { .. }
+            | Fact::Began { .. }
+            | Fact::PeriodAdvanced { .. }
+            | Fact::PlanChanged { .. }
+            | Fact::EndScheduled { .. }
             | Fact::EndUnscheduled {}
             | Fact::ChangeAwaited {}
             | Fact::ChangeClosed {}
@@ -233,13 +257,13 @@ impl Fact {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Ordered { .. } => "Ordered",
-            Self::CheckoutOpened {} => "CheckoutOpened",
-            Self::Abandoned {} => "Abandoned",
-            Self::Began {} => "Began",
+            Self::CheckoutOpened { .. } => "CheckoutOpened",
+            Self::Abandoned { .. } => "Abandoned",
+            Self::Began { .. } => "Began",
             Self::StatusChanged { .. } => "StatusChanged",
-            Self::PeriodAdvanced {} => "PeriodAdvanced",
-            Self::PlanChanged {} => "PlanChanged",
-            Self::EndScheduled {} => "EndScheduled",
+            Self::PeriodAdvanced { .. } => "PeriodAdvanced",
+            Self::PlanChanged { .. } => "PlanChanged",
+            Self::EndScheduled { .. } => "EndScheduled",
             Self::EndUnscheduled {} => "EndUnscheduled",
             Self::ChangeAwaited {} => "ChangeAwaited",
             Self::ChangeClosed {} => "ChangeClosed",

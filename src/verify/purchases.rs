@@ -3,34 +3,36 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::fold::WalletTrail;
 use super::report::{Kind, Report};
 
-/// What happened to a purchase, as far as credits follow from it.
+/// What happened to a purchase, as far as credits follow from it, and what people are shown.
 #[derive(Debug, Deserialize)]
 pub(super) enum Fact {
-    Created { order: Order },
-    CheckoutOpened {},
+    Created { order: Order, at: DateTime<Utc> },
+    CheckoutOpened { checkout: String, expires_at: DateTime<Utc> },
     PaymentAwaited {},
     PaymentFailed {},
     Expired {},
-    Paid { payment: Payment },
-    Quarantined { payment: Payment },
-    Accepted {},
+    Paid { payment: Payment, at: DateTime<Utc> },
+    Quarantined { payment: Payment, at: DateTime<Utc> },
+    Accepted { at: DateTime<Utc> },
     Fulfilled {},
-    ReversalSet { reversal: Reversal },
-    RefundRequested {},
+    ReversalSet { reversal: Reversal, at: DateTime<Utc> },
+    RefundRequested { at: DateTime<Utc> },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Order {
     pub(super) user: Uuid,
     pub(super) pack: Uuid,
-    credits: i64,
-    bonus: i64,
+    pub(super) name: String,
+    pub(super) credits: i64,
+    pub(super) bonus: i64,
     pub(super) price: Money,
 }
 
@@ -42,12 +44,16 @@ pub(super) struct Money {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Payment {
-    paid: Money,
+    pub(super) intent: String,
+    pub(super) paid: Money,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(super) struct Reversal {
-    reversed_minor: i64,
+    pub(super) refunded_minor: i64,
+    pub(super) disputed_minor: i64,
+    pub(super) reversed_minor: i64,
+    pub(super) disputed: bool,
 }
 
 /// A purchase so far.
@@ -105,30 +111,30 @@ impl Trade {
     /// Enters a fact; the rule that it breaks, where it breaks one.
     pub(super) fn enter(&mut self, fact: Fact) -> Option<&'static str> {
         match fact {
-            Fact::Created { order } => {
+            Fact::Created { order, .. } => {
                 let first = self.order.is_none();
                 self.order = Some(order);
                 return (!first).then_some("a purchase is ordered once");
             }
             _ if self.order.is_none() => return Some("a purchase is ordered first"),
-            Fact::CheckoutOpened {} => {}
+            Fact::CheckoutOpened { .. } => {}
             Fact::PaymentAwaited {} | Fact::PaymentFailed {} | Fact::Expired {} => {
                 return self.paid.is_some().then_some("what is paid stays paid");
             }
-            Fact::Paid { payment } => {
+            Fact::Paid { payment, .. } => {
                 let price = self.order.as_ref().map(|order| &order.price);
                 if self.paid.is_some() || price != Some(&payment.paid) {
                     return Some("what is paid is what was asked for, once");
                 }
                 (self.paid, self.granted) = (Some(payment.paid), true);
             }
-            Fact::Quarantined { payment } => {
+            Fact::Quarantined { payment, .. } => {
                 if self.paid.is_some() {
                     return Some("a purchase is paid once");
                 }
                 self.paid = Some(payment.paid);
             }
-            Fact::Accepted {} => {
+            Fact::Accepted { .. } => {
                 if self.paid.is_none() || self.granted {
                     return Some("what is in quarantine is accepted, once");
                 }
@@ -140,14 +146,14 @@ impl Trade {
                 }
                 self.fulfilled = true;
             }
-            Fact::ReversalSet { reversal } => {
+            Fact::ReversalSet { reversal, .. } => {
                 let paid = self.paid.as_ref().map_or(-1, |paid| paid.amount_minor);
                 if !(0..=paid).contains(&reversal.reversed_minor) {
                     return Some("what is reversed is part of what was paid");
                 }
                 self.reversed.insert(reversal.reversed_minor);
             }
-            Fact::RefundRequested {} => {
+            Fact::RefundRequested { .. } => {
                 return self.paid.is_none().then_some("what is refunded was paid");
             }
         }
@@ -159,16 +165,16 @@ impl Fact {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Created { .. } => "Created",
-            Self::CheckoutOpened {} => "CheckoutOpened",
+            Self::CheckoutOpened { .. } => "CheckoutOpened",
             Self::PaymentAwaited {} => "PaymentAwaited",
             Self::PaymentFailed {} => "PaymentFailed",
             Self::Expired {} => "Expired",
             Self::Paid { .. } => "Paid",
             Self::Quarantined { .. } => "Quarantined",
-            Self::Accepted {} => "Accepted",
+            Self::Accepted { .. } => "Accepted",
             Self::Fulfilled {} => "Fulfilled",
             Self::ReversalSet { .. } => "ReversalSet",
-            Self::RefundRequested {} => "RefundRequested",
+            Self::RefundRequested { .. } => "RefundRequested",
         }
     }
 }

@@ -10,29 +10,67 @@ use uuid::Uuid;
 use super::purchases::{Money, Order, Trade};
 use super::report::{Kind, Report};
 
-/// What happened to a person's auto-recharge, as far as money follows from it.
+/// What happened to a person's auto-recharge, as far as money follows from it, and what they are
+/// shown.
 #[derive(Debug, Deserialize)]
 pub(super) enum Fact {
-    TurnedOn { terms: Terms },
-    Triggered { number: u32, purchase: Uuid, order: Order, charged: Charged, at: DateTime<Utc> },
-    AuthenticationRequired { number: u32 },
-    Succeeded { number: u32 },
-    Declined { number: u32, charged: Charged },
-    Withdrawn { number: u32, charged: Charged },
-    TurnedOff {},
+    TurnedOn {
+        terms: Terms,
+        consent: Consent,
+        after: i64,
+        at: DateTime<Utc>,
+    },
+    Triggered {
+        number: u32,
+        purchase: Uuid,
+        order: Order,
+        spent: i64,
+        charged: Charged,
+        at: DateTime<Utc>,
+    },
+    AuthenticationRequired {
+        number: u32,
+    },
+    Succeeded {
+        number: u32,
+        ready_at: DateTime<Utc>,
+    },
+    Declined {
+        number: u32,
+        code: String,
+        ready_at: Option<DateTime<Utc>>,
+        charged: Charged,
+        at: DateTime<Utc>,
+    },
+    Withdrawn {
+        number: u32,
+        why: String,
+        charged: Charged,
+        at: DateTime<Utc>,
+    },
+    TurnedOff {
+        why: String,
+    },
 }
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Terms {
-    pack: Uuid,
-    price: Money,
-    monthly_cap: Money,
+    pub(super) pack: Uuid,
+    pub(super) price: Money,
+    pub(super) threshold: i64,
+    pub(super) monthly_cap: Money,
+}
+
+/// Where from is personal, and nobody is shown it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Consent {
+    pub(super) wording: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct Charged {
-    month: NaiveDate,
-    total: Money,
+    pub(super) month: NaiveDate,
+    pub(super) total: Money,
 }
 
 /// A person's auto-recharge so far.
@@ -58,12 +96,12 @@ impl RechargeTrail {
     /// Enters a fact; the rule that it breaks, where it breaks one.
     pub(super) fn enter(&mut self, fact: Fact) -> Option<&'static str> {
         match fact {
-            Fact::TurnedOn { terms } => self.terms = Some(terms),
-            Fact::TurnedOff {} => {
+            Fact::TurnedOn { terms, .. } => self.terms = Some(terms),
+            Fact::TurnedOff { .. } => {
                 let was_on = self.terms.take().is_some();
                 return (!was_on).then_some("what is off is not turned off");
             }
-            Fact::Triggered { number, purchase, order, charged, at } => {
+            Fact::Triggered { number, purchase, order, charged, at, .. } => {
                 let broken = self.may_begin(number, &order, &charged, at);
                 (self.number, self.in_flight, self.charged) = (number, true, Some(charged));
                 self.recharges.push(Recharge { purchase, order, succeeded: false });
@@ -72,7 +110,7 @@ impl RechargeTrail {
             Fact::AuthenticationRequired { number } => {
                 return self.is_not_in_flight(number);
             }
-            Fact::Succeeded { number } => {
+            Fact::Succeeded { number, .. } => {
                 let broken = self.is_not_in_flight(number);
                 self.in_flight = false;
                 if let Some(last) = self.recharges.last_mut() {
@@ -80,7 +118,7 @@ impl RechargeTrail {
                 }
                 return broken;
             }
-            Fact::Declined { number, charged } | Fact::Withdrawn { number, charged } => {
+            Fact::Declined { number, charged, .. } | Fact::Withdrawn { number, charged, .. } => {
                 let broken = self.is_not_in_flight(number);
                 self.in_flight = false;
                 let before = self.charged.replace(charged);
@@ -97,7 +135,7 @@ impl RechargeTrail {
         charged: &Charged,
         at: DateTime<Utc>,
     ) -> Option<&'static str> {
-        let Some(Terms { pack, price, monthly_cap }) = &self.terms else {
+        let Some(Terms { pack, price, monthly_cap, .. }) = &self.terms else {
             return Some("nothing is charged while auto-recharge is off");
         };
         if self.in_flight || number != self.number + 1 {
@@ -167,7 +205,7 @@ impl Fact {
             Self::Succeeded { .. } => "Succeeded",
             Self::Declined { .. } => "Declined",
             Self::Withdrawn { .. } => "Withdrawn",
-            Self::TurnedOff {} => "TurnedOff",
+            Self::TurnedOff { .. } => "TurnedOff",
         }
     }
 }
@@ -179,6 +217,7 @@ mod tests {
     use super::*;
 
     const PACK: &str = "01a1fc45-72e0-75f1-9528-00000000000b";
+    const AT: &str = "2026-11-21T04:00:00Z";
     const FLIES: &str = "recharges are counted, and one is in flight at a time";
     const SUM: &str = "what a month was charged is the sum of its recharges";
 
@@ -193,30 +232,34 @@ mod tests {
     /// 900 each, 1800 a month at most.
     fn on() -> Value {
         json!({ "TurnedOn": { "terms": {
-            "pack": PACK, "price": usd(900), "monthly_cap": usd(1800),
-        } } })
+            "pack": PACK, "price": usd(900), "threshold": 50, "monthly_cap": usd(1800),
+        }, "consent": { "wording": "2026-11" }, "after": 41, "at": AT } })
     }
 
     fn triggered(number: u32, price: i64, total: i64) -> Value {
         let order = json!({
-            "user": PACK, "pack": PACK, "credits": 200, "bonus": 0, "price": usd(price),
+            "user": PACK, "pack": PACK, "name": "Starter", "credits": 200, "bonus": 0,
+            "price": usd(price),
         });
         json!({ "Triggered": {
-            "number": number, "purchase": PACK, "order": order, "charged": charged(total),
-            "at": "2026-11-21T04:00:00Z",
+            "number": number, "purchase": PACK, "order": order, "spent": 42,
+            "charged": charged(total), "at": AT,
         } })
     }
 
     fn succeeded(number: u32) -> Value {
-        json!({ "Succeeded": { "number": number } })
+        json!({ "Succeeded": { "number": number, "ready_at": AT } })
     }
 
     fn declined(number: u32, total: i64) -> Value {
-        json!({ "Declined": { "number": number, "charged": charged(total) } })
+        let charged = charged(total);
+        json!({ "Declined": {
+            "number": number, "code": "stolen_card", "ready_at": null, "charged": charged, "at": AT,
+        } })
     }
 
     fn off() -> Value {
-        json!({ "TurnedOff": {} })
+        json!({ "TurnedOff": { "why": "asked" } })
     }
 
     /// The first rule that these break.

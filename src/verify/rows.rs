@@ -146,6 +146,22 @@ impl<'a> Fields<'a> {
         self.next()?.map(std::str::from_utf8).transpose().ok()
     }
 
+    pub(super) fn string(&mut self) -> Option<String> {
+        self.text().map(str::to_owned)
+    }
+
+    pub(super) fn opt_string(&mut self) -> Option<Nullable<String>> {
+        Some(self.opt_text()?.map(str::to_owned))
+    }
+
+    pub(super) fn bool(&mut self) -> Option<bool> {
+        self.opt_bool()?
+    }
+
+    pub(super) fn opt_bool(&mut self) -> Option<Nullable<bool>> {
+        Some(self.next()?.map(|field| field == [1]))
+    }
+
     pub(super) fn i64(&mut self) -> Option<i64> {
         Some(i64::from_be_bytes(self.bytes()?.try_into().ok()?))
     }
@@ -166,6 +182,10 @@ impl<'a> Fields<'a> {
 
     pub(super) fn uuid(&mut self) -> Option<Uuid> {
         Uuid::from_slice(self.bytes()?).ok()
+    }
+
+    pub(super) fn opt_uuid(&mut self) -> Option<Nullable<Uuid>> {
+        self.next()?.map(Uuid::from_slice).transpose().ok()
     }
 
     /// A time in microseconds since 1970; infinity is as far as numbers go.

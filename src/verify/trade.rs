@@ -9,10 +9,12 @@ use uuid::Uuid;
 
 use super::facts::Terms;
 use super::fold::WalletTrail;
+use super::offers::{self, Offered, PackTerms, PlanTerms};
 use super::plans::{self, Subscribed};
 use super::purchases::{self, Trade};
 use super::recharges::{self, RechargeTrail};
 use super::report::{Kind, Report};
+use super::shop::Shop;
 
 /// Purchases, packs and plans, by their ids; auto-recharges, by whose they are.
 #[derive(Debug, Default)]
@@ -20,8 +22,10 @@ pub(super) struct Trades {
     purchases: HashMap<Uuid, Trade>,
     subscriptions: HashMap<Uuid, Subscribed>,
     recharges: HashMap<Uuid, RechargeTrail>,
-    /// How long the streams of offers are.
-    offers: HashMap<Uuid, i64>,
+    offers: HashMap<Uuid, Offered>,
+    /// How far the read models of all this have come, and what they must say there.
+    reached: i64,
+    pub(super) shop: Shop,
 }
 
 /// An event of a purchase or an offer.
@@ -34,6 +38,11 @@ pub(super) struct Deal<'a> {
 }
 
 impl Trades {
+    /// Nothing yet; the read models have come up to this position.
+    pub(super) fn up_to(reached: i64) -> Self {
+        Self { reached, ..Self::default() }
+    }
+
     /// Whether streams of this kind are followed here.
     pub(super) fn know(kind: &str) -> bool {
         matches!(kind, "purchase" | "subscription" | "pack" | "plan" | "recharge")
@@ -44,6 +53,7 @@ impl Trades {
         self.subscriptions.extend(other.subscriptions);
         self.recharges.extend(other.recharges);
         self.offers.extend(other.offers);
+        self.shop.join(other.shop);
     }
 
     /// Enters an event, as the oracle reads it; the aggregate must be able to read it, too.
@@ -63,23 +73,14 @@ impl Trades {
             "purchase" => &mut self.purchases.entry(*id).or_default().sequence,
             "subscription" => &mut self.subscriptions.entry(*id).or_default().sequence,
             "recharge" => &mut self.recharges.entry(*id).or_default().sequence,
-            _ => self.offers.entry(*id).or_default(),
+            _ => &mut self.offers.entry(*id).or_default().sequence,
         };
         if sequence != *length + 1 {
             let expected = *length + 1;
             report.find(Kind::Sequence, place, "a stream has no holes", expected, sequence);
         }
         *length = sequence;
-        let broken = match *kind {
-            "purchase" => read(payload, event_type, purchases::Fact::name)
-                .map(|fact| self.purchases.entry(*id).or_default().enter(fact)),
-            "subscription" => read(payload, event_type, plans::Fact::name)
-                .map(|fact| self.subscriptions.entry(*id).or_default().enter(fact)),
-            "recharge" => read(payload, event_type, recharges::Fact::name)
-                .map(|fact| self.recharges.entry(*id).or_default().enter(fact)),
-            _ => Ok(None),
-        };
-        match broken {
+        match self.enter(deal, position) {
             Ok(None) => {}
             Ok(Some(rule)) => report.find(Kind::Domain, place, rule, "what follows", event_type),
             Err(why) => {
@@ -92,6 +93,42 @@ impl Trades {
                 );
             }
         }
+    }
+
+    /// Enters what an event says: the rule that it breaks, where it breaks one, or why it cannot be
+    /// read.
+    fn enter(&mut self, deal: &Deal<'_>, position: i64) -> Result<Option<&'static str>, String> {
+        let Deal { kind, id, event_type, payload, .. } = *deal;
+        // What the read models have not seen is shown nowhere.
+        let mut nowhere = Shop::default();
+        let shop = if position <= self.reached { &mut self.shop } else { &mut nowhere };
+        Ok(match kind {
+            "purchase" => {
+                let fact = read(payload, event_type, purchases::Fact::name)?;
+                shop.purchase(id, &fact);
+                self.purchases.entry(id).or_default().enter(fact)
+            }
+            "subscription" => {
+                let fact = read(payload, event_type, plans::Fact::name)?;
+                shop.subscription(id, &fact);
+                self.subscriptions.entry(id).or_default().enter(fact)
+            }
+            "recharge" => {
+                let fact = read(payload, event_type, recharges::Fact::name)?;
+                shop.recharge(id, &fact);
+                self.recharges.entry(id).or_default().enter(fact)
+            }
+            "pack" => {
+                let fact = read(payload, event_type, offers::Fact::<PackTerms>::name)?;
+                shop.pack(id, &fact);
+                self.offers.entry(id).or_default().enter(&fact)
+            }
+            _ => {
+                let fact = read(payload, event_type, offers::Fact::<PlanTerms>::name)?;
+                shop.plan(id, &fact);
+                self.offers.entry(id).or_default().enter(&fact)
+            }
+        })
     }
 
     /// The log is at its end: wallets and purchases must agree.
@@ -157,4 +194,31 @@ fn read<'a, T: Deserialize<'a>>(
 ) -> Result<T, String> {
     let fact = serde_json::from_str::<T>(payload).map_err(|error| error.to_string())?;
     if name(&fact) == event_type { Ok(fact) } else { Err(name(&fact).to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Every form that an event has ever had in the log.
+    #[test]
+    fn what_aggregates_read_is_read_here() {
+        let golden = include_str!("../../aggregates/tests/wire.jsonl").lines();
+        let golden = golden.map(|line| serde_json::from_str(line).expect("a line of four"));
+        let mut read = 0;
+        for (kind, event_type, version, payload) in golden {
+            let (kind, event_type, version): (String, String, String) = (kind, event_type, version);
+            let payload = Value::to_string(&payload);
+            let (id, payload) = (Uuid::nil(), payload.as_str());
+            let (kind, event_type) = (kind.as_str(), event_type.as_str());
+            let deal = Deal { kind, id, event_type, version: &version, payload };
+            if Trades::know(kind) {
+                assert!(Trades::default().enter(&deal, 0).is_ok(), "{payload}");
+                read += 1;
+            }
+        }
+        assert!(read > 50, "{read} were read");
+    }
 }

@@ -39,6 +39,7 @@ mod stripe;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "shared with the tests of the whole system")]
 mod support;
+mod tampering;
 mod told;
 mod webhooks;
 #[path = "../sign_in/world.rs"]

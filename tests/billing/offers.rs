@@ -22,7 +22,7 @@ impl Shop {
     }
 
     /// Takes an offer (`packs/{id}`) off sale, or puts it there again.
-    async fn administer(&self, offer: &str, what: &str) {
+    pub async fn administer(&self, offer: &str, what: &str) {
         let path = format!("/admin/{offer}/{what}");
         let done = ask(&self.server, Method::POST, &path, &self.ada.access).await;
         assert_eq!(done.status, StatusCode::NO_CONTENT, "{:?}", done.body);

@@ -43,6 +43,8 @@ async fn a_dispute_that_is_won_and_then_a_refund_take_what_was_paid_once() {
     let dispute = shop.stripe.open_dispute(&checkout, None, Funds::Withdrawn);
     shop.stripe.deliver().await;
     shop.until_available(100).await;
+    // The wallet is frozen after what was paid is taken back.
+    shop.until(|| shop.is_quiet()).await;
     let debit = json!({ "amount": 1, "reason": "render" });
     let refused =
         send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &debit).await;

@@ -82,7 +82,8 @@ async fn nothing_is_wrong_with_a_log_in_which_everything_happened() {
              + (select count(*) from grants) + (select count(*) from holds)
              + (select count(*) from users) + (select count(*) from passwords)
              + (select count(*) from claims) + (select count(*) from identities)
-             + (select count(*) from api_keys) + (select count(*) from sessions)",
+             + (select count(*) from api_keys) + (select count(*) from sessions)
+             + (select count(*) from packs) + (select count(*) from plans)",
     )
     .fetch_one(&pool)
     .await

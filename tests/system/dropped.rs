@@ -7,10 +7,13 @@ use projections::journal::{self, Recorded};
 use projections::runner;
 use saldo::keys::Keys;
 use saldo::store::Codec;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 use crate::audit;
 use crate::lives::KINDS;
+
+/// The projections that care for what happens in wallets.
+const OF_WALLETS: [&str; 2] = ["balances", "transactions"];
 
 /// Makes the read models anew up to `position`, as a projection would that has no arm for `kind`.
 async fn project_without(
@@ -25,7 +28,7 @@ async fn project_without(
         .cloned()
         .collect();
     for projection in runner::all() {
-        if projection.name() == "users" {
+        if !OF_WALLETS.contains(&projection.name()) {
             continue;
         }
         let mut tx = db.begin().await.expect("the database answers");
@@ -34,9 +37,12 @@ async fn project_without(
             tx.commit().await.expect("the database answers");
         }
     }
-    let mark =
-        format!("update projections.checkpoints set position = {position} where name <> 'users'");
-    sqlx::query(AssertSqlSafe(mark)).execute(db).await.expect("the database answers");
+    sqlx::query("update projections.checkpoints set position = $1 where name = any($2)")
+        .bind(position)
+        .bind(OF_WALLETS)
+        .execute(db)
+        .await
+        .expect("the database answers");
 }
 
 fn name(recorded: &Recorded) -> &'static str {

@@ -18,6 +18,9 @@ pub(super) enum Fact {
         terms: Terms,
         consent: Consent,
         after: i64,
+        #[serde(default)]
+        declines: u32,
+        ready_at: Option<DateTime<Utc>>,
         at: DateTime<Utc>,
     },
     Triggered {

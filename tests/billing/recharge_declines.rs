@@ -44,6 +44,13 @@ async fn a_stolen_card_turns_it_off_at_once() {
     let told = told(&shop).await;
     assert_eq!((&told["off_reason"], &told["enabled"]), (&json!("declined"), &json!(false)));
     rebuild(&shop).await;
+    // Turned on again, it waits for a day, and says why.
+    turn_on(&shop, 100, 1800).await;
+    spend(&shop, 1).await;
+    until_state(&shop, "declined").await;
+    wait().await;
+    assert_eq!(attempts(&shop), 1);
+    rebuild(&shop).await;
     shop.close().await;
 }
 

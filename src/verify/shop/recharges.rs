@@ -101,11 +101,14 @@ impl Recharge {
         }
     }
 
-    /// On again, or on other terms: what failed before is forgotten, what was charged is not.
-    fn goes_on(&mut self, agreed: Agreed, after: i64) {
+    /// On again, or on other terms: what was charged is not forgotten, nor what was declined of a card
+    /// that is still the same.
+    fn goes_on(&mut self, agreed: Agreed, after: i64, is_same_card: bool) {
         (self.agreed, self.after, self.enabled) = (agreed, after, true);
-        (self.off_reason, self.ready_at) = (None, None);
-        (self.failure, self.failed_at) = (None, None);
+        self.off_reason = None;
+        if !is_same_card {
+            (self.failure, self.failed_at) = (None, None);
+        }
     }
 
     fn follow(&mut self, fact: &Fact) {
@@ -155,16 +158,18 @@ impl Recharge {
 impl Shop {
     pub(in crate::verify) fn recharge(&mut self, user: Uuid, fact: &Fact) {
         let known = self.recharges.get_mut(&user);
-        let Fact::TurnedOn { terms, consent, after, at } = fact else {
+        let Fact::TurnedOn { terms, consent, after, declines, ready_at, at } = fact else {
             if let Some(recharge) = known {
                 recharge.follow(fact);
             }
             return;
         };
         let agreed = agreed(terms, consent, *at);
-        match known {
-            Some(recharge) => recharge.goes_on(agreed, *after),
-            None => drop(self.recharges.insert(user, Recharge::of(agreed, *after))),
+        if let Some(recharge) = known {
+            recharge.goes_on(agreed, *after, *declines > 0);
+            recharge.ready_at = ready_at.map(|ready_at| ready_at.timestamp_micros());
+        } else {
+            self.recharges.insert(user, Recharge::of(agreed, *after));
         }
     }
 }

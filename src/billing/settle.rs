@@ -43,7 +43,10 @@ pub async fn checkout(app: &App, session: &str) -> Result<()> {
         return Ok(());
     }
     match (&session.status, &session.payment_intent) {
-        (CheckoutStatus::Complete, Some(intent)) => payment(app, intent).await,
+        (CheckoutStatus::Complete, Some(intent)) => {
+            payment(app, intent).await?;
+            given_up(app, id, intent).await
+        }
         (CheckoutStatus::Expired, None) => tell(app, id, Ask::Expire).await,
         (CheckoutStatus::Expired, Some(intent)) => {
             payment(app, intent).await?;
@@ -142,6 +145,21 @@ async fn failed(app: &App, id: PurchaseId) -> Result<()> {
         return tell(app, id, Ask::Fail).await;
     }
     Ok(())
+}
+
+/// Of a page that is complete, a payment that waits for another card has failed, whether or not it was
+/// heard that it was under way: nobody comes back to pay otherwise.
+async fn given_up(app: &App, id: PurchaseId, intent: &str) -> Result<()> {
+    let stage = app.store.load::<Purchase>(id).await?.stage();
+    if !matches!(stage, Stage::Created | Stage::CheckoutOpened) {
+        return Ok(());
+    }
+    match stripe(app)?.payment(intent).await?.status {
+        IntentStatus::Canceled | IntentStatus::RequiresPaymentMethod => {
+            tell(app, id, Ask::Fail).await
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn pay(app: &App, id: PurchaseId, paid: &Paid) -> Result<()> {

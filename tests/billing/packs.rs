@@ -111,3 +111,17 @@ async fn a_purchase_is_its_owner_s() {
     assert_eq!(payments.body["items"], json!([]));
     shop.close().await;
 }
+
+/// Nobody has heard that it was under way.
+#[tokio::test]
+async fn a_payment_that_took_days_and_has_failed_has_failed_whatever_was_told_of_it() {
+    let shop = Shop::open().await;
+    let (purchase, checkout) = shop.order("Starter", "one").await;
+    shop.stripe.pay_checkout_slowly(&checkout);
+    shop.stripe.fail_processing(&checkout);
+    shop.stripe.deliver_in(Manner::shuffled(7).twice()).await;
+    shop.until(|| shop.is_quiet()).await;
+    assert_eq!(shop.state(&purchase).await, "payment_failed");
+    assert_eq!(shop.available().await, 100);
+    shop.close().await;
+}

@@ -69,8 +69,8 @@ create index on billing.purchases (paid_at) where stage = 'paid';
 -- Whose customer of Stripe's somebody is.
 create table stripe_customers (
     user_id     uuid        primary key,
-    -- None: somebody has deleted it at Stripe, then.
-    customer    text        unique,
+    customer    text        not null unique,
+    -- When it was heard that somebody has deleted it at Stripe.
     gone_at     timestamptz,
     created_at  timestamptz not null default clock_timestamp()
 );

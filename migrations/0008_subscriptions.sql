@@ -76,8 +76,9 @@ create table subscribers (
 
 -- Whose trial was offered with which order: once, unless nothing came of that order.
 create table trials (
-    user_id         uuid primary key,
-    subscription_id uuid not null
+    user_id         uuid        primary key,
+    subscription_id uuid        not null,
+    claimed_at      timestamptz not null default clock_timestamp()
 );
 
 -- Whoever is forgotten here has no place among subscribers, and is forgotten at Stripe, too, by work

@@ -267,9 +267,10 @@ pub async fn resume(app: &App, user: UserId, request: Request) -> Result<Done> {
     } else if shown.cancel_at.is_some() {
         // An operator has named a day, or the portal has: Stripe's newer subscriptions end so.
         stripe.resume_endless(&running.stripe, &key).await?;
-    } else {
+    } else if running.standing.ends_at.is_none() {
         return Ok(nothing(app));
     }
+    // Where Stripe shows no end any more, it was taken back before, and nobody has noted it.
     done(app, user, &running, Wish::Resume, request).await
 }
 

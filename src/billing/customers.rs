@@ -46,16 +46,15 @@ async fn keep(app: &App, user: UserId, customer: &str, is_new: bool) -> Result<S
     sqlx::query(
         "insert into stripe_customers (user_id, customer)
          select user_id, $2 from person_keys where user_id = $1 and destroyed_at is null for share
-         on conflict (user_id) do update set customer = excluded.customer
-         where stripe_customers.customer is null",
+         on conflict (user_id) do update set customer = excluded.customer, gone_at = null
+         where stripe_customers.gone_at is not null",
     )
     .bind(user.0)
     .bind(customer)
     .execute(&mut *unit)
     .await?;
     let kept = sqlx::query_scalar("select customer from stripe_customers where user_id = $1");
-    let kept: Option<Option<String>> = kept.bind(user.0).fetch_optional(&mut *unit).await?;
-    let kept = kept.flatten();
+    let kept: Option<String> = kept.bind(user.0).fetch_optional(&mut *unit).await?;
     if kept.as_ref().is_none_or(|kept| is_new && kept != customer) {
         Job::about(DELETE_CUSTOMER, customer).enqueue(&mut unit).await?;
     }
@@ -70,9 +69,10 @@ pub async fn forget(app: &App, customer: &str) -> Result<()> {
 
 /// The person's customer, where there is one.
 pub(super) async fn known(app: &App, user: UserId) -> Result<Option<String>> {
-    let customer = sqlx::query_scalar("select customer from stripe_customers where user_id = $1");
-    let customer: Option<Option<String>> = customer.bind(user.0).fetch_optional(app.db()).await?;
-    Ok(customer.flatten())
+    let customer = sqlx::query_scalar(
+        "select customer from stripe_customers where user_id = $1 and gone_at is null",
+    );
+    Ok(customer.bind(user.0).fetch_optional(app.db()).await?)
 }
 
 /// When the person's customer was deleted, where it was.
@@ -91,8 +91,8 @@ pub(super) async fn look(app: &App, customer: &str) -> Result<()> {
         found => return Ok(found.map(drop)?),
     }
     sqlx::query(
-        "update stripe_customers set customer = null, gone_at = clock_timestamp()
-         where customer = $1",
+        "update stripe_customers set gone_at = clock_timestamp()
+         where customer = $1 and gone_at is null",
     )
     .bind(customer)
     .execute(app.db())

@@ -79,7 +79,10 @@ pub(super) async fn follow(app: &App, user: UserId, position: i64) -> Result<()>
 pub(super) async fn warned(app: &App, charge: &str) -> Result<()> {
     let paid = stripe(app)?.payment_of_charge(charge).await?;
     let customer = paid.customer.as_deref().unwrap_or_default();
-    let Some(user) = customers::whose(app, customer).await? else { return Ok(()) };
+    let Some(user) = customers::whose(app, customer).await? else {
+        error!(payment = paid.intent, "a bank warns of fraud in a payment of nobody known here");
+        return Ok(());
+    };
     error!(user.id = %user, payment = paid.intent, "a bank warns that a payment may be fraud");
     if app.settings.fraud_warning == FraudWarning::Freeze {
         self::ask(app, user, Ask::Freeze { reason: WARNED.to_owned() }).await?;

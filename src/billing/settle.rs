@@ -199,7 +199,7 @@ async fn fulfil(app: &App, id: PurchaseId) -> Result<()> {
     Ok(())
 }
 
-/// Takes what was paid for what was asked for, where they differ; the position of the event.
+/// Takes what was paid for what was asked for, where they differ.
 pub async fn accept(
     app: &App,
     id: PurchaseId,

@@ -144,7 +144,16 @@ async fn checkout(app: &App, id: SubscriptionId, order: &Order) -> Result<Checko
         expires_at: None,
         sells: Sells::Plan { trial_days },
     };
-    Ok(stripe(app)?.create_checkout(&new, &format!("subscription/{id}")).await?)
+    match stripe(app)?.create_checkout(&new, &format!("subscription/{id}")).await {
+        // Stripe did not open it, and will not under this key.
+        Err(
+            error @ (StripeError::Invalid { .. } | StripeError::NotFound | StripeError::Refused),
+        ) => {
+            subscribers::give_trial_back(app, order.user, id).await?;
+            Err(error.into())
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// Brings the subscription of a checkout session to what the session is now.

@@ -71,14 +71,26 @@ pub(super) async fn has_trial(app: &App, user: UserId, id: SubscriptionId) -> Re
             return Ok(true);
         }
         let other = app.store.load::<Subscription>(SubscriptionId(holder)).await?;
-        if other.status() != Status::Abandoned {
+        // A page that nobody has heard of is over after a day, as any.
+        let old = "select claimed_at < clock_timestamp() - interval '25 hours'
+            from trials where user_id = $1 and subscription_id = $2";
+        let old: Option<bool> =
+            sqlx::query_scalar(old).bind(user.0).bind(holder).fetch_optional(app.db()).await?;
+        let pageless = other.status() == Status::Ordered && other.checkout().is_none();
+        if other.status() != Status::Abandoned && !(pageless && old == Some(true)) {
             return Ok(false);
         }
-        sqlx::query("delete from trials where user_id = $1 and subscription_id = $2")
-            .bind(user.0)
-            .bind(holder)
-            .execute(app.db())
-            .await?;
+        give_trial_back(app, user, SubscriptionId(holder)).await?;
     }
     Err(Problem::busy("the person's orders change all the time; try again"))
+}
+
+/// The trial does not come with this order after all: it has no page.
+pub(super) async fn give_trial_back(app: &App, user: UserId, id: SubscriptionId) -> Result<()> {
+    sqlx::query("delete from trials where user_id = $1 and subscription_id = $2")
+        .bind(user.0)
+        .bind(id.0)
+        .execute(app.db())
+        .await?;
+    Ok(())
 }

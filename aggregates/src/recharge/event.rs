@@ -16,7 +16,7 @@ pub enum RechargeEvent {
         terms: Terms,
         consent: Consent,
         after: i64,
-        /// How often in a row the card was declined before, where it is still that card.
+        /// How often in a row the card was declined before, where it has not paid since.
         #[serde(default, skip_serializing_if = "is_none_of")]
         declines: u32,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub enum RechargeEvent {
         charged: Charged,
         at: DateTime<Utc>,
     },
-    /// It was called off before anything was charged.
+    /// It was called off, with nothing charged in the end.
     Withdrawn { number: u32, why: CallOff, charged: Charged, at: DateTime<Utc> },
     /// It was turned off. What is in flight then comes to its end.
     TurnedOff { why: OffReason, at: DateTime<Utc> },

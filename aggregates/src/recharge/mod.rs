@@ -157,7 +157,7 @@ impl Recharge {
             // The pause after a success is for who spends without looking: they have looked now.
             None => (0, None),
             Some(declined_at) if card_since.is_some_and(|since| since > declined_at) => (0, None),
-            // Where it was turned off for it, the longest.
+            // Where it is off since: nobody has said how long, and the longest is on the safe side.
             Some(declined_at) => {
                 let [.., longest] = BACK_OFF;
                 (self.declines, Some(self.ready_at.unwrap_or(declined_at + longest)))

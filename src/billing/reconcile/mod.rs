@@ -1,5 +1,5 @@
 //! The daily comparison: what Stripe says of each payment, what the log says of it, and what wallets
-//! have of it. What differs is told, kept in a report, and settled.
+//! have of it; and how subscriptions stand. What differs is told, kept in a report, and settled.
 
 mod invoices;
 mod standings;

@@ -7,7 +7,9 @@ use aggregates::subscription::{Standing, Subscription};
 use serde_json::json;
 use tracing::error;
 
-use super::{Compared, Findings, GRACE, Mismatch, SUBSCRIPTION, reading, stripe, subscriptions};
+use super::{
+    Compared, Findings, GRACE, Mismatch, SUBSCRIPTION, reading, stripe, subscriptions, unreadable,
+};
 use crate::app::App;
 use crate::clients::stripe::{self as client, StripeError};
 use crate::error::Result;
@@ -49,7 +51,15 @@ async fn differences(
     let Some(there) = there else {
         return Ok(vec![("status", json!(here.status.name()), json!("it does not run"))]);
     };
-    let there = reading::standing(app, there, &here.plan).await?;
+    let there = match reading::standing(app, there, &here.plan).await {
+        Ok(there) => there,
+        // Stripe has a word for it that nobody here knows.
+        Err(problem) if problem.status().is_server_error() && problem.retry_after.is_none() => {
+            let why = problem.cause.unwrap_or(problem.detail);
+            return Ok(vec![("status", json!(here.status.name()), json!(why))]);
+        }
+        Err(problem) => return Err(problem),
+    };
     let rows = rows(here).into_iter().zip(rows(&there));
     let rows = rows.map(|((field, ours), (_, theirs))| (field, ours, theirs));
     Ok(rows.filter(|(_, ours, theirs)| ours != theirs).collect())
@@ -66,22 +76,16 @@ fn rows(standing: &Standing) -> [(&'static str, serde_json::Value); 5] {
     ]
 }
 
-/// What still differs is settled, and told.
+/// What still differs is settled, and told. What cannot be read keeps no other from being compared.
 async fn mend(app: &App, stripe_id: &str, findings: &mut Findings) -> Result<()> {
-    let id = projections::billing::by_stripe(app.db(), stripe_id).await?.map(SubscriptionId);
-    let differ = match (id, stripe(app)?.subscription(stripe_id).await) {
-        (Some(id), Ok(there)) => differences(app, id, Some(&there)).await?,
-        (Some(id), Err(StripeError::NotFound)) => differences(app, id, None).await?,
-        (None, Ok(_)) => vec![("subscription", json!(null), json!(stripe_id))],
-        (_, Err(error)) => return Err(error.into()),
-    };
+    let (id, differ) = read(app, stripe_id).await?;
     if differ.is_empty() {
         return Ok(());
     }
-    let settled = subscriptions::settle(app, stripe_id).await;
-    if let Err(problem) = &settled {
+    if let Err(problem) = subscriptions::settle(app, stripe_id).await {
         error!(object = stripe_id, cause = problem.cause, "a subscription is not settled");
     }
+    let (_, left) = read(app, stripe_id).await?;
     for (field, ours, theirs) in differ {
         error!(object = stripe_id, field, %ours, %theirs, "Stripe says otherwise");
         findings.mismatches.push(Mismatch {
@@ -90,8 +94,21 @@ async fn mend(app: &App, stripe_id: &str, findings: &mut Findings) -> Result<()>
             field: field.to_owned(),
             ours,
             theirs,
-            settled: settled.is_ok(),
+            settled: !left.iter().any(|(other, ..)| *other == field),
         });
     }
     Ok(())
+}
+
+/// What differs of one now.
+async fn read(app: &App, stripe_id: &str) -> Result<(Option<SubscriptionId>, Vec<Compared>)> {
+    app.reached("billing", app.store.head()).await?;
+    let id = projections::billing::by_stripe(app.db(), stripe_id).await?.map(SubscriptionId);
+    let differ = match (id, stripe(app)?.subscription(stripe_id).await) {
+        (Some(id), Ok(there)) => differences(app, id, Some(&there)).await?,
+        (Some(id), Err(StripeError::NotFound)) => differences(app, id, None).await?,
+        (None, Ok(_)) => vec![("subscription", json!(null), json!(stripe_id))],
+        (_, Err(error)) => vec![("subscription", json!(stripe_id), json!(unreadable(error)?))],
+    };
+    Ok((id, differ))
 }

@@ -1,6 +1,8 @@
 //! What becomes of a subscription, by chance: it is renewed or not paid, changed, ended, gone on with
 //! and begun anew, by its owner through us, in the portal and by time; and its payments are given back.
 
+use std::collections::BTreeSet;
+
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -20,6 +22,8 @@ pub struct Life {
     refunds: Vec<String>,
     disputes: Vec<String>,
     pub spent: i64,
+    /// What was asked of us and done, and what else has come of it.
+    pub came_to: BTreeSet<&'static str>,
 }
 
 impl Shop {
@@ -42,13 +46,6 @@ impl Shop {
         let ids: Vec<_> = ids.into_iter().filter(|id| self.stripe.refundable(id) > 100).collect();
         (!ids.is_empty()).then(|| ids[random.below(ids.len())].clone())
     }
-
-    /// Asks for a change of the subscription; that it cannot be now is an answer.
-    async fn ask_for(&self, what: &str, body: &Value) {
-        let answer = self.manage(what, body).await;
-        let known = [StatusCode::OK, StatusCode::PAYMENT_REQUIRED, StatusCode::CONFLICT];
-        assert!(known.contains(&answer.status), "{what}: {:?}", answer.body);
-    }
 }
 
 impl Life {
@@ -57,7 +54,35 @@ impl Life {
         let now = shop.stripe.now() + behind;
         let subscription = shop.subscribed("Basic", "begun 0").await;
         until_listed(shop).await;
-        Self { now, subscription, begun: 0, refunds: vec![], disputes: vec![], spent: 0 }
+        Self {
+            now,
+            subscription,
+            begun: 0,
+            refunds: vec![],
+            disputes: vec![],
+            spent: 0,
+            came_to: BTreeSet::new(),
+        }
+    }
+
+    /// What happens in few histories by chance happens at the start of some.
+    pub async fn start(&mut self, shop: &Shop, random: &mut Random, seed: u64) {
+        match seed % 4 {
+            1 => {
+                shop.cards_of(&self.subscription, Mood::Declines("card_declined"));
+                self.renew(shop, random).await;
+                self.pay_later(shop);
+            }
+            2 => {
+                self.ask_for(shop, "cancel", &json!({})).await;
+                self.ask_for(shop, "resume", &json!(null)).await;
+            }
+            3 => {
+                let invoice = shop.refundable_invoice(random).expect("the first invoice");
+                self.spent += dispute_what_is_spent(shop, random, &invoice).await;
+            }
+            _ => {}
+        }
     }
 
     /// Whether what is lost now is found again: what is older is not in the list of events.
@@ -67,34 +92,52 @@ impl Life {
 
     pub async fn step(&mut self, shop: &Shop, random: &mut Random) {
         match random.below(22) {
-            0..=3 => self.renew(shop, random).await,
-            4..=10 if self.is_over(shop) => self.begin_anew(shop, random).await,
-            4..=5 => {
+            0..=2 => self.renew(shop, random).await,
+            3..=14 if self.is_over(shop) => self.begin_anew(shop, random).await,
+            3..=4 => {
                 self.pass_some(shop);
                 let amount = if random.once_in(2) { 900 } else { 2_900 };
                 shop.stripe.portal_change_plan(&self.subscription, &shop.price(amount));
             }
-            6..=7 => {
+            5..=6 => {
                 self.pass_some(shop);
                 let plan = shop.plan(if random.once_in(2) { "Basic" } else { "Pro" }).await;
-                shop.ask_for("change", &json!({ "plan": plan })).await;
+                self.ask_for(shop, "change", &json!({ "plan": plan })).await;
             }
-            8..=9 => self.end_with_period(shop, random).await,
+            7..=9 => self.end_with_period(shop, random).await,
             10 => self.end_now(shop, random).await,
             11..=12 => {
-                let mood =
-                    if random.once_in(2) { Mood::Declines("card_declined") } else { Mood::Pays };
-                shop.cards_of(&self.subscription, mood);
-            }
-            13 => {
-                let truth = shop.stripe.truth();
-                let mut open = truth.invoices.iter().filter(|invoice| invoice.status == "open");
-                if let Some(invoice) = open.next_back() {
-                    shop.stripe.pay_invoice(&invoice.id);
+                shop.cards_of(&self.subscription, Mood::Declines("card_declined"));
+                self.renew(shop, random).await;
+                if random.once_in(2) {
+                    self.pay_later(shop);
                 }
             }
-            14..=15 => self.buy(shop, random).await,
+            13 => shop.cards_of(&self.subscription, Mood::Pays),
+            14 => self.pay_later(shop),
+            15 => self.buy(shop, random).await,
             _ => self.give_back(shop, random).await,
+        }
+    }
+
+    /// Asks for something; that it cannot be now is an answer.
+    async fn ask_for(&mut self, shop: &Shop, what: &'static str, body: &Value) {
+        let before = shop.stripe.object(&self.subscription);
+        let answer = shop.manage(what, body).await;
+        let known = [StatusCode::OK, StatusCode::PAYMENT_REQUIRED, StatusCode::CONFLICT];
+        assert!(known.contains(&answer.status), "{what}: {:?}", answer.body);
+        if answer.status == StatusCode::OK && shop.stripe.object(&self.subscription) != before {
+            self.came_to.insert(what);
+        }
+    }
+
+    /// With another card, on the page of the invoice.
+    fn pay_later(&mut self, shop: &Shop) {
+        let truth = shop.stripe.truth();
+        let mut open = truth.invoices.iter().filter(|invoice| invoice.status == "open");
+        if let Some(invoice) = open.next_back() {
+            shop.stripe.pay_invoice(&invoice.id);
+            self.came_to.insert("paid later");
         }
     }
 
@@ -134,27 +177,34 @@ impl Life {
         assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
         let checkout = shop.checkout_of(answer.body["id"].as_str().expect("an id"));
         shop.stripe.pay_checkout(&checkout);
+        self.came_to.insert("begun anew");
         let subscription = shop.stripe.object(&checkout)["subscription"].clone();
         subscription.as_str().expect("a subscription").clone_into(&mut self.subscription);
     }
 
     /// It is to end with its period, or goes on.
-    async fn end_with_period(&self, shop: &Shop, random: &mut Random) {
-        match random.below(4) {
-            0 => shop.ask_for("cancel", &json!({})).await,
-            1 => shop.ask_for("resume", &json!(null)).await,
-            2 => {
+    async fn end_with_period(&mut self, shop: &Shop, random: &mut Random) {
+        let ends = !shop.stripe.object(&self.subscription)["cancel_at"].is_null();
+        match (ends, random.once_in(2)) {
+            (false, true) => {
+                self.ask_for(shop, "cancel", &json!({})).await;
+                if random.once_in(2) {
+                    self.ask_for(shop, "resume", &json!(null)).await;
+                }
+            }
+            (true, true) => self.ask_for(shop, "resume", &json!(null)).await,
+            (false, false) => {
                 shop.stripe.portal_cancel(&self.subscription);
             }
-            _ => {
+            (true, false) => {
                 shop.stripe.portal_undo_cancel(&self.subscription);
             }
         }
     }
 
-    async fn end_now(&self, shop: &Shop, random: &mut Random) {
+    async fn end_now(&mut self, shop: &Shop, random: &mut Random) {
         if random.once_in(2) {
-            shop.ask_for("cancel", &json!({ "when": "now" })).await;
+            self.ask_for(shop, "cancel", &json!({ "when": "now" })).await;
         } else {
             shop.stripe.cancel_now(&self.subscription);
         }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reqwest::Method;
 
-use crate::histories::{Random, expected};
+use crate::histories::expected;
 use crate::plan_histories;
+use crate::seeds::Random;
 use crate::shop::Shop;
 use crate::stripe::{Fault, Manner};
 

@@ -54,6 +54,8 @@ pub struct InvoiceTruth {
     pub reason: String,
     pub total: i64,
     pub amount_paid: i64,
+    pub created: i64,
+    pub paid_at: Option<i64>,
     /// None where nothing was to be paid.
     pub payment_intent: Option<String>,
     pub lines: Vec<LineTruth>,
@@ -79,6 +81,8 @@ pub struct SubscriptionTruth {
     pub period_end: i64,
     pub trial_end: Option<i64>,
     pub cancel_at_period_end: bool,
+    /// When it will end, or would have.
+    pub cancel_at: Option<i64>,
     pub ended_at: Option<i64>,
 }
 
@@ -167,6 +171,8 @@ fn invoice(world: &World, invoice: &Value) -> InvoiceTruth {
         reason: owned(&invoice["billing_reason"]),
         total: number(&invoice["total"]),
         amount_paid: number(&invoice["amount_paid"]),
+        created: number(&invoice["created"]),
+        paid_at: invoice["status_transitions"]["paid_at"].as_i64(),
         payment_intent: intent_of(world, text(&invoice["id"])),
         lines: lines.map(line).collect(),
     }
@@ -184,6 +190,7 @@ fn subscription(subscription: &Value) -> SubscriptionTruth {
         period_end,
         trial_end: subscription["trial_end"].as_i64(),
         cancel_at_period_end: subscription["cancel_at_period_end"] == true,
+        cancel_at: subscription["cancel_at"].as_i64(),
         ended_at: subscription["ended_at"].as_i64(),
     }
 }

@@ -369,6 +369,24 @@ async fn a_trial_is_had_once_however_many_order_at_once() {
     shop.close().await;
 }
 
+/// Stripe opens no page: the next order has the trial.
+#[tokio::test]
+async fn a_trial_that_came_with_no_page_is_not_lost() {
+    let shop = Shop::open().await;
+    shop.offer("Tried", &json!({ "trial_days": 14 })).await;
+    let plan = shop.plan("Tried").await;
+    shop.until(|| shop.is_quiet()).await;
+    let no = json!({ "error": { "type": "invalid_request_error", "message": "no" } });
+    shop.stripe.fault("POST /v1/checkout/sessions", 1, Fault::Says(400, no));
+    let refused = shop.try_subscribe(&plan, "one").await;
+    assert_eq!(refused.status, StatusCode::BAD_GATEWAY, "{:?}", refused.body);
+    let checkout = shop.subscribe("Tried", "two").await;
+    shop.stripe.pay_checkout(&checkout);
+    shop.hear().await;
+    assert_eq!(shop.subscription().await["status"], "trialing");
+    shop.close().await;
+}
+
 #[tokio::test]
 async fn what_is_left_is_carried_over_where_the_plan_says_so() {
     let shop = Shop::open_ago(35 * DAY).await;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::plans::DAY;
 use crate::shop::{Shop, serve};
-use crate::stripe::{Funds, Mood, StripeDouble};
+use crate::stripe::{Fault, Funds, Mood, StripeDouble};
 use crate::world::{ask, change, send};
 
 /// The newest report, once there are so many.
@@ -264,5 +264,26 @@ async fn a_dispute_of_an_old_invoice_is_compared_however_old_it_is() {
     let body = json!({ "amount": 1, "reason": "render" });
     let spent = send(&shop.server, Method::POST, "/wallet/debits", &shop.ada.access, &body).await;
     assert_eq!(spent.status, StatusCode::CREATED, "{:?}", spent.body);
+    shop.close().await;
+}
+
+/// Nothing that cannot be read keeps the rest from being compared.
+#[tokio::test]
+async fn a_subscription_that_cannot_be_read_is_reported() {
+    let shop = Shop::open_ago(20 * DAY).await;
+    shop.administrate();
+    let subscription = shop.subscribed("Basic", "one").await;
+    shop.hear().await;
+    let id = shop.subscription().await["id"].as_str().expect("an id").to_owned();
+    shop.stripe.portal_cancel(&subscription);
+    shop.stripe.lose("*");
+    let refuses = json!({ "error": { "type": "invalid_request_error", "message": "no" } });
+    shop.stripe.fault("GET /v1/subscriptions/", 1000, Fault::Says(400, refuses));
+    let found = report(&shop, 1).await;
+    let told = of(&found, &id);
+    assert!(matches!(&told[..], [(field, .., false)] if field == "subscription"), "{found}");
+    shop.stripe.heal();
+    let found = report(&shop, 2).await;
+    assert!(matches!(&of(&found, &id)[..], [(field, .., true)] if field == "ends_at"), "{found}");
     shop.close().await;
 }

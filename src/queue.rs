@@ -60,7 +60,7 @@ pub const DELETE_CUSTOMER: &str = "delete_customer";
 pub const SETTLE_OBJECT: &str = "settle_object";
 /// Work that looks for what Stripe has told and nobody has heard.
 pub const HEAL: &str = "heal";
-/// Work that compares what Stripe says of money with what is said here.
+/// Work that compares what Stripe says of money and subscriptions with what is said here.
 pub const RECONCILE: &str = "reconcile";
 /// Work that lists a pack at Stripe.
 pub const LIST_PACK: &str = "list_pack";
@@ -138,7 +138,7 @@ const MOST: i32 = 12;
 /// Queues of one kind of work.
 const QUEUES: u8 = 16;
 /// Tries of work about something: the last after some two days.
-pub const MOST_ABOUT: i32 = 18;
+const MOST_ABOUT: i32 = 18;
 
 fn job<T: Serialize>(
     task: &'static str,

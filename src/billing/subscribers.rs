@@ -8,30 +8,53 @@ use super::ATTEMPTS;
 use crate::app::App;
 use crate::error::{Problem, Result};
 
+/// Something that a person has one of, and that goes with one of their subscriptions: a table of the
+/// two.
+struct Claim {
+    take: &'static str,
+    leave: &'static str,
+}
+
+/// To be the subscription that counts.
+const PLACE: Claim = Claim {
+    take: "insert into subscribers as c (user_id, subscription_id) values ($1, $2)
+        on conflict (user_id) do update set subscription_id = c.subscription_id
+        returning subscription_id",
+    leave: "delete from subscribers where user_id = $1 and subscription_id = $2",
+};
+
+/// To be free at first.
+const TRIAL: Claim = Claim {
+    take: "insert into trials as c (user_id, subscription_id) values ($1, $2)
+        on conflict (user_id) do update set subscription_id = c.subscription_id
+        returning subscription_id",
+    leave: "delete from trials where user_id = $1 and subscription_id = $2",
+};
+
+impl Claim {
+    /// Whose it is: this one's from now on, where it was nobody's.
+    async fn take(&self, app: &App, user: UserId, id: SubscriptionId) -> Result<SubscriptionId> {
+        let holder = sqlx::query_scalar(self.take).bind(user.0).bind(id.0);
+        Ok(SubscriptionId(holder.fetch_one(app.db()).await?))
+    }
+
+    async fn leave(&self, app: &App, user: UserId, id: SubscriptionId) -> Result<()> {
+        sqlx::query(self.leave).bind(user.0).bind(id.0).execute(app.db()).await?;
+        Ok(())
+    }
+}
+
 /// Whether this one counts; it does from now on, where none does that has not ended.
 pub(super) async fn has_place(app: &App, user: UserId, id: SubscriptionId) -> Result<bool> {
     for _ in 0..ATTEMPTS {
-        let holder: uuid::Uuid = sqlx::query_scalar(
-            "insert into subscribers as s (user_id, subscription_id) values ($1, $2)
-             on conflict (user_id) do update set subscription_id = s.subscription_id
-             returning subscription_id",
-        )
-        .bind(user.0)
-        .bind(id.0)
-        .fetch_one(app.db())
-        .await?;
-        if holder == id.0 {
+        let holder = PLACE.take(app, user, id).await?;
+        if holder == id {
             return Ok(true);
         }
-        let other = app.store.load::<Subscription>(SubscriptionId(holder)).await?;
-        if other.status().is_live() {
+        if app.store.load::<Subscription>(holder).await?.status().is_live() {
             return Ok(false);
         }
-        sqlx::query("delete from subscribers where user_id = $1 and subscription_id = $2")
-            .bind(user.0)
-            .bind(holder)
-            .execute(app.db())
-            .await?;
+        PLACE.leave(app, user, holder).await?;
     }
     Err(Problem::busy("the person's subscriptions change all the time; try again"))
 }
@@ -58,39 +81,32 @@ pub(super) async fn has_trial(app: &App, user: UserId, id: SubscriptionId) -> Re
         return Ok(false);
     }
     for _ in 0..ATTEMPTS {
-        let holder: uuid::Uuid = sqlx::query_scalar(
-            "insert into trials as t (user_id, subscription_id) values ($1, $2)
-             on conflict (user_id) do update set subscription_id = t.subscription_id
-             returning subscription_id",
-        )
-        .bind(user.0)
-        .bind(id.0)
-        .fetch_one(app.db())
-        .await?;
-        if holder == id.0 {
+        let holder = TRIAL.take(app, user, id).await?;
+        if holder == id {
             return Ok(true);
         }
-        let other = app.store.load::<Subscription>(SubscriptionId(holder)).await?;
-        // A page that nobody has heard of is over after a day, as any.
-        let old = "select claimed_at < clock_timestamp() - interval '25 hours'
-            from trials where user_id = $1 and subscription_id = $2";
-        let old: Option<bool> =
-            sqlx::query_scalar(old).bind(user.0).bind(holder).fetch_optional(app.db()).await?;
+        let other = app.store.load::<Subscription>(holder).await?;
         let pageless = other.status() == Status::Ordered && other.checkout().is_none();
-        if other.status() != Status::Abandoned && !(pageless && old == Some(true)) {
+        let was_left =
+            other.status() == Status::Abandoned || (pageless && is_old(app, user).await?);
+        if !was_left {
             return Ok(false);
         }
-        give_trial_back(app, user, SubscriptionId(holder)).await?;
+        give_trial_back(app, user, holder).await?;
     }
     Err(Problem::busy("the person's orders change all the time; try again"))
 }
 
+/// Whether the trial was taken so long ago that a page which nobody has heard of is over, as any is
+/// after a day.
+async fn is_old(app: &App, user: UserId) -> Result<bool> {
+    let old = "select claimed_at < clock_timestamp() - interval '25 hours'
+        from trials where user_id = $1";
+    let old: Option<bool> = sqlx::query_scalar(old).bind(user.0).fetch_optional(app.db()).await?;
+    Ok(old == Some(true))
+}
+
 /// The trial does not come with this order after all: it has no page.
 pub(super) async fn give_trial_back(app: &App, user: UserId, id: SubscriptionId) -> Result<()> {
-    sqlx::query("delete from trials where user_id = $1 and subscription_id = $2")
-        .bind(user.0)
-        .bind(id.0)
-        .execute(app.db())
-        .await?;
-    Ok(())
+    TRIAL.leave(app, user, id).await
 }

@@ -182,7 +182,7 @@ async fn replay(
     Ok(StatusCode::ACCEPTED)
 }
 
-/// What the daily comparisons of payments with Stripe found.
+/// What the daily comparisons with Stripe found.
 #[utoipa::path(get, path = "/admin/stripe/reports", tag = "admin", params(PageQuery),
     responses((status = 200, body = Reports), (status = 403, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
@@ -196,7 +196,7 @@ async fn reports(
     Ok(axum::Json(Reports { items, next_cursor }))
 }
 
-/// Compares payments with Stripe now; a report says what was found.
+/// Compares payments and subscriptions with Stripe now; a report says what was found.
 #[utoipa::path(post, path = "/admin/stripe/reconcile", tag = "admin",
     responses((status = 202), (status = 403, body = Problem), (status = 503, body = Problem)),
     security(("bearer" = [])))]

@@ -44,6 +44,7 @@ mod stripe;
 mod support;
 mod tampering;
 mod told;
+mod trials;
 mod webhooks;
 #[path = "../sign_in/world.rs"]
 #[expect(dead_code, reason = "shared with the tests of sign-in")]

@@ -39,13 +39,16 @@ pub async fn of(app: &App, user: UserId) -> Result<String> {
 }
 
 /// Keeps whose customer it is, and tells which one the person has. Whoever is erased meanwhile has
-/// none: the lock is on what their erasure changes, so that either sees the other. One that was just
-/// made beside another is nobody's: it is deleted, and so is one whose person is gone.
+/// none: the lock is on what their erasure changes, so that either sees the other. Two who keep the same
+/// one come one after the other by it, too: of two at once, one would find its customer taken, which no
+/// conflict about the person answers. One that was just made beside another is nobody's: it is deleted,
+/// and so is one whose person is gone.
 async fn keep(app: &App, user: UserId, customer: &str, is_new: bool) -> Result<String> {
     let mut unit = app.db().begin().await?;
     sqlx::query(
         "insert into stripe_customers (user_id, customer)
-         select user_id, $2 from person_keys where user_id = $1 and destroyed_at is null for share
+         select user_id, $2 from person_keys where user_id = $1 and destroyed_at is null
+         for no key update
          on conflict (user_id) do update set customer = excluded.customer, gone_at = null
          where stripe_customers.gone_at is not null",
     )

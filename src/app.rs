@@ -8,7 +8,7 @@ use aggregates::id::UserId;
 use secrecy::SecretString;
 use sqlx::PgPool;
 
-use crate::clients::llm::LlmProvider;
+use crate::clients::llm::Llm;
 use crate::clients::oauth::Providers;
 use crate::clients::stripe::Stripe;
 use crate::closings::Closings;
@@ -52,7 +52,7 @@ pub struct Parts {
     /// What proves that a webhook is Stripe's: two, while one replaces the other.
     pub stripe_secrets: Vec<SecretString>,
     /// Who answers AI calls.
-    pub llm: Box<dyn LlmProvider>,
+    pub llm: Llm,
     /// The last position that each caller wrote on this node.
     pub written: Mutex<HashMap<UserId, i64>>,
 }

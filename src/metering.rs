@@ -8,18 +8,18 @@ use std::panic::AssertUnwindSafe;
 use aggregates::credits::Credits;
 use aggregates::id::{ApiKeyId, CommandId, HoldId, UserId, WalletId};
 use aggregates::wallet::{
-    Ask, By, Origin, Price, Spend, Usage, Wallet, WalletCommand, WalletError, WalletEvent,
+    Ask, By, OpenHold, Origin, Price, Spend, Usage, Wallet, WalletCommand, WalletError, WalletEvent,
 };
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::Row;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::clients::llm::{Completion, ProviderError, Request, Task};
+use crate::clients::llm::{Message, Piece, ProviderError, Request, Role, Route, Task, Tokens};
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::store::{Envelope, ExecuteError, Metadata, Outcome, SideRow, place, seal_with};
@@ -34,7 +34,7 @@ const TRIES: u32 = 100;
 /// What a call costs.
 fn price(task: Task) -> Credits {
     match task {
-        Task::Summarize => Credits::new(10),
+        Task::Chat | Task::Summarize => Credits::new(10),
         Task::Analyze => Credits::new(25),
     }
 }
@@ -105,8 +105,15 @@ pub struct Delivered {
 
 /// A hold that pays for one call; only [`hold`] makes it, and the provider is reached with it.
 struct Ticket {
-    hold: HoldId,
+    hold: OpenHold,
     order: Order,
+}
+
+/// What a provider delivered.
+struct Completion {
+    result: Value,
+    model: String,
+    tokens: Tokens,
 }
 
 /// Holds, calls, captures; or answers as the first time.
@@ -150,7 +157,11 @@ async fn hold(app: &App, order: Order) -> Result<Held> {
         match send(app, &order, command_id(hold, "authorize"), vec![], WalletCommand { now, ask })
             .await
         {
-            Ok(outcome) if !outcome.replayed => return Ok(Held::Now(Ticket { hold, order })),
+            Ok(outcome) if !outcome.replayed => {
+                let hold = outcome.events.iter().find_map(WalletEvent::opens);
+                let hold = hold.ok_or_else(|| Problem::failed("a hold did not open"))?;
+                return Ok(Held::Now(Ticket { hold, order }));
+            }
             // The key's earlier call failed and was released, or is still running.
             Ok(_) => {
                 let wallet = app.store.load::<Wallet>(WalletId::from(order.user)).await?;
@@ -180,8 +191,7 @@ async fn captured_before(app: &App, order: &Order, hold: HoldId) -> Result<Optio
 impl Ticket {
     /// Calls the provider, and captures on a valid result or releases.
     async fn redeem(self, app: &App) -> Result<Delivered> {
-        let request = Request { task: self.order.task, text: self.order.text.clone() };
-        let called = AssertUnwindSafe(app.llm.complete(request)).catch_unwind().await;
+        let called = AssertUnwindSafe(self.ask(app)).catch_unwind().await;
         let problem = match called {
             Ok(Ok(completion)) => return self.capture(app, completion).await,
             Ok(Err(error)) => provider_failed(&error),
@@ -191,20 +201,45 @@ impl Ticket {
         Err(problem)
     }
 
+    async fn ask(&self, app: &App) -> Result<Completion, ProviderError> {
+        let request = Request {
+            task: self.order.task,
+            messages: vec![Message { role: Role::User, text: self.order.text.clone() }],
+            max_output_tokens: 1000,
+            temperature: None,
+            top_p: None,
+            stop: vec![],
+        };
+        let routes = [Route { provider: "local".to_owned(), model: "local-1".to_owned() }];
+        let mut answering = app.llm.answer(&self.hold, &routes, &request).await?;
+        let (mut text, mut tokens) = (String::new(), Tokens::default());
+        while let Some(piece) = answering.answer.try_next().await? {
+            match piece {
+                Piece::Text(more) => text.push_str(&more),
+                Piece::Usage(used) => tokens = used,
+                Piece::Finished(_) => break,
+            }
+        }
+        let result = serde_json::from_str(&text).map_err(|_| ProviderError::Invalid)?;
+        Ok(Completion { result, model: answering.model, tokens })
+    }
+
     /// Captures the price; the result is written in the same unit.
     async fn capture(self, app: &App, completion: Completion) -> Result<Delivered> {
-        let (order, hold, now) = (&self.order, self.hold, clock::now());
+        let (order, hold, now) = (&self.order, self.hold.id(), clock::now());
         let amount = price(order.task);
         let usage = Usage {
             model: completion.model.clone(),
-            input_tokens: completion.input_tokens,
-            output_tokens: completion.output_tokens,
+            input_tokens: completion.tokens.input,
+            output_tokens: completion.tokens.output,
+            prices: None,
+            estimated: false,
         };
         let delivery = Delivery {
             result: completion.result,
             model: completion.model,
-            input_tokens: completion.input_tokens,
-            output_tokens: completion.output_tokens,
+            input_tokens: completion.tokens.input,
+            output_tokens: completion.tokens.output,
         };
         let feature = order.task.name().to_owned();
         let record =
@@ -218,7 +253,7 @@ impl Ticket {
     }
 
     async fn release(&self, app: &App) -> Result<()> {
-        let (hold, now) = (self.hold, clock::now());
+        let (hold, now) = (self.hold.id(), clock::now());
         let ask = Ask::Release { hold, by: self.order.by(), reason: "the call failed".to_owned() };
         let command = WalletCommand { now, ask };
         let outcome = send(app, &self.order, command_id(hold, "release"), vec![], command).await?;
@@ -271,7 +306,11 @@ fn provider_failed(error: &ProviderError) -> Problem {
             "provider_refused",
             "the AI provider refuses this text; nothing was charged",
         ),
-        ProviderError::Unavailable { .. } | ProviderError::Invalid | ProviderError::TimedOut => {
+        ProviderError::Unavailable { .. }
+        | ProviderError::Misconfigured(_)
+        | ProviderError::Invalid
+        | ProviderError::CutShort
+        | ProviderError::TimedOut => {
             Problem::new(StatusCode::BAD_GATEWAY, "provider_failed", detail)
         }
     };

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::{App, Parts};
 use crate::billing::offers;
-use crate::clients::llm::{LlmProvider, Local};
+use crate::clients::llm::{Llm, Local};
 use crate::closings::Closings;
 use crate::config::{Config, ConfigError};
 use crate::embedded::{Cluster, EmbeddedError, Mode};
@@ -154,11 +154,7 @@ pub struct Node {
 
 impl Node {
     /// Starts everything but the HTTP listener, which listens at `address`.
-    pub async fn start(
-        config: &Config,
-        address: SocketAddr,
-        llm: Box<dyn LlmProvider>,
-    ) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, address: SocketAddr, llm: Llm) -> Result<Self, StartError> {
         let settings = config.settings(address)?;
         let messages = Messages::new(config)?;
         let providers = config.providers()?;
@@ -224,7 +220,7 @@ pub async fn serve_until(
     let listen = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let node = Node::start(config, address, Box::new(Local)).await?;
+    let node = Node::start(config, address, Llm::new(vec![Box::new(Local)])).await?;
     let router = http::router(node.app.clone());
     let router = router.into_make_service_with_connect_info::<SocketAddr>();
     ready(address);
@@ -241,7 +237,7 @@ pub async fn serve_until(
 
 /// Runs jobs and keeps the read models until told to stop, without serving.
 pub async fn work(config: &Config) -> Result<(), StartError> {
-    let node = Node::start(config, config.listen, Box::new(Local)).await?;
+    let node = Node::start(config, config.listen, Llm::new(vec![Box::new(Local)])).await?;
     tracing::info!("working on jobs");
     told_to_stop().await;
     node.stop().await;

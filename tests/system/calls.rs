@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aggregates::wallet::OpenHold;
 use futures_util::future::BoxFuture;
-use saldo::clients::llm::{Completion, LlmProvider, Local, ProviderError, Request};
+use saldo::clients::llm::{Answer, Llm, LlmProvider, Local, ProviderError, Request};
 use saldo::http;
 use saldo::serve::Node;
 use serde_json::json;
@@ -20,12 +21,21 @@ struct Moody(Arc<Semaphore>);
 
 impl LlmProvider for Moody {
     fn name(&self) -> &'static str {
-        "moody"
+        "local"
     }
 
-    fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ProviderError>> {
+    fn stops_when_left(&self) -> bool {
+        true
+    }
+
+    fn answer<'a>(
+        &'a self,
+        hold: &'a OpenHold,
+        model: &'a str,
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<Answer, ProviderError>> {
         Box::pin(async move {
-            match request.text.as_str() {
+            match request.messages.last().map_or("", |message| message.text.as_str()) {
                 "fail: unavailable" => Err(ProviderError::Unavailable { retry_after: Some(3) }),
                 "fail: refused" => Err(ProviderError::Refused),
                 "fail: invalid" => Err(ProviderError::Invalid),
@@ -33,7 +43,7 @@ impl LlmProvider for Moody {
                 "fail: panic" => panic!("the provider's client has a bug"),
                 _ => {
                     self.0.acquire().await.expect("never closed").forget();
-                    Local.complete(request).await
+                    Local.answer(hold, model, request).await
                 }
             }
         })
@@ -43,7 +53,7 @@ impl LlmProvider for Moody {
 /// A node with such a provider, in this process.
 async fn node(database: &Database) -> (Node, Server, Arc<Semaphore>) {
     let leave = Arc::new(Semaphore::new(0));
-    let provider = Box::new(Moody(Arc::clone(&leave)));
+    let provider = Llm::new(vec![Box::new(Moody(Arc::clone(&leave)))]);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("a port");
     let node = Node::start(&database.config(), address, provider).await.expect("a node");

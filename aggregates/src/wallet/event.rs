@@ -168,7 +168,29 @@ pub enum WalletEvent {
     },
 }
 
+/// The proof that credits are set aside: whoever spends our money with a provider shows it. Only the
+/// event of an authorisation makes one.
+#[derive(Debug, PartialEq, Eq)]
+pub struct OpenHold(HoldId);
+
+impl OpenHold {
+    /// Which hold it is.
+    #[must_use]
+    pub fn id(&self) -> HoldId {
+        self.0
+    }
+}
+
 impl WalletEvent {
+    /// The hold that this event opens, where it opens one.
+    #[must_use]
+    pub fn opens(&self) -> Option<OpenHold> {
+        match self {
+            Self::HoldAuthorized { hold, .. } => Some(OpenHold(*hold)),
+            _ => None,
+        }
+    }
+
     /// The wallet after this event, where the event moved credits.
     #[must_use]
     pub fn balance(&self) -> Option<Balance> {

@@ -18,7 +18,7 @@ mod tests;
 
 pub use command::{Ask, Spend, WalletCommand};
 pub use error::WalletError;
-pub use event::WalletEvent;
+pub use event::{OpenHold, WalletEvent};
 pub use spending::Spending;
 pub use state::{Grant, Hold, Wallet};
 pub use terms::{

@@ -157,6 +157,12 @@ pub struct Usage {
     pub input_tokens: Option<u64>,
     /// Tokens written; none when the provider did not say, which is not zero.
     pub output_tokens: Option<u64>,
+    /// What was charged by, where it was metered: the version of the price list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<String>,
+    /// Whether it was charged by our estimate of what the provider did not say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub estimated: bool,
 }
 
 /// A window of a spend limit; days and months are those of UTC.

@@ -4,16 +4,17 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
+use aggregates::wallet::OpenHold;
 use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, stream};
 use rust_stemmers::{Algorithm, Stemmer};
 use serde_json::{Value, json};
 use unicode_segmentation::UnicodeSegmentation;
 use vader_sentimental::SentimentIntensityAnalyzer;
 use whatlang::Lang;
 
-use super::{Completion, LlmProvider, ProviderError, Request, Task};
+use super::{Answer, Finish, LlmProvider, Piece, ProviderError, Request, Role, Task, Tokens};
 
-const MODEL: &str = "local-1";
 /// Sentences of a summary, at most.
 const SENTENCES: usize = 3;
 /// Keywords of an analysis, at most.
@@ -60,32 +61,60 @@ impl LlmProvider for Local {
         "local"
     }
 
-    fn complete(
-        &self,
-        Request { task, text }: Request,
-    ) -> BoxFuture<'_, Result<Completion, ProviderError>> {
+    fn stops_when_left(&self) -> bool {
+        true
+    }
+
+    fn answer<'a>(
+        &'a self,
+        _: &'a OpenHold,
+        _: &'a str,
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<Answer, ProviderError>> {
         Box::pin(async move {
             // It is all computation, but a text of 2,000 characters takes well below a millisecond:
             // less than moving it to another thread under load would.
-            Ok(match task {
-                Task::Summarize => summarize(&text),
-                Task::Analyze => analyze(&text),
-            })
+            let said = request.messages.iter().rev().find(|message| message.role == Role::User);
+            let text = said.map_or("", |message| message.text.as_str());
+            let answer = match request.task {
+                Task::Chat => chat(text),
+                Task::Summarize => summarize(text).to_string(),
+                Task::Analyze => analyze(text).to_string(),
+            };
+            Ok(stream::iter(pieces(text, &answer, request.max_output_tokens).map(Ok)).boxed())
         })
     }
 }
 
-fn completion(text: &str, result: Value, written: &str) -> Completion {
-    Completion {
-        result,
-        model: MODEL.to_owned(),
-        input_tokens: Some(text.unicode_words().count() as u64),
-        output_tokens: Some(written.unicode_words().count() as u64),
-    }
+/// An answer word by word, at most so many; what is read and written is counted in words.
+fn pieces(text: &str, answer: &str, most: u32) -> impl Iterator<Item = Piece> + Send + use<> {
+    let input = text.unicode_words().count() as u64;
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let words = answer.split_inclusive(' ').map(str::to_owned).collect::<Vec<_>>();
+    let (written, finish) = match words.len() {
+        all if all > most => (most, Finish::Length),
+        all => (all, Finish::Stop),
+    };
+    let usage = Tokens { input: Some(input), output: Some(written as u64) };
+    let text = words.into_iter().take(most).map(Piece::Text);
+    text.chain([Piece::Usage(usage), Piece::Finished(finish)])
+}
+
+/// What can be said of a message without a model: what it is about.
+fn chat(text: &str) -> String {
+    let language = Language::of(text);
+    let keywords = language.keywords(text);
+    let about = if keywords.is_empty() {
+        "I have read your message.".to_owned()
+    } else {
+        format!("Your message is about {}.", keywords.join(", "))
+    };
+    let summary = summarize(text)["summary"].as_str().unwrap_or_default().to_owned();
+    format!("{about} In short: {summary}")
 }
 
 /// The sentences that say most about what the text repeats, in their order.
-fn summarize(text: &str) -> Completion {
+fn summarize(text: &str) -> Value {
     let language = Language::of(text);
     let sentences: Vec<_> =
         text.unicode_sentences().map(str::trim).filter(|sentence| !sentence.is_empty()).collect();
@@ -108,12 +137,10 @@ fn summarize(text: &str) -> Completion {
     let summary: Vec<_> =
         chosen.iter().filter_map(|place| sentences.get(*place).copied()).collect();
     let summary = if summary.is_empty() { text.trim().to_owned() } else { summary.join(" ") };
-    let result =
-        json!({ "summary": summary, "sentences": chosen.len(), "language": language.code() });
-    completion(text, result, &summary)
+    json!({ "summary": summary, "sentences": chosen.len(), "language": language.code() })
 }
 
-fn analyze(text: &str) -> Completion {
+fn analyze(text: &str) -> Value {
     let language = Language::of(text);
     let keywords = language.keywords(text);
     let words = text.unicode_words().count();
@@ -124,7 +151,7 @@ fn analyze(text: &str) -> Completion {
         _ if score <= -DECIDED => "negative",
         _ => "neutral",
     };
-    let result = json!({
+    json!({
         "language": { "code": language.code(), "name": language.name() },
         "sentiment": { "label": label, "score_per_mille": score },
         "keywords": keywords,
@@ -134,8 +161,7 @@ fn analyze(text: &str) -> Completion {
                 .checked_div(words).unwrap_or(0),
         },
         "counts": { "characters": text.chars().count(), "words": words, "sentences": sentences },
-    });
-    completion(text, result, &keywords.join(" "))
+    })
 }
 
 /// VADER's compound score in per mille, −1000 to 1000.
@@ -221,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_summary_has_only_sentences_of_the_text() {
-        let answer = summarize(TEXT).result;
+        let answer = summarize(TEXT);
         let summary = answer["summary"].as_str().unwrap_or_default();
         assert!(!summary.is_empty() && summary.len() < TEXT.len(), "{summary}");
         assert!(summary.unicode_sentences().all(|sentence| TEXT.contains(sentence.trim())));
@@ -230,14 +256,14 @@ mod tests {
 
     #[test]
     fn praise_is_positive_and_blame_is_negative() {
-        let label = |text| analyze(text).result["sentiment"]["label"].clone();
+        let label = |text| analyze(text)["sentiment"]["label"].clone();
         assert_eq!(label("This is a wonderful, excellent product and I love it."), "positive");
         assert_eq!(label("This is a terrible, horrible product and I hate it."), "negative");
     }
 
     #[test]
     fn the_language_is_told() {
-        let code = |text| analyze(text).result["language"]["code"].clone();
+        let code = |text| analyze(text)["language"]["code"].clone();
         assert_eq!(code(TEXT), "eng");
         assert_eq!(
             code(

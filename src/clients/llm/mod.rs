@@ -1,18 +1,25 @@
-//! AI providers, behind one trait.
+//! AI providers, behind one trait: an answer is a stream of text, of what was used so far, and of its
+//! explicit end. A stream that ends without one was cut short, which is a failure; what the provider had
+//! told until then was told.
 
 mod local;
+mod router;
 
+use aggregates::wallet::OpenHold;
 use futures_util::future::BoxFuture;
-use serde_json::Value;
+use futures_util::stream::BoxStream;
 
 pub use local::Local;
+pub use router::{Answering, Llm, Route};
 
-/// What is to be done with a text.
+/// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Say it shorter.
+    /// Go on with a conversation.
+    Chat,
+    /// Say a text shorter: the answer is JSON.
     Summarize,
-    /// Say what it is like.
+    /// Say what a text is like: the answer is JSON.
     Analyze,
 }
 
@@ -21,36 +28,86 @@ impl Task {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Chat => "chat",
             Self::Summarize => "summarize",
             Self::Analyze => "analyze",
         }
     }
 }
 
-/// A text, and what is to be done with it.
+/// Who says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Whoever sets the rules.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// Something said.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// By whom.
+    pub role: Role,
+    /// What.
+    pub text: String,
+}
+
+/// What a model is asked. Never printed: it is personal data.
 #[derive(Clone)]
 pub struct Request {
     /// What is to be done.
     pub task: Task,
-    /// With which text.
-    pub text: String,
+    /// What was said so far; the last by the person.
+    pub messages: Vec<Message>,
+    /// The most tokens that may be written.
+    pub max_output_tokens: u32,
+    /// How freely, where the caller says: 0 to 2.
+    pub temperature: Option<f64>,
+    /// From how much of what is likely, where the caller says: 0 to 1.
+    pub top_p: Option<f64>,
+    /// What ends the answer when the model writes it.
+    pub stop: Vec<String>,
 }
 
-/// What a provider delivered.
+/// Tokens used so far. Missing and zero are different: what the provider does not say is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Read.
+    pub input: Option<u64>,
+    /// Written, thoughts included where they are charged.
+    pub output: Option<u64>,
+}
+
+/// Why an answer is at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// It was said.
+    Stop,
+    /// It was as long as it may be.
+    Length,
+    /// The provider does not go on for what is said.
+    Filtered,
+}
+
+/// A part of an answer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Completion {
-    /// The answer.
-    pub result: Value,
-    /// Which model answered.
-    pub model: String,
-    /// Tokens read, where the provider says.
-    pub input_tokens: Option<u64>,
-    /// Tokens written, where the provider says.
-    pub output_tokens: Option<u64>,
+pub enum Piece {
+    /// More text.
+    Text(String),
+    /// What was used so far, in the place of what was told before: what is not said now stands as it was.
+    Usage(Tokens),
+    /// The end, once.
+    Finished(Finish),
 }
 
-/// Why a provider delivered nothing, by what the caller should do.
-#[derive(Clone, Debug, thiserror::Error)]
+/// An answer as it comes. After `Finished`, or an error, nothing comes.
+pub type Answer = BoxStream<'static, Result<Piece, ProviderError>>;
+
+/// Why a provider delivered nothing, or not all, by what the caller should do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
     /// Try again, after so many seconds where the provider says.
     #[error("the provider is not available")]
@@ -61,19 +118,34 @@ pub enum ProviderError {
     /// Do not try again: the provider will not work on this text.
     #[error("the provider refuses the text")]
     Refused,
+    /// Our key or our request is not good: an operator has to look.
+    #[error("the provider refuses the request: {0}")]
+    Misconfigured(String),
     /// The answer is not usable.
     #[error("the provider's answer is not usable")]
     Invalid,
+    /// The answer ended before its end.
+    #[error("the provider's answer was cut short")]
+    CutShort,
     /// The provider took too long.
     #[error("the provider took too long")]
     TimedOut,
 }
 
-/// Somebody who works on texts.
+/// Somebody who answers.
 pub trait LlmProvider: Send + Sync {
-    /// The provider's name.
+    /// The provider's name, in routes.
     fn name(&self) -> &'static str;
 
-    /// Does a task.
-    fn complete(&self, request: Request) -> BoxFuture<'_, Result<Completion, ProviderError>>;
+    /// Whether it stops charging where nobody reads on. What of others is not read to its end is charged
+    /// to us all the same.
+    fn stops_when_left(&self) -> bool;
+
+    /// Begins an answer of this model of the provider's. Nobody is asked for free: there is an open hold.
+    fn answer<'a>(
+        &'a self,
+        hold: &'a OpenHold,
+        model: &'a str,
+        request: &'a Request,
+    ) -> BoxFuture<'a, Result<Answer, ProviderError>>;
 }

@@ -1,5 +1,7 @@
 //! Plans: subscribed to, renewed, changed, ended; quota only for what was paid.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -182,9 +184,11 @@ async fn nobody_has_two_subscriptions() {
     shop.close().await;
 }
 
-/// Two subscriptions that are ordered at the same moment, and both paid.
+/// Two subscriptions that are ordered at the same moment, and both paid: Stripe takes so long to open
+/// their pages that neither order sees the other's.
 async fn two_at_once(shop: &Shop) {
     let plan = shop.plan("Basic").await;
+    shop.stripe.fault("POST /v1/checkout/sessions", 2, Fault::Slow(Duration::from_secs(1)));
     let keys = ["one", "two"];
     let answers = join_all(keys.map(|key| shop.try_subscribe(&plan, key))).await;
     let ids = answers.iter().filter(|answer| answer.status == StatusCode::CREATED);
@@ -193,6 +197,7 @@ async fn two_at_once(shop: &Shop) {
     let checkouts: Vec<_> = ids.iter().map(|id| shop.checkout_of(id)).collect();
     let open = |checkout: &&String| shop.stripe.object(checkout)["status"] == "open";
     let open: Vec<_> = checkouts.iter().filter(open).cloned().collect();
+    assert_eq!(open.len(), 2, "{checkouts:?}");
     for checkout in &open {
         shop.stripe.pay_checkout(checkout);
     }

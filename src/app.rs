@@ -15,6 +15,7 @@ use crate::closings::Closings;
 use crate::config::Settings;
 use crate::error::{Problem, Result};
 use crate::keys::Keys;
+use crate::models::Models;
 use crate::passwords::Passwords;
 use crate::store::Store;
 use crate::tokens::Tokens;
@@ -53,6 +54,8 @@ pub struct Parts {
     pub stripe_secrets: Vec<SecretString>,
     /// Who answers AI calls.
     pub llm: Llm,
+    /// With which models, at which price.
+    pub models: Models,
     /// The last position that each caller wrote on this node.
     pub written: Mutex<HashMap<UserId, i64>>,
 }

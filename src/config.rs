@@ -48,7 +48,25 @@ pub struct Config {
     /// How things are sold.
     #[command(flatten)]
     pub billing: BillingConfig,
+    /// How AI calls are metered.
+    #[command(flatten)]
+    pub meter: MeterConfig,
 }
+
+/// How AI calls are metered.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct MeterConfig {
+    /// A file that says which models are on offer, for whom and at which price; see `docs/models.md`.
+    #[arg(long, env = "SALDO_MODELS")]
+    pub models: Option<PathBuf>,
+    /// For how many seconds the credits of a call stay held when the server that makes it dies; 180 by
+    /// default.
+    #[arg(long, env = "SALDO_CALL_HOLD_S", value_parser = clap::value_parser!(u16).range(2..=3600))]
+    pub call_hold_s: Option<u16>,
+}
+
+/// A server that lives keeps its holds open; longer than it takes to find somebody who answers.
+const CALL_HOLD_S: u16 = 180;
 
 /// How things are sold.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -237,6 +255,8 @@ pub struct Settings {
     pub disputed: Disputed,
     /// What an early fraud warning of a bank does.
     pub fraud_warning: FraudWarning,
+    /// For how long the credits of a call are held at a time.
+    pub call_hold: TimeDelta,
 }
 
 impl Config {
@@ -264,6 +284,7 @@ impl Config {
             ),
             disputed: self.billing.disputed.unwrap_or_default(),
             fraud_warning: self.billing.fraud_warning.unwrap_or_default(),
+            call_hold: TimeDelta::seconds(self.meter.call_hold_s.unwrap_or(CALL_HOLD_S).into()),
         })
     }
 

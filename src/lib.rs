@@ -17,6 +17,7 @@ pub mod inbox;
 pub mod jobs;
 pub mod keys;
 mod metering;
+pub mod models;
 pub mod passwords;
 pub mod processes;
 pub mod queue;

@@ -22,6 +22,7 @@ use crate::config::{Config, ConfigError};
 use crate::embedded::{Cluster, EmbeddedError, Mode};
 use crate::jobs::{self, JobsError, Messages};
 use crate::keys::{Keys, KeysError};
+use crate::models::{Models, ModelsError};
 use crate::passwords::{PasswordError, Passwords};
 use crate::processes::Signer;
 use crate::queue::{self, Job};
@@ -59,6 +60,9 @@ pub enum StartError {
     /// A setting cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The models cannot be offered.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
     /// What is sold could not be put on sale.
     #[error("what is sold could not be put on sale: {0}")]
     Shop(String),
@@ -159,6 +163,7 @@ impl Node {
         let messages = Messages::new(config)?;
         let providers = config.providers()?;
         let stripe = config.stripe()?;
+        let models = Models::load(config.meter.models.as_deref(), &llm)?;
         let database = database(config).await?;
         let keys = Keys::in_folder(&config.data_dir)?;
         let (pool, options) = (database.pool.clone(), database.options.clone());
@@ -170,6 +175,7 @@ impl Node {
             projections,
             tokens: Tokens::new(&keys.access_tokens)?,
             passwords: Passwords::new()?,
+            models,
             llm,
             written: std::sync::Mutex::default(),
             store,

@@ -19,7 +19,7 @@ use super::position::At;
 use crate::app::App;
 use crate::clients::llm::Task;
 use crate::error::{Problem, Result};
-use crate::metering::{self, Delivered, Order};
+use crate::metering::{self, Delivered, Order, Payer};
 
 /// Characters of a text.
 const TEXT: std::ops::RangeInclusive<usize> = 10..=2000;
@@ -159,16 +159,20 @@ async fn call(
         return Err(Problem::field("text", "must have 10 to 2000 characters"));
     }
     let intent = Intent::new(&caller, task.name(), key.as_ref(), &body)?;
-    let order = Order {
+    let payer = payer(&caller, &intent);
+    let order = Order { payer, task, text: body.text };
+    metering::call(app, order).await.map(Paid)
+}
+
+/// Who pays for a request.
+pub(super) fn payer(caller: &Caller, intent: &Intent) -> Payer {
+    Payer {
         user: caller.user,
         key: caller.key,
-        task,
-        text: body.text,
+        metadata: intent.envelope(caller, "call").metadata,
         intent: intent.id,
         may_repeat: intent.may_repeat(),
-        metadata: intent.envelope(&caller, "call").metadata,
-    };
-    metering::call(app, order).await.map(Paid)
+    }
 }
 
 impl From<metering::Record> for Analysis {

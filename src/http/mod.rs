@@ -15,8 +15,10 @@ mod idempotency;
 mod inbox;
 mod json;
 mod me;
+mod models;
 mod oauth;
 mod offers;
+mod openai;
 mod operations;
 mod page;
 mod payments;
@@ -79,8 +81,10 @@ pub fn router(app: App) -> Router {
                 .merge(webhooks::routes())
                 .merge(admin::routes())
                 .merge(operations::routes())
+                .merge(models::routes())
                 .merge(ai::routes()),
         )
+        .merge(openai::routes())
         .merge(system::routes())
         .merge(inbox::routes())
         .split_for_parts();

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::REQUEST_ID;
+use super::{REQUEST_ID, openai};
 use crate::error::Problem;
 
 /// The request's id: the caller's, where it is short and plain, else a new one.
@@ -36,23 +36,24 @@ pub(super) async fn answer(mut request: Request, next: Next) -> Response {
         .map_or_else(|| CommandId(Uuid::now_v7()).to_string(), str::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
+    let shape = Shape::of(request.uri().path());
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         log(&problem, &id);
-        response = with_body(&response, &problem, &id);
+        response = shape.with_body(&response, &problem, &id);
     } else if response.status() == StatusCode::SERVICE_UNAVAILABLE {
         let problem = Problem::busy(
             "the request took too long; with the same Idempotency-Key it can be asked again",
         );
-        response = with_body(&response, &problem, &id);
+        response = shape.with_body(&response, &problem, &id);
     } else if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
         let problem = Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "too_large",
             "the body is too long: it must not exceed 64 KiB, and as a webhook 1 MiB",
         );
-        response = with_body(&response, &problem, &id);
+        response = shape.with_body(&response, &problem, &id);
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
@@ -68,6 +69,28 @@ pub(super) async fn answer(mut request: Request, next: Next) -> Response {
         "answered"
     );
     response
+}
+
+/// How a route tells of problems.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// As RFC 9457 has it.
+    Problem,
+    /// As OpenAI's SDKs read it.
+    OpenAi,
+}
+
+impl Shape {
+    fn of(path: &str) -> Self {
+        if path.starts_with("/v1/") { Self::OpenAi } else { Self::Problem }
+    }
+
+    fn with_body(self, response: &Response, problem: &Problem, request_id: &str) -> Response {
+        match self {
+            Self::Problem => with_body(response, problem, request_id),
+            Self::OpenAi => openai::with_body(problem),
+        }
+    }
 }
 
 /// Whether a caller's request id may stand in logs and in the log.

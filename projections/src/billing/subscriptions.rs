@@ -43,6 +43,25 @@ pub async fn subscription_of(pool: &PgPool, user: Uuid) -> sqlx::Result<Option<S
     sqlx::query_as(select(rest)).bind(user).fetch_optional(pool).await
 }
 
+/// The tier that the person's subscription gives now, where one does: while it is paid or tried, and for
+/// those who are behind, while they are so since later than `behind_since`.
+pub async fn tier_of(
+    pool: &PgPool,
+    user: Uuid,
+    behind_since: DateTime<Utc>,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar(
+        "select tier from subscriptions
+         where user_id = $1 and live and not duplicate
+           and (status in ('trialing', 'active') or status = 'past_due' and behind_since > $2)
+         order by created_at desc, subscription_id desc limit 1",
+    )
+    .bind(user)
+    .bind(behind_since)
+    .fetch_optional(pool)
+    .await
+}
+
 /// Subscriptions of the person that were ordered and neither begun nor left.
 pub async fn ordered(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<SubscriptionRow>> {
     let rest = "where user_id = $1 and status = 'ordered' order by created_at";

@@ -143,8 +143,6 @@ fn summarize(text: &str) -> Value {
 fn analyze(text: &str) -> Value {
     let language = Language::of(text);
     let keywords = language.keywords(text);
-    let words = text.unicode_words().count();
-    let sentences = text.unicode_sentences().filter(|s| !s.trim().is_empty()).count();
     let score = sentiment(text);
     let label = match score {
         DECIDED.. => "positive",
@@ -155,12 +153,6 @@ fn analyze(text: &str) -> Value {
         "language": { "code": language.code(), "name": language.name() },
         "sentiment": { "label": label, "score_per_mille": score },
         "keywords": keywords,
-        "readability": {
-            "words_per_sentence": words.checked_div(sentences).unwrap_or(words),
-            "characters_per_word": text.unicode_words().map(|w| w.chars().count()).sum::<usize>()
-                .checked_div(words).unwrap_or(0),
-        },
-        "counts": { "characters": text.chars().count(), "words": words, "sentences": sentences },
     })
 }
 

@@ -81,6 +81,14 @@ pub struct Tokens {
     pub output: Option<u64>,
 }
 
+impl Tokens {
+    /// What is known after `later` was told, too.
+    #[must_use]
+    pub fn then(self, later: Self) -> Self {
+        Self { input: later.input.or(self.input), output: later.output.or(self.output) }
+    }
+}
+
 /// Why an answer is at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {

@@ -1,0 +1,105 @@
+//! An answer as it is written, in OpenAI's chunks.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream, StreamExt};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::Receiver;
+
+use super::completions::{Head, Usage, reason};
+use super::errors::Failure;
+use crate::metering::{Charged, End, Poured};
+
+/// How often a comment says that the stream is alive, while nothing comes.
+const ALIVE: Duration = Duration::from_secs(15);
+
+#[derive(Serialize)]
+struct Chunk<'a> {
+    id: &'a str,
+    object: &'static str,
+    created: i64,
+    model: &'a str,
+    choices: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+}
+
+impl Head {
+    fn chunk(&self, choices: Value, usage: Option<Usage>) -> Event {
+        let Self { id, created, model } = self;
+        let object = "chat.completion.chunk";
+        event(&Chunk { id, object, created: *created, model, choices, usage })
+    }
+
+    fn begins(&self) -> Event {
+        let delta = json!({ "role": "assistant", "content": "" });
+        self.chunk(choice(&delta, None), None)
+    }
+
+    fn says(&self, text: &str) -> Event {
+        self.chunk(choice(&json!({ "content": text }), None), None)
+    }
+
+    /// Why it ends; what was used, and what it cost; and that nothing follows.
+    fn ends(&self, end: End, charged: &Charged) -> Vec<Event> {
+        let why = self.chunk(choice(&json!({}), Some(reason(end))), None);
+        let used = self.chunk(json!([]), Some(charged.into()));
+        vec![why, used, Event::default().data("[DONE]")]
+    }
+
+    /// What goes to a client of what comes from the meter.
+    fn events(&self, poured: Poured) -> Vec<Event> {
+        match poured {
+            Poured::Text(text) => vec![self.says(&text)],
+            Poured::Ended(end, charged) => self.ends(end, &charged),
+            Poured::Failed(problem, charged) => {
+                let used = charged.map(|charged| self.chunk(json!([]), Some((&charged).into())));
+                used.into_iter().chain([event(&Failure::from(&problem))]).collect()
+            }
+        }
+    }
+}
+
+fn choice(delta: &Value, finish_reason: Option<&str>) -> Value {
+    json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason }])
+}
+
+/// What cannot be written cannot be: these are texts and numbers.
+fn event(what: &impl Serialize) -> Event {
+    Event::default().json_data(what).unwrap_or_default()
+}
+
+/// An answer that is being written.
+pub(super) fn of(head: Head, poured: Receiver<Poured>) -> Response {
+    let begins = stream::iter([head.begins()]);
+    let parts = stream::unfold(poured, async |mut poured| {
+        let part = poured.recv().await?;
+        Some((part, poured))
+    });
+    let parts = parts.flat_map(move |part| stream::iter(head.events(part)));
+    respond(begins.chain(parts))
+}
+
+/// An answer that was written before.
+pub(super) fn again(head: &Head, text: String, end: End, charged: Charged) -> Response {
+    let all = [Poured::Text(text), Poured::Ended(end, charged)];
+    let parts: Vec<_> = all.into_iter().flat_map(|part| head.events(part)).collect();
+    let mut response = respond(stream::iter([head.begins()].into_iter().chain(parts)));
+    response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    response
+}
+
+fn respond(events: impl Stream<Item = Event> + Send + 'static) -> Response {
+    let alive = KeepAlive::new().interval(ALIVE).text("still writing");
+    let mut response = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(alive).into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

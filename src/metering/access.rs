@@ -1,0 +1,31 @@
+//! What somebody may use: by the subscription that they have.
+
+use aggregates::id::UserId;
+use axum::http::StatusCode;
+
+use crate::app::App;
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::models::{AUTO, Model, Tier};
+
+/// The person's tier now. Who is behind with a payment keeps it for the days of grace.
+pub async fn tier(app: &App, user: UserId) -> Result<Tier> {
+    let behind_since = clock::now() - app.settings.past_due_grace;
+    let tier = projections::billing::tier_of(app.db(), user.0, behind_since).await?;
+    tier.map_or(Ok(Tier::Free), |tier| tier.parse().map_err(Problem::failed))
+}
+
+/// The model of this name, where the tier has it; the usual one of the tier, where none is named.
+pub fn choose<'a>(app: &'a App, tier: Tier, name: Option<&str>) -> Result<&'a Model> {
+    let Some(name) = name.filter(|name| *name != AUTO) else { return Ok(app.models.usual(tier)) };
+    let model = app.models.find(name).ok_or_else(|| {
+        let detail = format!("there is no model of this name: take one of the list, or \"{AUTO}\"");
+        Problem::new(StatusCode::NOT_FOUND, "model_not_found", detail)
+    })?;
+    if model.tier > tier {
+        let detail =
+            "this model comes with a plan that you do not have: subscribe, or take another model";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "plan_required", detail));
+    }
+    Ok(model)
+}

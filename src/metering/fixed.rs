@@ -1,0 +1,140 @@
+//! Calls of a fixed price: held, captured on a valid result, released on any failure.
+
+use std::panic::AssertUnwindSafe;
+
+use aggregates::credits::Credits;
+use aggregates::wallet::{Price, Usage, Wallet};
+use futures_util::{FutureExt, TryStreamExt};
+use serde_json::Value;
+
+use super::analyses::{Delivery, Record, find, seal};
+use super::talk::provider_failed;
+use super::ticket::{self, Opened, Payer, Ticket};
+use super::{access, tasks};
+use crate::app::App;
+use crate::clients::llm::{Finish, Piece, ProviderError, Task, Tokens};
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::store::Outcome;
+
+/// A call that somebody wants to pay for.
+pub struct Order {
+    /// Who pays.
+    pub payer: Payer,
+    /// What is to be done.
+    pub task: Task,
+    /// With which text.
+    pub text: String,
+}
+
+/// A paid call's answer.
+pub struct Delivered {
+    /// What was delivered.
+    pub record: Record,
+    /// What the wallet has available after it.
+    pub remaining: Credits,
+    /// The position of the capture.
+    pub position: i64,
+    /// Whether this is the answer to an earlier request.
+    pub replayed: bool,
+}
+
+/// What a provider delivered.
+struct Completion {
+    result: Value,
+    model: String,
+    tokens: Tokens,
+}
+
+/// Holds, calls, captures; or answers as the first time.
+pub async fn call(app: App, order: Order) -> Result<Delivered> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a client that hangs up must not stop the call; it ends with its provider's timeout"
+    )]
+    let task = tokio::spawn(async move { run(&app, order).await });
+    task.await.unwrap_or_else(|error| Err(Problem::failed(error)))
+}
+
+async fn run(app: &App, Order { payer, task, text }: Order) -> Result<Delivered> {
+    let amount = app.models.fixed(task).ok_or_else(|| Problem::failed("the call has no price"))?;
+    let price = Price::Fixed { credits: amount, version: app.models.version().to_owned() };
+    let user = payer.user;
+    let mut ticket = match ticket::open(app, payer, amount, &price, task.name()).await? {
+        Opened::Now(ticket) => ticket,
+        Opened::Before(hold, outcome) => {
+            let record = find(app, user, hold.0).await?;
+            let record = record.ok_or_else(|| Problem::failed("a captured call has no result"))?;
+            return Ok(delivered(record, &outcome));
+        }
+    };
+    let called = AssertUnwindSafe(ask(app, &mut ticket, task, &text)).catch_unwind().await;
+    let problem = match called {
+        Ok(Ok(completion)) => return capture(app, ticket, task, completion).await,
+        Ok(Err(problem)) => problem,
+        Err(_) => Problem::failed("the provider's client panicked"),
+    };
+    ticket.release(app, "the call failed").await?;
+    Err(problem)
+}
+
+/// What the model of the payer's tier says, where it is a valid result.
+async fn ask(app: &App, ticket: &mut Ticket, task: Task, text: &str) -> Result<Completion> {
+    let tier = access::tier(app, ticket.payer.user).await?;
+    let (model, request) = (app.models.usual(tier), tasks::request(task, text));
+    let failed = |error: ProviderError| provider_failed(&error);
+    let mut answering =
+        app.llm.answer(ticket.hold(), &model.routes, &request).await.map_err(failed)?;
+    let (mut said, mut tokens) = (String::new(), Tokens::default());
+    loop {
+        ticket.keep(app).await;
+        match answering.answer.try_next().await.map_err(failed)? {
+            Some(Piece::Text(more)) => said.push_str(&more),
+            Some(Piece::Usage(used)) => tokens = tokens.then(used),
+            Some(Piece::Finished(Finish::Stop)) => break,
+            Some(Piece::Finished(Finish::Filtered)) => return Err(failed(ProviderError::Refused)),
+            Some(Piece::Finished(Finish::Length)) => return Err(failed(ProviderError::Invalid)),
+            None => return Err(failed(ProviderError::CutShort)),
+        }
+    }
+    let result = tasks::result(task, text, &said).map_err(failed)?;
+    Ok(Completion { result, model: answering.model, tokens })
+}
+
+/// Captures the price; the result is written in the same unit.
+async fn capture(
+    app: &App,
+    ticket: Ticket,
+    task: Task,
+    completion: Completion,
+) -> Result<Delivered> {
+    let Completion { result, model, tokens } = completion;
+    let (user, amount) = (ticket.payer.user, ticket.authorized);
+    let usage = Usage {
+        model: model.clone(),
+        input_tokens: tokens.input,
+        output_tokens: tokens.output,
+        prices: Some(app.models.version().to_owned()),
+        estimated: false,
+    };
+    let (input_tokens, output_tokens) = (tokens.input, tokens.output);
+    let record = Record {
+        id: ticket.hold().id().0,
+        feature: task.name().to_owned(),
+        credits: amount.get(),
+        delivery: Delivery { result, model, input_tokens, output_tokens },
+        created_at: clock::now(),
+    };
+    let row = seal(app, user, &record).await?;
+    let outcome = ticket.capture(app, amount, usage, &[row]).await?;
+    Ok(delivered(record, &outcome))
+}
+
+fn delivered(record: Record, outcome: &Outcome<Wallet>) -> Delivered {
+    Delivered {
+        record,
+        remaining: ticket::remaining(outcome),
+        position: outcome.position,
+        replayed: outcome.replayed,
+    }
+}

@@ -1,0 +1,380 @@
+//! Calls that are metered: an estimate is held, more as the answer flows, and what was delivered is
+//! captured.
+
+use std::time::Duration;
+
+use aggregates::credits::Credits;
+use aggregates::wallet::{Price, Usage, Wallet};
+use axum::http::StatusCode;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::analyses::{Delivery, Record, find, seal};
+use super::ticket::{self, More, Opened, Payer, Ticket};
+use super::tokens;
+use crate::app::App;
+use crate::clients::llm::{Answering, Finish, Piece, ProviderError, Request, Tokens};
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::models::{Counted, Model};
+use crate::store::Outcome;
+
+/// Tokens of an answer that are held for at a time.
+const SLICE: u64 = 256;
+/// How far ahead of what was written is held for: more than comes between two looks.
+const AHEAD: u64 = 64;
+
+/// A conversation that somebody wants to have continued, and pays for.
+pub struct Conversation {
+    /// Who pays.
+    pub payer: Payer,
+    /// What for, as the history says.
+    pub feature: &'static str,
+    /// Who is to answer.
+    pub model: Model,
+    /// What was said, and how it is to be answered.
+    pub request: Request,
+}
+
+/// What came of asking.
+pub enum Begun {
+    /// The answer flows.
+    Now(Box<Talk>),
+    /// It was given, and charged, before: what was kept of it.
+    Before(Box<Charged>, Value),
+}
+
+/// Why an answer is at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// It was said.
+    Stop,
+    /// It was as long as it may be.
+    Length,
+    /// The provider does not go on for what is said.
+    Filtered,
+    /// The wallet has no more.
+    Credits,
+}
+
+impl From<Finish> for End {
+    fn from(finish: Finish) -> Self {
+        match finish {
+            Finish::Stop => Self::Stop,
+            Finish::Length => Self::Length,
+            Finish::Filtered => Self::Filtered,
+        }
+    }
+}
+
+/// What comes next of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// More text.
+    Text(String),
+    /// Nothing: it is at its end.
+    Ended(End),
+}
+
+/// What a metered call was charged.
+#[derive(Clone, Debug)]
+pub struct Charged {
+    /// The call's id: that of its hold.
+    pub id: uuid::Uuid,
+    /// What was charged.
+    pub credits: Credits,
+    /// Which model answered.
+    pub model: String,
+    /// What it was charged for.
+    pub counted: Counted,
+    /// Whether any of that is our estimate.
+    pub estimated: bool,
+    /// What the wallet has available after it.
+    pub remaining: Credits,
+    /// The position of the capture.
+    pub position: i64,
+    /// Whether it was charged by an earlier request.
+    pub replayed: bool,
+}
+
+/// An answer under way, and the credits that are held for it. Who does not end it leaves it to the hold's
+/// expiry.
+pub struct Talk {
+    app: App,
+    ticket: Ticket,
+    answering: Answering,
+    model: Model,
+    /// Tokens that are to be read, about.
+    input: u64,
+    /// Tokens written so far, about.
+    written: u64,
+    /// Tokens of the answer that are held for.
+    covered: u64,
+    /// What the provider has said.
+    said: Tokens,
+    /// Whether the wallet has said that there is no more.
+    exhausted: bool,
+    end: Option<End>,
+    feature: &'static str,
+}
+
+impl Talk {
+    /// Holds an estimate, and asks. An error has released it.
+    pub async fn begin(app: &App, conversation: Conversation) -> Result<Begun> {
+        let Conversation { payer, feature, model, request } = conversation;
+        let input = tokens::of_all(&request.messages);
+        let covered = SLICE.min(request.max_output_tokens.into());
+        let amount = model.rates.cost(Counted { input: tokens::at_most(input), output: covered });
+        let price = Price::Metered { version: app.models.version().to_owned() };
+        let user = payer.user;
+        let ticket = match ticket::open(app, payer, amount, &price, feature).await? {
+            Opened::Now(ticket) => ticket,
+            Opened::Before(hold, outcome) => {
+                let record = find(app, user, hold.0).await?.ok_or_else(not_kept)?;
+                return Ok(Begun::Before(
+                    Box::new(Charged::before(&record, &outcome)),
+                    record.delivery.result,
+                ));
+            }
+        };
+        match app.llm.answer(ticket.hold(), &model.routes, &request).await {
+            Ok(answering) => Ok(Begun::Now(Box::new(Self {
+                app: app.clone(),
+                ticket,
+                answering,
+                model,
+                input,
+                written: 0,
+                covered,
+                said: Tokens::default(),
+                exhausted: false,
+                end: None,
+                feature,
+            }))),
+            Err(error) => {
+                ticket.release(app, "the call failed").await?;
+                Err(provider_failed(&error))
+            }
+        }
+    }
+
+    /// The call's id: that of its hold.
+    #[must_use]
+    pub fn id(&self) -> uuid::Uuid {
+        self.ticket.hold().id().0
+    }
+
+    /// Whether the same request may be asked again, for the same answer.
+    #[must_use]
+    pub fn may_repeat(&self) -> bool {
+        self.ticket.payer.may_repeat
+    }
+
+    /// Whether any text has come.
+    #[must_use]
+    pub fn has_text(&self) -> bool {
+        self.written > 0
+    }
+
+    /// Whether anything is known to have been used.
+    #[must_use]
+    pub fn has_cost(&self) -> bool {
+        self.has_text() || self.said != Tokens::default()
+    }
+
+    /// Whether nothing more is charged by the provider once nobody reads on.
+    #[must_use]
+    pub fn stops_when_left(&self) -> bool {
+        self.answering.stops_when_left
+    }
+
+    /// What comes next. It may be dropped while it waits: nothing is lost. While it waits, the hold is
+    /// kept open.
+    pub async fn next(&mut self) -> Result<Next, ProviderError> {
+        if let Some(end) = self.end {
+            return Ok(Next::Ended(end));
+        }
+        let beat: Duration = ticket::beat(self.app.settings.call_hold);
+        loop {
+            let piece = tokio::time::timeout(beat, self.answering.answer.next()).await;
+            self.ticket.keep(&self.app).await;
+            match piece {
+                Err(_) => {}
+                Ok(None) => return Err(ProviderError::CutShort),
+                Ok(Some(Err(error))) => return Err(error),
+                Ok(Some(Ok(Piece::Usage(tokens)))) => self.said = self.said.then(tokens),
+                Ok(Some(Ok(Piece::Finished(finish)))) => {
+                    self.end = Some(finish.into());
+                    return Ok(Next::Ended(finish.into()));
+                }
+                Ok(Some(Ok(Piece::Text(text)))) => {
+                    self.written += tokens::of(&text);
+                    self.cover().await;
+                    return Ok(Next::Text(text));
+                }
+            }
+        }
+    }
+
+    /// Holds for more of the answer, where what is held for comes to its end. When the wallet has no
+    /// more, the answer ends; so it does when the log does not say.
+    async fn cover(&mut self) {
+        let written = self.written.max(self.said.output.unwrap_or(0));
+        if written + AHEAD <= self.covered {
+            return;
+        }
+        let covered = written + AHEAD + SLICE;
+        let cost = self.cost(covered);
+        self.hold(cost).await;
+        if cost <= self.ticket.authorized {
+            self.covered = covered;
+        } else if self.cost(written + 1) > self.ticket.authorized {
+            self.end = Some(End::Credits);
+        }
+    }
+
+    /// What the call costs with so much of an answer.
+    fn cost(&self, output: u64) -> Credits {
+        let input = self.said.input.unwrap_or_else(|| tokens::at_most(self.input));
+        self.model.rates.cost(Counted { input, output })
+    }
+
+    /// Has `cost` held in all, or as much of it as there is.
+    async fn hold(&mut self, cost: Credits) {
+        let mut missing = cost.saturating_sub(self.ticket.authorized);
+        while !missing.is_zero() && !self.exhausted {
+            match self.ticket.increment(&self.app, missing).await {
+                Ok(More::Held) => return,
+                Ok(More::Refused { left }) => {
+                    self.exhausted = left.is_zero() || left >= missing;
+                    missing = left;
+                }
+                Err(error) => {
+                    tracing::warn!(error = %error, "credits for an answer could not be held");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// What was delivered so far. What the provider said counts; where it has not said, or has not come to
+    /// its end, our estimate does, and more than it.
+    fn counted(&self) -> (Counted, bool) {
+        let has_ended = matches!(self.end, Some(End::Stop | End::Length | End::Filtered));
+        if has_ended && let Some(said) = Counted::said(self.said) {
+            return (said, false);
+        }
+        let input = self.said.input.unwrap_or(self.input);
+        let output = match self.said.output {
+            Some(said) if has_ended => said,
+            said => self.written.max(said.unwrap_or(0)),
+        };
+        (Counted { input, output }, true)
+    }
+
+    /// Charges what was delivered. `kept` is kept of it for a repeat under the same key.
+    pub async fn charge(mut self, kept: Option<Value>) -> Result<Charged> {
+        let (counted, estimated) = self.counted();
+        let cost = self.model.rates.cost(counted);
+        self.hold(cost).await;
+        let amount = cost.min(self.ticket.authorized);
+        let Self { app, ticket, answering, said, feature, .. } = self;
+        let usage = Usage {
+            model: answering.model.clone(),
+            input_tokens: Some(counted.input).filter(|_| estimated).or(said.input),
+            output_tokens: Some(counted.output).filter(|_| estimated).or(said.output),
+            prices: Some(app.models.version().to_owned()),
+            estimated,
+        };
+        let (id, user) = (ticket.hold().id().0, ticket.payer.user);
+        let mut side = vec![];
+        if let Some(result) = kept {
+            let delivery = Delivery {
+                result,
+                model: answering.model.clone(),
+                input_tokens: Some(counted.input),
+                output_tokens: Some(counted.output),
+            };
+            let (feature, credits) = (feature.to_owned(), amount.get());
+            let record = Record { id, feature, credits, delivery, created_at: clock::now() };
+            side.push(seal(&app, user, &record).await?);
+        }
+        // The provider is left before the log is waited for.
+        drop(answering.answer);
+        let outcome = ticket.capture(&app, amount, usage, &side).await?;
+        Ok(Charged {
+            id,
+            credits: ticket::charged(&outcome),
+            model: answering.model,
+            counted,
+            estimated,
+            remaining: ticket::remaining(&outcome),
+            position: outcome.position,
+            replayed: false,
+        })
+    }
+
+    /// Charges nothing.
+    pub async fn release(self, reason: &str) -> Result<()> {
+        let Self { app, ticket, answering, .. } = self;
+        drop(answering.answer);
+        ticket.release(&app, reason).await
+    }
+}
+
+impl Charged {
+    fn before(record: &Record, outcome: &Outcome<Wallet>) -> Self {
+        let Delivery { model, input_tokens, output_tokens, .. } = &record.delivery;
+        let counted = Counted {
+            input: input_tokens.unwrap_or_default(),
+            output: output_tokens.unwrap_or_default(),
+        };
+        Self {
+            id: record.id,
+            credits: ticket::charged(outcome),
+            model: model.clone(),
+            counted,
+            estimated: false,
+            remaining: ticket::remaining(outcome),
+            position: outcome.position,
+            replayed: true,
+        }
+    }
+}
+
+/// What a client is told of a provider that failed.
+#[must_use]
+pub fn provider_failed(error: &ProviderError) -> Problem {
+    let mut problem = match error {
+        ProviderError::Refused => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "provider_refused",
+            "the AI provider refuses this text; nothing was charged",
+        ),
+        ProviderError::Unavailable { .. }
+        | ProviderError::Misconfigured(_)
+        | ProviderError::Invalid
+        | ProviderError::CutShort
+        | ProviderError::TimedOut => Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "provider_failed",
+            "the AI provider failed; nothing was charged",
+        ),
+    };
+    if let ProviderError::Unavailable { retry_after } = error {
+        problem.retry_after = *retry_after;
+    }
+    problem.cause = Some(error.to_string());
+    problem
+}
+
+fn not_kept() -> Problem {
+    Problem::new(
+        StatusCode::CONFLICT,
+        "not_kept",
+        "the first request with this Idempotency-Key was not answered to its end, and charged for what was: \
+         use a new key",
+    )
+}

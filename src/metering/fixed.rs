@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::analyses::{Delivery, Record, find, seal};
 use super::talk::provider_failed;
-use super::ticket::{self, Opened, Payer, Ticket};
+use super::ticket::{self, Opened, Payer, Ticket, Wanted};
 use super::{access, tasks};
 use crate::app::App;
 use crate::clients::llm::{Finish, Piece, ProviderError, Task, Tokens};
@@ -60,7 +60,8 @@ async fn run(app: &App, Order { payer, task, text }: Order) -> Result<Delivered>
     let amount = app.models.fixed(task).ok_or_else(|| Problem::failed("the call has no price"))?;
     let price = Price::Fixed { credits: amount, version: app.models.version().to_owned() };
     let user = payer.user;
-    let mut ticket = match ticket::open(app, payer, amount, &price, task.name()).await? {
+    let wanted = Wanted { amount, least: amount, price, reason: task.name() };
+    let mut ticket = match ticket::open(app, payer, wanted).await? {
         Opened::Now(ticket) => ticket,
         Opened::Before(hold, outcome) => {
             let record = find(app, user, hold.0).await?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::analyses::{Delivery, Record, find, seal};
-use super::ticket::{self, More, Opened, Payer, Ticket};
+use super::ticket::{self, More, Opened, Payer, Ticket, Wanted};
 use super::tokens;
 use crate::app::App;
 use crate::clients::llm::{Answering, Finish, Piece, ProviderError, Request, Tokens};
@@ -126,19 +126,20 @@ impl Talk {
         let Conversation { payer, feature, model, request } = conversation;
         let input = tokens::of_all(&request.messages);
         let covered = SLICE.min(request.max_output_tokens.into());
-        let amount = model.rates.cost(Counted { input: tokens::at_most(input), output: covered });
+        let cost = |output| model.rates.cost(Counted { input: tokens::at_most(input), output });
         let price = Price::Metered { version: app.models.version().to_owned() };
+        let wanted = Wanted { amount: cost(covered), least: cost(1), price, reason: feature };
         let user = payer.user;
-        let ticket = match ticket::open(app, payer, amount, &price, feature).await? {
+        let ticket = match ticket::open(app, payer, wanted).await? {
             Opened::Now(ticket) => ticket,
             Opened::Before(hold, outcome) => {
                 let record = find(app, user, hold.0).await?.ok_or_else(not_kept)?;
-                return Ok(Begun::Before(
-                    Box::new(Charged::before(&record, &outcome)),
-                    record.delivery.result,
-                ));
+                let charged = Charged::before(&record, &outcome);
+                return Ok(Begun::Before(Box::new(charged), record.delivery.result));
             }
         };
+        // Where the wallet had less, it is looked at again with the first text.
+        let covered = if ticket.authorized < cost(covered) { 0 } else { covered };
         match app.llm.answer(ticket.hold(), &model.routes, &request).await {
             Ok(answering) => Ok(Begun::Now(Box::new(Self {
                 app: app.clone(),

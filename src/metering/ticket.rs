@@ -109,15 +109,20 @@ pub(super) enum More {
     },
 }
 
-/// Holds `amount`, under the first id of the intent that no failed call has used.
-pub(super) async fn open(
-    app: &App,
-    payer: Payer,
-    amount: Credits,
-    price: &Price,
-    reason: &str,
-) -> Result<Opened> {
-    for attempt in 0..TRIES {
+/// What a call is to hold before anybody is asked.
+pub(super) struct Wanted {
+    pub(super) amount: Credits,
+    /// What will do, where the wallet has no more.
+    pub(super) least: Credits,
+    pub(super) price: Price,
+    pub(super) reason: &'static str,
+}
+
+/// Holds what is wanted, under the first id of the intent that no failed call has used.
+pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Opened> {
+    let Wanted { mut amount, least, price, reason } = wanted;
+    let mut attempt = 0;
+    while attempt < TRIES {
         let hold = HoldId::derive(payer.intent, &format!("hold {attempt}"));
         if payer.may_repeat
             && let Some(before) = payer.captured(app, hold).await?
@@ -148,6 +153,12 @@ pub(super) async fn open(
                 if wallet.hold(hold).is_some() {
                     return Err(still_running());
                 }
+                attempt += 1;
+            }
+            Err(ExecuteError::Refused(WalletError::InsufficientCredits { available, .. }))
+                if available >= least && available < amount =>
+            {
+                amount = available;
             }
             Err(ExecuteError::Refused(WalletError::HoldIdTaken)) => return Err(still_running()),
             Err(error) => return Err(error.into()),

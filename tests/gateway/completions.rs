@@ -1,0 +1,225 @@
+//! What is charged for an answer, and what its client is told.
+
+use reqwest::StatusCode;
+use saldo::clients::llm::{Finish, ProviderError};
+use serde_json::{Value, json};
+
+use crate::house::{House, question, said};
+use crate::script::Step;
+
+fn words(count: usize) -> String {
+    " one".repeat(count)
+}
+
+fn ends() -> Step {
+    Step::Ends(Finish::Stop)
+}
+
+#[tokio::test]
+async fn an_answer_costs_what_the_provider_counted_and_says_so() {
+    let house = House::open(100).await;
+    let hello = vec![
+        Step::Says("Hel".to_owned()),
+        Step::Says("lo".to_owned()),
+        Step::Used(Some(11), Some(7)),
+        ends(),
+    ];
+    house.script.answer("hello", hello);
+    let answer = house.ask("hello", "").await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    assert_eq!(answer.body["choices"][0]["message"]["content"], "Hello");
+    assert_eq!(answer.body["choices"][0]["finish_reason"], "stop");
+    let usage = &answer.body["usage"];
+    assert_eq!(
+        (&usage["prompt_tokens"], &usage["completion_tokens"], &usage["total_tokens"]),
+        (&json!(11), &json!(7), &json!(18))
+    );
+    assert_eq!(
+        (answer.header("credits-charged"), answer.header("credits-remaining")),
+        ("18", "82")
+    );
+    assert_eq!(house.wallet().await, (82, 0));
+
+    let (events, ended) = house.listen("hello", "").await.rest().await;
+    assert!(ended, "{events:?}");
+    assert_eq!(said(&events), "Hello");
+    let last = events.last().expect("a last one");
+    assert_eq!(last["choices"], json!([]));
+    assert_eq!(
+        (&last["usage"]["credits_charged"], &last["usage"]["credits_remaining"]),
+        (&json!(18), &json!(64))
+    );
+    let usage = house.usage().await;
+    assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(11), &json!(7)));
+    assert_eq!((&usage["prices"], &usage["estimated"]), (&json!("test-1"), &Value::Null));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_says_zero_is_paid_zero_and_one_that_says_nothing_an_estimate() {
+    let house = House::open(100).await;
+    house.script.answer("zero", vec![Step::Says(words(20)), Step::Used(Some(0), Some(0)), ends()]);
+    let answer = house.ask("zero", "").await;
+    assert_eq!(answer.header("credits-charged"), "0", "{:?}", answer.body);
+    assert_eq!(house.wallet().await, (100, 0));
+
+    house.script.answer("silent", vec![Step::Says(words(20)), ends()]);
+    let answer = house.ask("silent", "").await;
+    assert_eq!(answer.body["usage"]["estimated"], true, "{:?}", answer.body);
+    // Twenty words, and a message of one.
+    let charged = answer.body["usage"]["credits_charged"].as_i64().expect("a number");
+    assert!((21..=30).contains(&charged), "{charged}");
+    assert_eq!(house.wallet().await, (100 - charged, 0));
+    assert_eq!(house.usage().await["estimated"], true);
+    house.close().await;
+}
+
+/// T4.
+#[tokio::test]
+async fn an_answer_far_above_what_was_held_is_paid_as_long_as_there_are_credits() {
+    let house = House::open(100).await;
+    house.give(2000).await;
+    let mut steps: Vec<_> = (0..100).map(|_| Step::Says(words(10))).collect();
+    steps.extend([Step::Used(Some(5), Some(1000)), ends()]);
+    house.script.answer("long", steps);
+    let answer = house.ask("long", "").await;
+    assert_eq!(answer.header("credits-charged"), "1005", "{:?}", answer.body);
+    assert_eq!(house.wallet().await, (1095, 0));
+    // The provider counts what nobody saw, such as thoughts.
+    house
+        .script
+        .answer("thoughts", vec![Step::Says(words(5)), Step::Used(Some(5), Some(900)), ends()]);
+    let answer = house.ask("thoughts", "").await;
+    assert_eq!(answer.header("credits-charged"), "905", "{:?}", answer.body);
+    // And more than there is: all of it is paid, and nobody owes anything.
+    let answer = house.ask("thoughts", "").await;
+    assert_eq!(answer.header("credits-charged"), "190", "{:?}", answer.body);
+    assert_eq!(house.wallet().await, (0, 0));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn an_answer_ends_where_the_credits_end_and_says_so() {
+    let house = House::open(100).await;
+    house.give(300).await;
+    let mut steps: Vec<_> = (0..200).map(|_| Step::Says(words(10))).collect();
+    steps.extend([Step::Used(Some(5), Some(2000)), ends()]);
+    house.script.answer("endless", steps);
+    let (events, ended) = house.listen("endless", "").await.rest().await;
+    assert!(ended, "{events:?}");
+    let why = &events[events.len() - 2]["choices"][0]["finish_reason"];
+    assert_eq!(why, "insufficient_credits");
+    assert_eq!(events.last().expect("usage")["usage"]["credits_charged"], 400);
+    // All that was paid for was delivered, and hardly more.
+    let words = said(&events).split_whitespace().count();
+    assert!((385..=410).contains(&words), "{words} words");
+    assert_eq!(house.wallet().await, (0, 0));
+    assert_eq!(house.script.left(), 1, "the provider was left");
+
+    let refused = house.ask("endless", "").await;
+    assert_eq!(refused.status, StatusCode::PAYMENT_REQUIRED);
+    let error = &refused.body["error"];
+    assert_eq!(
+        (&error["type"], &error["code"]),
+        (&json!("insufficient_quota"), &json!("insufficient_credits"))
+    );
+    assert_eq!(refused.header("x-should-retry"), "false");
+    assert_eq!(house.script.asked(), 1, "nobody is asked without a hold");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_costs_only_what_was_streamed() {
+    let house = House::open(100).await;
+    house.give(1000).await;
+    let unavailable = ProviderError::Unavailable { retry_after: Some(7) };
+    house.script.answer("never", vec![Step::Fails(unavailable)]);
+    let answer = house.ask("never", "").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (StatusCode::BAD_GATEWAY, "7"));
+    assert_eq!(answer.body["error"]["code"], "provider_failed");
+    assert_eq!(house.wallet().await, (1100, 0));
+
+    let cut = vec![
+        Step::Used(Some(50), None),
+        Step::Says(words(10)),
+        Step::Fails(ProviderError::CutShort),
+    ];
+    house.script.answer("cut", cut);
+    let answer = house.ask("cut", "").await;
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{:?}", answer.body);
+    assert_eq!(house.wallet().await, (1100, 0), "who gets nothing pays nothing");
+
+    let (events, ended) = house.listen("cut", "").await.rest().await;
+    assert!(!ended, "a stream that fails has no end");
+    assert_eq!(events.last().expect("an error")["error"]["code"], "provider_failed");
+    let charged = events[events.len() - 2]["usage"]["credits_charged"].as_i64().expect("a number");
+    // What the provider reported before the cut, and ten words.
+    assert!((60..=62).contains(&charged), "{charged}");
+    assert_eq!(house.settled().await, 1100 - charged);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_same_key_answers_again_and_charges_once() {
+    let house = House::open(100).await;
+    house.give(1000).await;
+    house.script.answer(
+        "hello",
+        vec![Step::Says("Hello".to_owned()), Step::Used(Some(3), Some(2)), ends()],
+    );
+    let first = house.ask("hello", "a key").await;
+    let again = house.ask("hello", "a key").await;
+    assert_eq!(again.header("idempotency-replayed"), "true", "{:?}", again.body);
+    assert_eq!(again.body["choices"], first.body["choices"]);
+    assert_eq!(again.body["id"], first.body["id"]);
+    let streamed = house.listen("hello", "another").await.rest().await;
+    let again = house.listen("hello", "another").await.rest().await;
+    assert_eq!((said(&streamed.0), streamed.1), (said(&again.0), again.1));
+    assert_eq!(house.script.asked(), 2);
+    assert_eq!(house.settled().await, 1090);
+    let other = house.ask("hello, you", "a key").await;
+    assert_eq!(
+        (other.status, &other.body["error"]["code"]),
+        (StatusCode::BAD_REQUEST, &json!("idempotency_key_reused"))
+    );
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_is_refused_in_the_shape_that_sdks_read() {
+    let house = House::open(100).await;
+    let with = |field: &str, value: Value| {
+        let mut body = question("hello", false);
+        body[field] = value;
+        body
+    };
+    for (body, status, code, param) in [
+        (with("model", json!("large")), 403, "plan_required", None),
+        (with("model", json!("gpt-17")), 404, "model_not_found", None),
+        (with("messages", json!([])), 400, "invalid", Some("messages")),
+        (with("n", json!(2)), 400, "invalid", Some("n")),
+        (with("tools", json!([{}])), 400, "invalid", Some("tools")),
+        (with("temperature", json!(3)), 400, "invalid", Some("temperature")),
+        (with("max_tokens", json!(-1)), 400, "invalid", Some("max_tokens")),
+        (
+            with("messages", json!([{"role": "user", "content": [{"type": "image_url"}]}])),
+            400,
+            "invalid",
+            Some("messages[0].content"),
+        ),
+    ] {
+        let answer = house.ask_for(&body, "").await;
+        let error = &answer.body["error"];
+        assert_eq!(answer.status, status, "{body}: {error}");
+        assert_eq!(
+            (error["code"].as_str(), error["param"].as_str()),
+            (Some(code), param),
+            "{body}"
+        );
+    }
+    // What is not known is ignored, as its clients expect.
+    house.script.answer("hello", vec![Step::Says("Hello".to_owned()), ends()]);
+    let answer = house.ask_for(&with("user", json!("somebody")), "").await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    house.close().await;
+}

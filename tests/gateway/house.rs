@@ -1,0 +1,230 @@
+//! A node in this process whose provider follows a script, and a client of its API. A token costs a credit.
+
+use std::time::Duration;
+
+use aggregates::credits::Credits;
+use aggregates::id::{GrantId, WalletId};
+use aggregates::wallet::{Ask, Funding, GrantKind, GrantTerms, Priority, Wallet, WalletCommand};
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::{Method, StatusCode};
+use saldo::clients::llm::Llm;
+use saldo::http;
+use saldo::serve::Node;
+use saldo::store::{Envelope, Metadata};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::script::Script;
+use crate::support::{Answer, Database, Person, Server};
+
+const MODELS: &str = r#"{
+    "version": "test-1",
+    "fixed": { "summarize": 10, "analyze": 25 },
+    "tiers": {
+        "free": { "models": ["local-1"], "chat_messages_per_day": 5 },
+        "basic": { "models": ["local-1"] }, "pro": { "models": ["local-1"] }
+    },
+    "models": [
+        { "id": "local-1", "tier": "free", "input_per_million": 1000000, "output_per_million": 1000000,
+          "max_output_tokens": 4000, "routes": [{ "provider": "local", "model": "local-1" }] },
+        { "id": "large", "tier": "pro", "input_per_million": 1000000, "output_per_million": 1000000,
+          "max_output_tokens": 4000, "routes": [{ "provider": "local", "model": "large" }] }
+    ]
+}"#;
+
+pub struct House {
+    pub node: Node,
+    pub server: Server,
+    pub script: Script,
+    pub ada: Person,
+    database: Database,
+}
+
+/// An answer as it came.
+pub struct Stream {
+    response: reqwest::Response,
+    unread: String,
+}
+
+impl House {
+    /// Ada has this many credits.
+    pub async fn open(credits: i64) -> Self {
+        Self::with(credits, Script::new(false)).await
+    }
+
+    pub async fn with(credits: i64, script: Script) -> Self {
+        let database = Database::in_memory().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("a port");
+        let mut config = database.config();
+        std::fs::create_dir_all(&config.data_dir).expect("a folder");
+        let models = config.data_dir.join("models.json");
+        std::fs::write(&models, MODELS).expect("a file");
+        config.meter.models = Some(models);
+        config.meter.call_hold_s = Some(2);
+        let llm = Llm::new(vec![Box::new(script.clone())]);
+        let node = Node::start(&config, address, llm).await.expect("a node");
+        let router = http::router(node.app.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let server = Server::within(format!("http://{address}"));
+        let ada = server.register("ada@example.com").await;
+        let house = Self { node, server, script, ada, database };
+        // Everybody begins with a hundred.
+        if credits < 100 {
+            house.server.debit(&house.ada, 100 - credits, "").await;
+        }
+        house
+    }
+
+    /// Gives Ada credits.
+    pub async fn give(&self, credits: u32) {
+        self.grant(credits, None).await;
+    }
+
+    /// The same, for so long.
+    pub async fn give_for(&self, credits: u32, time: TimeDelta) {
+        self.grant(credits, Some(Utc::now() + time)).await;
+    }
+
+    async fn grant(&self, credits: u32, expires_at: Option<DateTime<Utc>>) {
+        let grant = GrantTerms {
+            id: GrantId(Uuid::now_v7()),
+            kind: GrantKind::Bonus,
+            amount: Credits::new(credits),
+            priority: Priority::default(),
+            expires_at,
+            funding: Funding::Adjustment,
+            reversal_group: None,
+        };
+        let ask = Ask::Grant { grant, reason: "test".to_owned() };
+        let command = WalletCommand { now: Utc::now(), ask };
+        let (wallet, envelope) = (WalletId(self.ada.id), Envelope::once(Metadata::default()));
+        let outcome = self.node.app.store.execute::<Wallet>(wallet, envelope, command).await;
+        self.node.app.wrote(self.ada.id.into(), outcome.expect("credits").position);
+    }
+
+    /// The one hold that there is.
+    pub async fn hold(&self) -> Uuid {
+        // The balance waits for what was written here; the holds are written with it.
+        self.wallet().await;
+        let pool = self.database.pool().await;
+        let hold = sqlx::query_scalar("select hold_id from balances.holds");
+        let hold = hold.fetch_one(&pool).await.expect("a hold");
+        pool.close().await;
+        hold
+    }
+
+    pub async fn close(self) {
+        self.node.stop().await;
+        self.database.remove().await;
+    }
+
+    /// Asks for an answer in one.
+    pub async fn ask(&self, message: &str, key: &str) -> Answer {
+        self.ask_for(&question(message, false), key).await
+    }
+
+    pub async fn ask_for(&self, body: &Value, key: &str) -> Answer {
+        let bearer = format!("Bearer {}", self.ada.token);
+        let mut headers = vec![("authorization", bearer.as_str())];
+        if !key.is_empty() {
+            headers.push(("idempotency-key", key));
+        }
+        let path = "/v1/chat/completions";
+        self.server.send(Method::POST, path, &headers, Some(body)).await.expect("an answer")
+    }
+
+    /// Asks for an answer as it is written.
+    pub async fn listen(&self, message: &str, key: &str) -> Stream {
+        let client = saldo::clients::http().build().expect("a client");
+        let url = format!("{}/v1/chat/completions", self.server.url);
+        let request = client.post(url).bearer_auth(&self.ada.token).json(&question(message, true));
+        let request = if key.is_empty() { request } else { request.header("idempotency-key", key) };
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::OK);
+        Stream { response, unread: String::new() }
+    }
+
+    /// Available and held.
+    pub async fn wallet(&self) -> (i64, i64) {
+        let wallet = self.server.get(&self.ada, "/wallet").await.body;
+        let figure = |name: &str| wallet[name].as_i64().unwrap_or_else(|| panic!("{wallet}"));
+        (figure("available"), figure("held"))
+    }
+
+    /// Waits until nothing is held, and tells what is available.
+    pub async fn settled(&self) -> i64 {
+        for _ in 0..200 {
+            if let (available, 0) = self.wallet().await {
+                return available;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("a hold stays open: {:?}", self.wallet().await);
+    }
+
+    /// The usage of the last capture in the log.
+    pub async fn usage(&self) -> Value {
+        let pool = self.database.pool().await;
+        let usage = sqlx::query_scalar(
+            "select (payload::jsonb #> '{HoldCaptured,usage}')::text from events
+             where event_type = 'HoldCaptured' order by position desc limit 1",
+        );
+        let usage: Option<String> = usage.fetch_one(&pool).await.expect("a capture");
+        pool.close().await;
+        serde_json::from_str(&usage.expect("usage")).expect("JSON")
+    }
+}
+
+pub fn question(message: &str, stream: bool) -> Value {
+    json!({
+        "model": "auto", "stream": stream,
+        "messages": [{ "role": "user", "content": message }],
+    })
+}
+
+impl Stream {
+    /// The next event; none at the end.
+    pub async fn next(&mut self) -> Option<String> {
+        loop {
+            if let Some((event, rest)) = self.unread.split_once("\n\n") {
+                let data = event.strip_prefix("data: ").map(str::to_owned);
+                self.unread = rest.to_owned();
+                match data {
+                    Some(data) => return Some(data),
+                    None => continue,
+                }
+            }
+            let chunk = self.response.chunk().await.expect("a chunk")?;
+            self.unread.push_str(std::str::from_utf8(&chunk).expect("plain text"));
+        }
+    }
+
+    /// Reads until this text has come.
+    pub async fn until(&mut self, text: &str) {
+        let mut said = String::new();
+        while !said.contains(text) {
+            let event = self.next().await.unwrap_or_else(|| panic!("it ended after {said:?}"));
+            let event: Value = serde_json::from_str(&event).expect("JSON");
+            said.push_str(event["choices"][0]["delta"]["content"].as_str().unwrap_or(""));
+        }
+    }
+
+    /// All that comes, as JSON; and whether it ends as it should.
+    pub async fn rest(mut self) -> (Vec<Value>, bool) {
+        let mut events = Vec::new();
+        while let Some(event) = self.next().await {
+            if event == "[DONE]" {
+                return (events, true);
+            }
+            events.push(serde_json::from_str(&event).expect("JSON"));
+        }
+        (events, false)
+    }
+}
+
+/// What was said in these events.
+pub fn said(events: &[Value]) -> String {
+    events.iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str()).collect()
+}

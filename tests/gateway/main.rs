@@ -1,0 +1,10 @@
+//! The metered gateway as its clients meet it.
+#![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
+
+mod completions;
+mod hanging_up;
+mod house;
+mod script;
+#[path = "../system/support.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod support;

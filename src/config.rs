@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
+use crate::clients::address::AddressError;
 use crate::clients::mail::MailSettings;
-use crate::clients::oauth::{self, AddressError, Issuer, Places, ProviderSettings, Providers};
+use crate::clients::oauth::{self, Issuer, Places, ProviderSettings, Providers};
 use crate::clients::sms::{self, SmsSender, SmsSettings};
 use crate::clients::stripe::{self, Stripe};
 

@@ -2,14 +2,28 @@
 //! explicit end. A stream that ends without one was cut short, which is a failure; what the provider had
 //! told until then was told.
 
+mod anthropic;
+mod caller;
+mod complaint;
+mod gemini;
+mod instructions;
 mod local;
+mod openai;
+mod patience;
+mod reading;
+mod retry_after;
 mod router;
 
 use aggregates::wallet::OpenHold;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
+pub use anthropic::{ANTHROPIC, Anthropic};
+pub use caller::{Endpoint, SettingsError};
+pub use gemini::{GEMINI, Gemini};
 pub use local::Local;
+pub use openai::{OPENAI, OpenAi};
+pub use patience::{ANSWER, Patience};
 pub use router::{Answering, Llm, Route};
 
 /// What is to be done.
@@ -79,6 +93,14 @@ pub struct Tokens {
     pub input: Option<u64>,
     /// Written, thoughts included where they are charged.
     pub output: Option<u64>,
+}
+
+impl Tokens {
+    /// These, and then what was said later: what is not said then stands as it was.
+    #[must_use]
+    pub fn then(self, later: Self) -> Self {
+        Self { input: later.input.or(self.input), output: later.output.or(self.output) }
+    }
 }
 
 /// Why an answer is at its end.

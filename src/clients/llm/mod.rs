@@ -3,10 +3,12 @@
 //! told until then was told.
 
 mod anthropic;
+mod breaker;
 mod caller;
 mod complaint;
 mod gemini;
 mod instructions;
+mod ladder;
 mod local;
 mod openai;
 mod patience;
@@ -19,12 +21,14 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 pub use anthropic::{ANTHROPIC, Anthropic};
+pub use breaker::{BreakerSettings, BreakerState};
 pub use caller::{Endpoint, SettingsError};
 pub use gemini::{GEMINI, Gemini};
+pub use ladder::{LADDER, Ladder};
 pub use local::Local;
 pub use openai::{OPENAI, OpenAi};
 pub use patience::{ANSWER, Patience};
-pub use router::{Answering, Llm, Route};
+pub use router::{Answering, Llm, ProviderHealth, Route};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

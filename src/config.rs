@@ -1,15 +1,19 @@
 //! What an operator may set: the environment, and `.env` in the working directory.
 
+mod ai;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
 
+use crate::clients::address::AddressError;
 use crate::clients::mail::MailSettings;
-use crate::clients::oauth::{self, AddressError, Issuer, Places, ProviderSettings, Providers};
+use crate::clients::oauth::{self, Issuer, Places, ProviderSettings, Providers};
 use crate::clients::sms::{self, SmsSender, SmsSettings};
 use crate::clients::stripe::{self, Stripe};
+pub use ai::AiConfig;
 
 /// Where Saldo runs; decides what is required and what is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -48,6 +52,9 @@ pub struct Config {
     /// How things are sold.
     #[command(flatten)]
     pub billing: BillingConfig,
+    /// Who answers AI calls.
+    #[command(flatten)]
+    pub ai: AiConfig,
     /// How AI calls are metered.
     #[command(flatten)]
     pub meter: MeterConfig,

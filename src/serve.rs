@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::{App, Parts};
 use crate::billing::offers;
-use crate::clients::llm::{Llm, Local};
+use crate::clients::llm::Llm;
 use crate::closings::Closings;
 use crate::config::{Config, ConfigError};
 use crate::embedded::{Cluster, EmbeddedError, Mode};
@@ -226,7 +226,7 @@ pub async fn serve_until(
     let listen = |source| StartError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
     let address = listener.local_addr().map_err(listen)?;
-    let node = Node::start(config, address, Llm::new(vec![Box::new(Local)])).await?;
+    let node = Node::start(config, address, config.llm()?).await?;
     let router = http::router(node.app.clone());
     let router = router.into_make_service_with_connect_info::<SocketAddr>();
     ready(address);
@@ -243,7 +243,7 @@ pub async fn serve_until(
 
 /// Runs jobs and keeps the read models until told to stop, without serving.
 pub async fn work(config: &Config) -> Result<(), StartError> {
-    let node = Node::start(config, config.listen, Llm::new(vec![Box::new(Local)])).await?;
+    let node = Node::start(config, config.listen, config.llm()?).await?;
     tracing::info!("working on jobs");
     told_to_stop().await;
     node.stop().await;

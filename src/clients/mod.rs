@@ -1,5 +1,6 @@
 //! One outside service each.
 
+pub mod address;
 pub mod llm;
 pub mod mail;
 pub mod oauth;

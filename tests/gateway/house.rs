@@ -190,7 +190,7 @@ impl Stream {
         loop {
             if let Some((event, rest)) = self.unread.split_once("\n\n") {
                 let data = event.strip_prefix("data: ").map(str::to_owned);
-                self.unread = rest.to_owned();
+                self.unread = rest.into();
                 match data {
                     Some(data) => return Some(data),
                     None => continue,

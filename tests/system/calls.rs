@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aggregates::wallet::OpenHold;
 use futures_util::future::BoxFuture;
-use saldo::clients::llm::{Answer, Llm, LlmProvider, Local, ProviderError, Request};
+use saldo::clients::llm::{Answer, Ladder, Llm, LlmProvider, Local, ProviderError, Request};
 use saldo::http;
 use saldo::serve::Node;
 use serde_json::json;
@@ -36,7 +36,7 @@ impl LlmProvider for Moody {
     ) -> BoxFuture<'a, Result<Answer, ProviderError>> {
         Box::pin(async move {
             match request.messages.last().map_or("", |message| message.text.as_str()) {
-                "fail: unavailable" => Err(ProviderError::Unavailable { retry_after: Some(3) }),
+                "fail: unavailable" => Err(ProviderError::Unavailable { retry_after: None }),
                 "fail: refused" => Err(ProviderError::Refused),
                 "fail: invalid" => Err(ProviderError::Invalid),
                 "fail: timed out" => Err(ProviderError::TimedOut),
@@ -53,7 +53,9 @@ impl LlmProvider for Moody {
 /// A node with such a provider, in this process.
 async fn node(database: &Database) -> (Node, Server, Arc<Semaphore>) {
     let leave = Arc::new(Semaphore::new(0));
-    let provider = Llm::new(vec![Box::new(Moody(Arc::clone(&leave)))]);
+    // Each failure is met once.
+    let ladder = Ladder { tries: 1, ..Ladder::default() };
+    let provider = Llm::with(vec![Box::new(Moody(Arc::clone(&leave)))], ladder);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("a port");
     let node = Node::start(&database.config(), address, provider).await.expect("a node");

@@ -7,7 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, StatusCode};
-use saldo::config::{BillingConfig, Config, Environment, MeterConfig, SignInConfig, Switch};
+use saldo::config::{
+    AiConfig, BillingConfig, Config, Environment, MeterConfig, SignInConfig, Switch,
+};
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -120,6 +122,7 @@ impl Database {
             database_connections: 8,
             sign_in: SignInConfig { rate_limits: Some(Switch::Off), ..SignInConfig::default() },
             billing: BillingConfig::default(),
+            ai: AiConfig::default(),
             meter: MeterConfig::default(),
         }
     }

@@ -2,15 +2,33 @@
 //! explicit end. A stream that ends without one was cut short, which is a failure; what the provider had
 //! told until then was told.
 
+mod anthropic;
+mod breaker;
+mod caller;
+mod complaint;
+mod gemini;
+mod instructions;
+mod ladder;
 mod local;
+mod openai;
+mod patience;
+mod reading;
+mod retry_after;
 mod router;
 
 use aggregates::wallet::OpenHold;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
+pub use anthropic::{ANTHROPIC, Anthropic};
+pub use breaker::{BreakerSettings, BreakerState};
+pub use caller::{Endpoint, SettingsError};
+pub use gemini::{GEMINI, Gemini};
+pub use ladder::{LADDER, Ladder};
 pub use local::Local;
-pub use router::{Answering, Llm, Route};
+pub use openai::{OPENAI, OpenAi};
+pub use patience::{ANSWER, Patience};
+pub use router::{Answering, Llm, ProviderHealth, Route};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +100,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// What is known after `later` was told, too.
+    /// These, and then what was said later: what is not said then stands as it was.
     #[must_use]
     pub fn then(self, later: Self) -> Self {
         Self { input: later.input.or(self.input), output: later.output.or(self.output) }

@@ -25,7 +25,7 @@ pub use profile::{Address, Profile, ProviderTokens};
 pub use provider::{Provider, UnknownProvider};
 pub use reqwest::Url;
 use secrecy::SecretString;
-pub use settings::{AddressError, Issuer, Places, ProviderSettings, Settings, TIMEOUT};
+pub use settings::{Issuer, Places, ProviderSettings, Settings, TIMEOUT};
 
 use github::Github;
 use google::Google;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::Url;
 use secrecy::SecretString;
 
+use crate::clients::address::{AddressError, below, is_secure, parse};
+
 /// How long a call to a provider may take: longer than any that still helps somebody who waits.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -36,17 +38,6 @@ pub struct ProviderSettings<Base> {
     pub client_secret: SecretString,
     /// Where the provider is.
     pub base: Base,
-}
-
-/// Why a provider's address is not accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AddressError {
-    /// It is no URL, or has parts that it must not have.
-    #[error("the provider's address must be a URL with a host, without user, query or fragment")]
-    Malformed,
-    /// Secrets would be sent in clear.
-    #[error("the provider's address must begin with https, unless it is on this machine")]
-    Insecure,
 }
 
 /// An OpenID Connect issuer: its discovery document says where everything else is.
@@ -85,7 +76,7 @@ impl Issuer {
     /// An address that the issuer's discovery document holds. Who speaks https may not send secrets
     /// to where it is not spoken.
     pub(super) fn place(&self, text: &str) -> Option<Url> {
-        let url = Url::parse(text).ok().filter(secure)?;
+        let url = Url::parse(text).ok().filter(is_secure)?;
         (url.scheme() == "https" || self.url.scheme() == "http").then_some(url)
     }
 }
@@ -149,26 +140,8 @@ impl Places {
 }
 
 fn address(text: &str) -> Result<Url, AddressError> {
-    let url = Url::parse(text).map_err(|_| AddressError::Malformed)?;
-    let bare = url.username().is_empty() && url.password().is_none();
-    if !bare || !url.has_host() || url.query().is_some() || url.fragment().is_some() {
-        return Err(AddressError::Malformed);
-    }
-    if secure(&url) { Ok(url) } else { Err(AddressError::Insecure) }
-}
-
-/// Nobody on the way can read what is sent there.
-fn secure(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let here = host == "localhost"
-        || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
-    url.scheme() == "https" || url.scheme() == "http" && here
-}
-
-fn below(base: &Url, path: &str) -> Url {
-    let mut url = base.clone();
-    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
-    url
+    let url = parse(text)?;
+    if is_secure(&url) { Ok(url) } else { Err(AddressError::Insecure) }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 -- subscripted, since that is linear in a text[]. Units that are in none of these lists are in the
 -- log, in their order, up to last_position: duplicates (one of the unit's commands is in the log),
 -- conflicts (a stream is not where the unit expects it), claimed (somebody else has the address, the
--- telephone or the identity).
+-- telephone or the identity), spent (the person's allowance of the day is used up).
 create function append_events(
     s_unit       int[],
     s_type       text[],
@@ -36,7 +36,8 @@ create function append_events(
     out alone         boolean,
     out duplicates    int[],
     out conflicts     int[],
-    out claimed       int[]
+    out claimed       int[],
+    out spent         int[]
 )
 language plpgsql
 set search_path = public
@@ -84,6 +85,12 @@ begin
     end if;
 
     refused := coalesce(duplicates, '{}') || coalesce(conflicts, '{}') || coalesce(claimed, '{}');
+
+    -- Last, since it counts: what is refused for another reason uses nothing up.
+    if side @> '[{"kind": "chat_allowance"}]' then
+        spent := use_chat_allowances(side, refused);
+        refused := refused || spent;
+    end if;
 
     insert into events (
         aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata,

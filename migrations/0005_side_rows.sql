@@ -141,6 +141,80 @@ begin
                 sealed text, created_at timestamptz)
         where r.kind = 'analysis' and r.unit <> all (refused);
     end if;
+
+    if exists (select from unnest(kinds) as k (kind) where k.kind like 'chat_%') then
+        perform write_chat_rows(side, refused);
+    end if;
+end $$;
+
+-- Those of chats. What is of a chat that nobody keeps any more is not written: a reply that was under
+-- way when its chat was deleted, or its owner erased, brings nothing back.
+create function write_chat_rows(side jsonb, refused int[]) returns void
+language plpgsql
+set search_path = public
+as $$
+begin
+    insert into chat_streams (chat_id, user_id)
+    select r.chat_id, r.user_id
+    from jsonb_to_recordset(side) as r (unit int, kind text, chat_id uuid, user_id uuid)
+    where r.kind = 'chat_opened' and r.unit <> all (refused)
+      and exists (select from person_keys k where k.user_id = r.user_id and k.destroyed_at is null);
+
+    insert into chat_texts as t (text_id, chat_id, user_id, sealed)
+    select r.text_id, r.chat_id, r.user_id, r.sealed
+    from jsonb_to_recordset(side)
+        as r (unit int, kind text, text_id uuid, chat_id uuid, user_id uuid, sealed text)
+    join chat_streams s on s.chat_id = r.chat_id and s.user_id = r.user_id
+    where r.kind = 'chat_text' and r.unit <> all (refused)
+    on conflict (text_id) do update set sealed = excluded.sealed where t.chat_id = excluded.chat_id;
+
+    perform append_chat_stream(r.chat_id, r.what, r.message_id, r.sealed)
+    from jsonb_array_elements(side) with ordinality as e (line, n),
+        jsonb_to_record(e.line)
+            as r (unit int, kind text, chat_id uuid, what text, message_id uuid, sealed text)
+    where r.kind = 'chat_stream' and r.unit <> all (refused)
+    order by e.n;
+
+    -- Texts and stream go with it.
+    perform pg_notify('chat', r.chat_id::text)
+    from jsonb_to_recordset(side) as r (unit int, kind text, chat_id uuid)
+    where r.kind = 'chat_forgotten' and r.unit <> all (refused);
+    delete from chat_streams s
+    using jsonb_to_recordset(side) as r (unit int, kind text, chat_id uuid)
+    where r.kind = 'chat_forgotten' and r.unit <> all (refused) and s.chat_id = r.chat_id;
+
+    update chat_days d set used = greatest(d.used - b.units, 0)
+    from (select r.user_id, r.day, count(*)::int as units
+          from jsonb_to_recordset(side) as r (unit int, kind text, user_id uuid, day date)
+          where r.kind = 'chat_allowance_back' and r.unit <> all (refused)
+          group by r.user_id, r.day) b
+    where d.user_id = b.user_id and d.day = b.day;
+end $$;
+
+-- Counts a use of the day's allowance for each unit that brings one, in their order, and gives back
+-- the units for which nothing was left. A unit brings one at most.
+create function use_chat_allowances(side jsonb, refused int[]) returns int[]
+language plpgsql
+set search_path = public
+as $$
+declare
+    spent int[] := '{}';
+    r     record;
+begin
+    for r in
+        select a.unit, a.user_id, a.day, a.most
+        from jsonb_to_recordset(side) as a (unit int, kind text, user_id uuid, day date, most int)
+        where a.kind = 'chat_allowance' and a.unit <> all (refused)
+        order by a.unit
+    loop
+        insert into chat_days as d (user_id, day, used)
+        select r.user_id, r.day, 1 where r.most > 0
+        on conflict (user_id, day) do update set used = d.used + 1 where d.used < r.most;
+        if not found then
+            spent := spent || r.unit;
+        end if;
+    end loop;
+    return spent;
 end $$;
 
 -- All ways into an account are shut but for its address, and everybody inside is out.
@@ -173,6 +247,8 @@ begin
        or sent_to in (select claim_hash from claims where user_id = person);
     delete from claims where user_id = person;
     delete from analyses where user_id = person;
+    delete from chat_streams where user_id = person;
+    delete from chat_days where user_id = person;
     delete from snapshots where aggregate_type = 'user' and aggregate_id = person::text;
     update sessions set sealed = null where user_id = person;
     update api_keys set sealed = '' where user_id = person;

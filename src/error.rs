@@ -175,6 +175,11 @@ impl<E: Into<Problem>> From<ExecuteError<E>> for Problem {
             ExecuteError::Claimed => {
                 Self::new(StatusCode::CONFLICT, "taken", "the address has an account already")
             }
+            ExecuteError::Spent => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "allowance_spent",
+                "today's replies are used up: more may be asked for tomorrow (UTC)",
+            ),
             ExecuteError::Busy => Self::busy("too many requests are waiting; nothing was done"),
             ExecuteError::Unavailable => Self::busy(
                 "the log cannot be reached; whether this was done, a retry with the same \

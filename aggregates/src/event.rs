@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::catalogue::{OfferEvent, Pack, PackTerms, Plan, PlanTerms};
+use crate::chat::{Chat, ChatEvent};
 use crate::purchase::{Purchase, PurchaseEvent};
 use crate::recharge::{Recharge, RechargeEvent};
 use crate::subscription::{Subscription, SubscriptionEvent};
@@ -28,6 +29,8 @@ pub enum Event {
     Plan(OfferEvent<PlanTerms>),
     /// Of a person's auto-recharge.
     Recharge(Box<RechargeEvent>),
+    /// Of a chat.
+    Chat(Box<ChatEvent>),
 }
 
 /// Why an event of the log cannot be read by this version of Saldo.
@@ -83,6 +86,12 @@ impl From<RechargeEvent> for Event {
     }
 }
 
+impl From<ChatEvent> for Event {
+    fn from(event: ChatEvent) -> Self {
+        Self::Chat(Box::new(event))
+    }
+}
+
 impl Event {
     /// Reads an event from its row in the log. Old forms are brought to today's here.
     pub fn decode(
@@ -133,6 +142,7 @@ impl Event {
             (Recharge::TYPE, "1") => {
                 RechargeEvent::deserialize(payload).map(Self::from).map_err(malformed)
             }
+            (Chat::TYPE, "1") => ChatEvent::deserialize(payload).map(Self::from).map_err(malformed),
             _ => Err(DecodeError::Unknown {
                 aggregate_type: aggregate_type.to_owned(),
                 event_type: event_type.to_owned(),

@@ -91,6 +91,10 @@ ids! {
     SubscriptionId
     /// A proof that was asked for: a code, or a link.
     ChallengeId
+    /// A conversation with a model.
+    ChatId
+    /// What was said in a chat: a person's message, or a model's reply.
+    MessageId
 }
 
 impl ReversalGroup {

@@ -1,6 +1,7 @@
 //! The domain of Saldo: what may happen. No I/O, no clock, no randomness.
 
 pub mod catalogue;
+pub mod chat;
 pub mod credits;
 pub mod event;
 pub mod id;

@@ -2,6 +2,7 @@
 //! changed: the log is full of them. A new form is a new line.
 
 use aggregates::catalogue::OfferEvent;
+use aggregates::chat::ChatEvent;
 use aggregates::event::Event;
 use aggregates::purchase::PurchaseEvent;
 use aggregates::recharge::RechargeEvent;
@@ -30,6 +31,7 @@ fn every_released_form_is_read_and_today_s_are_written_the_same() {
             Event::Pack(event) => serde_json::to_value(event),
             Event::Plan(event) => serde_json::to_value(event),
             Event::Recharge(event) => serde_json::to_value(event),
+            Event::Chat(event) => serde_json::to_value(event),
         };
         assert_eq!(written.expect("an event can be written"), payload, "{aggregate} {kind}");
         let text = Event::decode_text(&aggregate, &kind, &version, &payload.to_string());
@@ -41,7 +43,7 @@ fn every_released_form_is_read_and_today_s_are_written_the_same() {
 fn every_event_has_a_released_form() {
     let (mut users, mut wallets, mut purchases) = (vec![], vec![], vec![]);
     let (mut subscriptions, mut packs, mut plans) = (vec![], vec![], vec![]);
-    let mut recharges = vec![];
+    let (mut recharges, mut chats) = (vec![], vec![]);
     for (aggregate, kind, version, payload) in golden() {
         match Event::decode(&aggregate, &kind, &version, payload).expect("readable") {
             Event::User(event) => users.push(place_of_user(&event)),
@@ -51,10 +53,11 @@ fn every_event_has_a_released_form() {
             Event::Pack(event) => packs.push(place_of_offer(&event)),
             Event::Plan(event) => plans.push(place_of_offer(&event)),
             Event::Recharge(event) => recharges.push(place_of_recharge(&event)),
+            Event::Chat(event) => chats.push(place_of_chat(&event)),
         }
     }
     let sold = [&mut purchases, &mut subscriptions, &mut packs, &mut plans];
-    for found in sold.into_iter().chain([&mut users, &mut wallets, &mut recharges]) {
+    for found in sold.into_iter().chain([&mut users, &mut wallets, &mut recharges, &mut chats]) {
         found.sort_unstable();
         found.dedup();
     }
@@ -65,6 +68,7 @@ fn every_event_has_a_released_form() {
     assert_eq!(packs, (0..=4).collect::<Vec<_>>());
     assert_eq!(plans, (0..=4).collect::<Vec<_>>());
     assert_eq!(recharges, (0..=6).collect::<Vec<_>>());
+    assert_eq!(chats, (0..=9).collect::<Vec<_>>());
 }
 
 /// A new event does not compile before it has a place here, and then a line is missing above.
@@ -174,5 +178,20 @@ fn place_of_recharge(event: &RechargeEvent) -> usize {
         RechargeEvent::Declined { .. } => 4,
         RechargeEvent::Withdrawn { .. } => 5,
         RechargeEvent::TurnedOff { .. } => 6,
+    }
+}
+
+fn place_of_chat(event: &ChatEvent) -> usize {
+    match event {
+        ChatEvent::Created { .. } => 0,
+        ChatEvent::Retitled { .. } => 1,
+        ChatEvent::Posted { .. } => 2,
+        ChatEvent::Replied { .. } => 3,
+        ChatEvent::ReplyFailed { .. } => 4,
+        ChatEvent::CancelAsked { .. } => 5,
+        ChatEvent::ReplyCancelled { .. } => 6,
+        ChatEvent::Retried { .. } => 7,
+        ChatEvent::Read { .. } => 8,
+        ChatEvent::Deleted { .. } => 9,
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod balances;
 pub mod billing;
+pub mod chats;
 mod copied;
 pub mod journal;
 pub mod projector;
@@ -12,4 +13,4 @@ pub mod transactions;
 pub mod users;
 
 /// The search path under which queries find the read models.
-pub const SEARCH_PATH: &str = "public,balances,billing,transactions,users";
+pub const SEARCH_PATH: &str = "public,balances,billing,chats,transactions,users";

@@ -59,6 +59,7 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
         Arc::new(crate::transactions::Transactions),
         Arc::new(crate::users::Users),
         Arc::new(crate::billing::Billing),
+        Arc::new(crate::chats::Chats),
     ]
 }
 

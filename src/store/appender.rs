@@ -40,6 +40,8 @@ pub(super) enum Verdict {
     Conflict,
     /// An address belongs to somebody else; nothing was written.
     Claimed,
+    /// A day's allowance is used up; nothing was written.
+    Spent,
 }
 
 /// Why a unit got no verdict.
@@ -203,7 +205,7 @@ impl Writer {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
         };
-        let row = sqlx::query("select last_position, at, head, alone, duplicates, conflicts, claimed from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)")
+        let row = sqlx::query("select last_position, at, head, alone, duplicates, conflicts, claimed, spent from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)")
             .bind(&columns.stream_unit)
             .bind(&columns.stream_type)
             .bind(&columns.stream_id)
@@ -331,6 +333,7 @@ impl<'a> Columns<'a> {
     fn verdicts(&self, row: &PgRow, strangers: u64) -> Result<Vec<Verdict>, sqlx::Error> {
         let mut refused = HashMap::new();
         for (list, verdict) in [
+            ("spent", Verdict::Spent),
             ("claimed", Verdict::Claimed),
             ("conflicts", Verdict::Conflict),
             ("duplicates", Verdict::Duplicate),

@@ -67,13 +67,15 @@ impl<'a> Creation<'a> {
         Ok(self)
     }
 
-    /// Appends the unit. `Claimed` when a side row's address is somebody else's.
+    /// Appends the unit. `Claimed` when a side row's address is somebody else's, `Spent` when
+    /// the allowance that one counts is used up.
     pub async fn append(self) -> Result<Created, Failure> {
         match self.store.appender().append(self.unit).await? {
             Verdict::Appended { last_position, recorded_at, .. } => {
                 Ok(Created { position: last_position, recorded_at })
             }
             Verdict::Claimed => Err(ExecuteError::Claimed),
+            Verdict::Spent => Err(ExecuteError::Spent),
             Verdict::Duplicate | Verdict::Conflict => Err(ExecuteError::Busy),
         }
     }

@@ -110,6 +110,7 @@ impl<A: Stored> Turn<'_, A> {
                     }
                 }
                 Ok(Verdict::Claimed) => return self.fail(&ExecuteError::Claimed),
+                Ok(Verdict::Spent) => return self.fail(&ExecuteError::Spent),
                 Err(error) => return self.fail(&error.into()),
             }
         }

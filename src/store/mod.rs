@@ -18,6 +18,7 @@ mod unit;
 use std::sync::Arc;
 
 use aggregates::catalogue::{Pack, Plan};
+use aggregates::chat::Chat;
 use aggregates::event::Event;
 use aggregates::id::CommandId;
 use aggregates::purchase::Purchase;
@@ -127,6 +128,16 @@ impl Stored for Recharge {
     }
 }
 
+impl Stored for Chat {
+    const SHAPE: i32 = 1;
+    /// An allowance that is used up refuses the whole unit: one command must not answer for another.
+    const COMMANDS_PER_UNIT: usize = 1;
+
+    fn lane(store: &Store) -> &Lane<Self> {
+        &store.0.lanes.chats
+    }
+}
+
 /// What stands beside an event in the log, besides what happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
@@ -202,6 +213,9 @@ pub enum ExecuteError<E> {
     /// Somebody else has the address.
     #[error("the address is taken")]
     Claimed,
+    /// The day's allowance is used up.
+    #[error("the day's allowance is used up")]
+    Spent,
     /// Too much is waiting; nothing was done.
     #[error("too many requests are waiting")]
     Busy,
@@ -219,6 +233,7 @@ impl<E> ExecuteError<E> {
         match self {
             Self::KeyReused => ExecuteError::KeyReused,
             Self::Claimed => ExecuteError::Claimed,
+            Self::Spent => ExecuteError::Spent,
             Self::Busy => ExecuteError::Busy,
             Self::Refused(_) | Self::Unavailable => ExecuteError::Unavailable,
             Self::Failed(error) => ExecuteError::Failed(Arc::clone(error)),
@@ -283,6 +298,7 @@ struct Lanes {
     packs: Lane<Pack>,
     plans: Lane<Plan>,
     recharges: Lane<Recharge>,
+    chats: Lane<Chat>,
 }
 
 impl Store {

@@ -1,9 +1,9 @@
 //! One request to the log: events, and the rows beside the log that live or die with them.
 
 use aggregates::event::Event;
-use aggregates::id::{ApiKeyId, CommandId, IdentityId, SessionId, UserId};
+use aggregates::id::{ApiKeyId, ChatId, CommandId, IdentityId, MessageId, SessionId, UserId};
 use aggregates::user::Scope;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use projections::journal::Recorded;
 use serde::Serialize;
 use uuid::Uuid;
@@ -179,6 +179,25 @@ pub enum SideRow {
         sealed: String,
         created_at: DateTime<Utc>,
     },
+    /// A chat begins: without this row nothing of it is kept beside the log.
+    ChatOpened { chat_id: ChatId, user_id: UserId },
+    /// What was said, by the message's id, or a title, by the chat's, encrypted with the person's key;
+    /// in the place of the text before.
+    ChatText { text_id: Uuid, chat_id: ChatId, user_id: UserId, sealed: String },
+    /// The chat is gone, with all that is beside the log of it.
+    ChatForgotten { chat_id: ChatId },
+    /// What is told of the chat to whoever listens.
+    ChatStream {
+        chat_id: ChatId,
+        what: String,
+        message_id: Option<MessageId>,
+        sealed: Option<String>,
+    },
+    /// One of the replies that the person may ask for on that day; refused as `Spent` when there are
+    /// `most` already. One in a unit.
+    ChatAllowance { user_id: UserId, day: NaiveDate, most: u32 },
+    /// It came to nothing, and does not count.
+    ChatAllowanceBack { user_id: UserId, day: NaiveDate },
 }
 
 impl SideRow {
@@ -198,8 +217,16 @@ impl SideRow {
             | Self::IdentityRemoved { user_id, .. }
             | Self::ApiKey { user_id, .. }
             | Self::ApiKeysRest { user_id, .. }
-            | Self::Analysis { user_id, .. } => *user_id = person,
-            Self::SessionEnded { .. } | Self::ApiKeyRevoked { .. } | Self::Job { .. } => {}
+            | Self::Analysis { user_id, .. }
+            | Self::ChatOpened { user_id, .. }
+            | Self::ChatText { user_id, .. }
+            | Self::ChatAllowance { user_id, .. }
+            | Self::ChatAllowanceBack { user_id, .. } => *user_id = person,
+            Self::SessionEnded { .. }
+            | Self::ApiKeyRevoked { .. }
+            | Self::Job { .. }
+            | Self::ChatForgotten { .. }
+            | Self::ChatStream { .. } => {}
         }
         self
     }

@@ -77,6 +77,8 @@ pub(super) enum Fact<'a> {
     User(Uuid, Result<(UserFact, &'a str), Unread>),
     /// Of a purchase or an offer, to be read by who follows them.
     Trade(Deal<'a>),
+    /// Of a chat, likewise.
+    Chat(Deal<'a>),
     /// Of a stream that this version does not know.
     Stranger(Box<str>),
 }
@@ -156,6 +158,9 @@ fn record<'a>(position: i64, aggregate_id: &str, fields: &mut Fields<'a>) -> Opt
         ("user", Some(id)) => {
             let fact = read(event_type, event_version, payload, UserFact::name);
             Fact::User(id, fact.map(|fact| (fact, payload)))
+        }
+        (kind @ "chat", Some(id)) => {
+            Fact::Chat(Deal { kind, id, event_type, version: event_version, payload })
         }
         (kind, Some(id)) if Trades::know(kind) => {
             Fact::Trade(Deal { kind, id, event_type, version: event_version, payload })

@@ -11,6 +11,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::book::{Book, Fault, HoldState, Line};
+use super::chats::Chats;
 use super::events::{Fact, Record, Shard, Unread};
 use super::facts::{Claim, Figures, UserFact, WalletFact};
 use super::people::{self, Person, Told, UserTrail};
@@ -62,6 +63,7 @@ pub(super) struct Fold {
     pub(super) users: HashMap<Uuid, UserTrail>,
     pub(super) persons: HashMap<Uuid, Person>,
     pub(super) trades: Trades,
+    pub(super) chats: Chats,
 }
 
 impl Fold {
@@ -80,6 +82,7 @@ impl Fold {
             users: HashMap::new(),
             persons: HashMap::new(),
             trades: Trades::up_to(checkpoints.billing),
+            chats: Chats::up_to(checkpoints.chats),
         }
     }
 
@@ -116,6 +119,10 @@ impl Fold {
             }
             Fact::Trade(deal) => {
                 self.trades.follow(&deal, (position, sequence), report);
+                Expected::Nothing
+            }
+            Fact::Chat(deal) => {
+                self.chats.follow(&deal, (position, sequence), report);
                 Expected::Nothing
             }
             Fact::Stranger(stream) => {
@@ -212,6 +219,7 @@ impl Fold {
         self.users.extend(other.users);
         self.persons.extend(other.persons);
         self.trades.join(other.trades);
+        self.chats.join(other.chats);
     }
 
     /// The log is at its end: books are closed, and the aggregates must have arrived where they
@@ -242,6 +250,7 @@ impl Fold {
             trail.compare(*id, report);
         }
         self.trades.close(&self.wallets, report);
+        self.chats.close(&self.wallets, report);
         self.snapshots.find_left(report);
     }
 }

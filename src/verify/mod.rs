@@ -7,6 +7,7 @@
 mod beside;
 mod book;
 mod chain;
+mod chats;
 mod events;
 mod facts;
 mod fold;
@@ -106,6 +107,7 @@ pub struct Evidence {
 struct Checkpoints {
     balances: i64,
     billing: i64,
+    chats: i64,
     transactions: i64,
     users: i64,
 }
@@ -133,6 +135,7 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     report.check_credits();
     models::compare(&mut db, &fold, &mut report).await?;
     beside::compare(&mut db, &fold, &mut report).await?;
+    chats::compare(&mut db, &fold, &mut report).await?;
     report.elapsed = started.elapsed();
     Ok(report)
 }
@@ -303,6 +306,7 @@ async fn checkpoints(db: &mut PgConnection) -> sqlx::Result<Checkpoints> {
         match row.try_get("name")? {
             "balances" => checkpoints.balances = position,
             "billing" => checkpoints.billing = position,
+            "chats" => checkpoints.chats = position,
             "transactions" => checkpoints.transactions = position,
             "users" => checkpoints.users = position,
             _ => {}

@@ -28,7 +28,7 @@ pub(super) struct Trades {
     pub(super) shop: Shop,
 }
 
-/// An event of a purchase or an offer.
+/// An event of a purchase, an offer, or a chat.
 pub(super) struct Deal<'a> {
     pub(super) kind: &'a str,
     pub(super) id: Uuid,
@@ -187,7 +187,7 @@ impl Trades {
 }
 
 /// An event as the oracle reads it, or why it cannot.
-fn read<'a, T: Deserialize<'a>>(
+pub(super) fn read<'a, T: Deserialize<'a>>(
     payload: &'a str,
     event_type: &str,
     name: fn(&T) -> &'static str,

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod chat_oracle;
+mod chats;
 mod database;
 mod following;
 mod freshness;
@@ -9,4 +11,5 @@ mod halting;
 mod oracle;
 mod rebuilding;
 mod rows;
+mod talks;
 mod world;

@@ -32,7 +32,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    fn of<A: Aggregate>(aggregate_id: Uuid, sequence: i64, event: &A::Event) -> Self {
+    pub(crate) fn of<A: Aggregate>(aggregate_id: Uuid, sequence: i64, event: &A::Event) -> Self {
         let (event_type, payload) = (event.event_type(), serde_json::to_value(event).unwrap());
         Self { aggregate_type: A::TYPE, aggregate_id, sequence, event_type, payload }
     }
@@ -49,7 +49,7 @@ pub(crate) async fn append(pool: &PgPool, lines: &[Line]) -> i64 {
         streams.entry((kind, id)).or_insert(line.sequence - 1);
     }
     let (last, refused): (i64, Option<Vec<i32>>) = sqlx::query_as(
-        "select last_position, coalesce(duplicates, conflicts, claimed)
+        "select last_position, coalesce(duplicates, conflicts, claimed, spent)
          from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
              null, null)",
     )

@@ -4,6 +4,8 @@
 mod audit;
 mod books;
 mod calls;
+mod chat_audit;
+mod chats;
 mod cut;
 mod dropped;
 mod history;
@@ -12,4 +14,5 @@ mod kill;
 mod lives;
 mod nodes;
 mod support;
+mod talks;
 mod writers;

@@ -52,7 +52,7 @@ impl Projection for Billing {
                     Event::Purchase(event) => purchases::follow(db, id, event).await?,
                     Event::Subscription(event) => subscriptions::follow(db, id, event).await?,
                     Event::Recharge(event) => recharges::follow(db, id, event).await?,
-                    Event::User(_) | Event::Wallet(_) => {}
+                    Event::User(_) | Event::Wallet(_) | Event::Chat(_) => {}
                 }
             }
             Ok(())

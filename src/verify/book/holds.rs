@@ -31,6 +31,8 @@ pub(in crate::verify) struct Hold {
     pub(in crate::verify) allocations: Vec<(Uuid, i64)>,
     pub(in crate::verify) opened_at: DateTime<Utc>,
     pub(in crate::verify) position: i64,
+    /// What was charged for it after it had expired.
+    pub(in crate::verify) captured_late: i64,
 }
 
 /// What opens a hold.
@@ -114,7 +116,7 @@ impl Book {
                 self.burn(&movements, at, moves::spent)?;
                 let dry = uncovered == 0 || self.available == 0;
                 must("nothing is uncovered while there are credits", dry)?;
-                self.capture_late(hold, key, amount)?;
+                self.capture_late(hold, key, amount, covered)?;
                 self.limits.spend(key, amount, at)?;
                 Told("late_capture", "delivered after the hold expired".into(), hold, balance)
             }
@@ -140,7 +142,16 @@ impl Book {
         same_figures(opened, figures)?;
         let allocations = movements.iter().map(|m| (m.grant, m.amount)).collect();
         let state = State::Authorized;
-        let opened = Hold { origin, key, state, figures, allocations, opened_at: at, position };
+        let opened = Hold {
+            origin,
+            key,
+            state,
+            figures,
+            allocations,
+            opened_at: at,
+            position,
+            captured_late: 0,
+        };
         must("a hold's id is used once", self.holds.insert(hold, opened).is_none())?;
         self.limits.spend(key, amount, at)
     }
@@ -221,7 +232,7 @@ impl Book {
         Ok(())
     }
 
-    fn capture_late(&mut self, id: Uuid, key: Option<Uuid>, amount: i64) -> Checked {
+    fn capture_late(&mut self, id: Uuid, key: Option<Uuid>, amount: i64, covered: i64) -> Checked {
         let hold = self.holds.get_mut(&id);
         let hold = hold.ok_or_else(|| fault("a hold is authorised first", "a hold", id))?;
         if hold.state != State::Expired {
@@ -230,7 +241,7 @@ impl Book {
         }
         must("a hold is its key's to the end", hold.key == key)?;
         within("no more is captured late than was given back", amount, hold.figures.released)?;
-        hold.state = State::LateCaptured;
+        (hold.state, hold.captured_late) = (State::LateCaptured, covered);
         Ok(())
     }
 }

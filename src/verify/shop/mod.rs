@@ -29,7 +29,7 @@ use recharges::Recharge;
 use subscriptions::Subscription;
 
 /// A row of a table, without its key. Times are in microseconds since 1970.
-trait Row: PartialEq + Debug + Sized + Sync {
+pub(super) trait Row: PartialEq + Debug + Sized + Sync {
     type Key: Eq + Hash + Display + Sync;
 
     const TABLE: &str;
@@ -81,7 +81,8 @@ impl Shop {
     }
 }
 
-async fn compare<R: Row>(
+/// Compares a table with what it must have.
+pub(super) async fn compare<R: Row>(
     db: &mut PgConnection,
     expected: &HashMap<R::Key, R>,
     report: &mut Report,

@@ -19,6 +19,7 @@ use crate::models::Models;
 use crate::passwords::Passwords;
 use crate::store::Store;
 use crate::tokens::Tokens;
+use crate::wakes::Wakes;
 use projections::runner::Runner;
 
 /// How long a query waits for what its caller has just written.
@@ -56,6 +57,8 @@ pub struct Parts {
     pub llm: Llm,
     /// With which models, at which price.
     pub models: Models,
+    /// Who waits on this node for news of chats.
+    pub wakes: Wakes,
     /// The last position that each caller wrote on this node.
     pub written: Mutex<HashMap<UserId, i64>>,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use aggregates::catalogue::OfferError;
+use aggregates::chat::ChatError;
 use aggregates::purchase::PurchaseError;
 use aggregates::recharge::RechargeError;
 use aggregates::subscription::SubscriptionError;
@@ -297,6 +298,21 @@ impl From<UserError> for Problem {
                 format!("{error}: read it again, and send its ETag as If-Match"),
             ),
         }
+    }
+}
+
+impl From<ChatError> for Problem {
+    fn from(error: ChatError) -> Self {
+        let code = match error {
+            ChatError::NotFound | ChatError::Deleted | ChatError::Taken => {
+                return Self::not_found();
+            }
+            ChatError::TooManyWaiting => "too_many_waiting",
+            ChatError::Full => "chat_full",
+            ChatError::NotWaiting => "not_waiting",
+            ChatError::NotRetriable => "not_retriable",
+        };
+        Self::new(StatusCode::CONFLICT, code, error.to_string())
     }
 }
 

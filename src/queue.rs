@@ -72,6 +72,9 @@ pub const WRITE_LETTER: &str = "write_letter";
 /// Work that charges the card of whose recharge is in flight.
 pub const RECHARGE: &str = "recharge";
 
+/// Work that makes the replies that wait in a chat.
+pub const REPLY: &str = "reply";
+
 /// What work is about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct About {
@@ -136,7 +139,9 @@ pub fn place(task: &str, id: Uuid) -> String {
 const MOST: i32 = 12;
 
 /// Queues of one kind of work.
-const QUEUES: u8 = 16;
+const QUEUES: u16 = 16;
+/// Those of replies, which take long: two chats are seldom in the same.
+const QUEUES_OF_REPLIES: u16 = 4096;
 /// Tries of work about something: the last after some two days.
 const MOST_ABOUT: i32 = 18;
 
@@ -153,7 +158,9 @@ fn job<T: Serialize>(
 
 /// The queue of work about something.
 fn queue_of(task: &str, subject: &str) -> String {
-    format!("{task} {}", Sha256::digest(subject)[0] % QUEUES)
+    let queues = if task == REPLY { QUEUES_OF_REPLIES } else { QUEUES };
+    let hash = Sha256::digest(subject);
+    format!("{task} {}", u16::from_be_bytes([hash[0], hash[1]]) % queues)
 }
 
 impl Job {

@@ -28,6 +28,7 @@ use crate::processes::Signer;
 use crate::queue::{self, Job};
 use crate::store::{Store, heads};
 use crate::tokens::Tokens;
+use crate::wakes::Wakes;
 use crate::{http, processes};
 
 /// The oldest Postgres that Saldo runs on.
@@ -177,6 +178,7 @@ impl Node {
             passwords: Passwords::new()?,
             models,
             llm,
+            wakes: Wakes::default(),
             written: std::sync::Mutex::default(),
             store,
             keys,

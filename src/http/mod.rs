@@ -6,6 +6,7 @@ mod ai;
 mod api_keys;
 mod auth;
 mod caller;
+mod chats;
 mod checkout;
 mod cookies;
 mod debits;
@@ -82,6 +83,7 @@ pub fn router(app: App) -> Router {
                 .merge(admin::routes())
                 .merge(operations::routes())
                 .merge(models::routes())
+                .merge(chats::routes())
                 .merge(ai::routes()),
         )
         .merge(openai::routes())

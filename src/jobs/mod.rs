@@ -3,6 +3,7 @@
 //! mail waiting.
 
 mod billing;
+mod chats;
 mod messages;
 mod recharge;
 mod sweep;
@@ -25,6 +26,8 @@ pub use messages::Messages;
 
 /// Jobs that a worker works on at once; most of them wait for others.
 const AT_ONCE: usize = 8;
+/// Replies that are made at once: each waits for its provider nearly all of its time.
+const REPLIES_AT_ONCE: usize = 128;
 /// Connections of a worker: one listens, the others take jobs and say how they ended.
 const CONNECTIONS: u32 = 4;
 /// How long after a failure another worker follows.
@@ -61,6 +64,8 @@ enum Work {
     House,
     /// What is asked of Stripe, and what follows from it.
     Stripe,
+    /// Replies in chats.
+    Chats,
 }
 
 impl Work {
@@ -72,6 +77,7 @@ impl Work {
                 .define_job::<messages::SendText>()
                 .define_job::<sweep::Sweep>()
                 .with_cron(by_itself::<sweep::Sweep>(Cron::daily_at(3, 17))?),
+            Self::Chats => worker.concurrency(REPLIES_AT_ONCE).define_job::<chats::Reply>(),
             Self::Stripe => worker
                 .define_job::<billing::CreateCustomer>()
                 .define_job::<billing::DeleteCustomer>()
@@ -106,7 +112,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) {
     let work = |work| keep_working(work, &app, &messages, &options, stop.clone());
-    tokio::join!(work(Work::House), work(Work::Stripe));
+    tokio::join!(work(Work::House), work(Work::Stripe), work(Work::Chats));
 }
 
 /// A worker that fails, since it lost the database, is followed by another.

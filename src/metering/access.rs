@@ -1,6 +1,8 @@
 //! What somebody may use: by the subscription that they have.
 
+use aggregates::credits::Credits;
 use aggregates::id::UserId;
+use aggregates::wallet::WalletError;
 use axum::http::StatusCode;
 
 use crate::app::App;
@@ -28,4 +30,23 @@ pub fn choose<'a>(app: &'a App, tier: Tier, name: Option<&str>) -> Result<&'a Mo
         return Err(Problem::new(StatusCode::FORBIDDEN, "plan_required", detail));
     }
     Ok(model)
+}
+
+/// Refuses who has nothing at all, as far as the balances are read, so that they need not wait to be
+/// told. Whether it is enough is decided when credits are held.
+pub async fn can_pay(app: &App, user: UserId) -> Result<()> {
+    app.caught_up("balances", user, None).await?;
+    let balance = projections::balances::of_wallet(app.db(), user.into(), clock::now()).await?;
+    let balance = balance.ok_or_else(Problem::not_found)?;
+    if balance.available > 0 && balance.debt == 0 {
+        return Ok(());
+    }
+    let credits = |amount| Credits::try_from(amount).map_err(Problem::failed);
+    let (available, held) = (credits(balance.available)?, credits(balance.held)?);
+    let required = Credits::new(1);
+    Err(if balance.debt == 0 {
+        WalletError::InsufficientCredits { required, available, held }.into()
+    } else {
+        WalletError::InDebt { debt: credits(balance.debt)?, required, available, held }.into()
+    })
 }

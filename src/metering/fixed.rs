@@ -61,7 +61,7 @@ async fn run(app: &App, Order { payer, task, text }: Order) -> Result<Delivered>
     let price = Price::Fixed { credits: amount, version: app.models.version().to_owned() };
     let user = payer.user;
     let wanted = Wanted { amount, least: amount, price, reason: task.name() };
-    let mut ticket = match ticket::open(app, payer, wanted).await? {
+    let ticket = match ticket::open(app, payer, wanted).await? {
         Opened::Now(ticket) => ticket,
         Opened::Before(hold, outcome) => {
             let record = find(app, user, hold.0).await?;
@@ -69,7 +69,7 @@ async fn run(app: &App, Order { payer, task, text }: Order) -> Result<Delivered>
             return Ok(delivered(record, &outcome));
         }
     };
-    let called = AssertUnwindSafe(ask(app, &mut ticket, task, &text)).catch_unwind().await;
+    let called = AssertUnwindSafe(ask(app, &ticket, task, &text)).catch_unwind().await;
     let problem = match called {
         Ok(Ok(completion)) => return capture(app, ticket, task, completion).await,
         Ok(Err(problem)) => problem,
@@ -80,16 +80,16 @@ async fn run(app: &App, Order { payer, task, text }: Order) -> Result<Delivered>
 }
 
 /// What the model of the payer's tier says, where it is a valid result.
-async fn ask(app: &App, ticket: &mut Ticket, task: Task, text: &str) -> Result<Completion> {
+async fn ask(app: &App, ticket: &Ticket, task: Task, text: &str) -> Result<Completion> {
     let tier = access::tier(app, ticket.payer.user).await?;
     let (model, request) = (app.models.usual(tier), tasks::request(task, text));
     let failed = |error: ProviderError| provider_failed(&error);
-    let mut answering =
-        app.llm.answer(ticket.hold(), &model.routes, &request).await.map_err(failed)?;
+    let answering = app.llm.answer(ticket.hold(), &model.routes, &request);
+    let mut answering = ticket.kept_until(app, answering).await.map_err(failed)?;
     let (mut said, mut tokens) = (String::new(), Tokens::default());
     loop {
-        ticket.keep(app).await;
-        match answering.answer.try_next().await.map_err(failed)? {
+        let piece = ticket.kept_until(app, answering.answer.try_next()).await;
+        match piece.map_err(failed)? {
             Some(Piece::Text(more)) => said.push_str(&more),
             Some(Piece::Usage(used)) => tokens = tokens.then(used),
             Some(Piece::Finished(Finish::Stop)) => break,

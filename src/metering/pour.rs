@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use tokio::sync::mpsc;
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
-use super::talk::{Charged, End, Next, Talk, provider_failed};
+use super::talk::{Begun, Charged, Conversation, End, Next, Talk, provider_failed};
+use crate::app::App;
 use crate::clients::llm::ProviderError;
 use crate::error::{Problem, Result};
 
@@ -34,20 +36,61 @@ pub enum Reader {
     Whole,
 }
 
-/// Pours an answer out until it ends.
-pub fn pour(talk: Box<Talk>, reader: Reader) -> mpsc::Receiver<Poured> {
-    let (tap, glass) = mpsc::channel(WAITING);
+/// What came of asking.
+pub enum Flow {
+    /// The answer flows: the call's id, and what comes.
+    Now(Uuid, mpsc::Receiver<Poured>),
+    /// It was given, and charged, before: what was kept of it.
+    Before(Box<Charged>, Value),
+}
+
+/// Holds an estimate, asks, and pours the answer out until it ends.
+pub async fn pour(app: App, conversation: Conversation, reader: Reader) -> Result<Flow> {
+    let (waits, begun) = oneshot::channel();
     #[expect(
         clippy::disallowed_methods,
         reason = "a client that hangs up must not leave credits held; it ends with the provider's stream"
     )]
-    tokio::spawn(async move {
-        if let Some(last) = run(talk, reader, &tap).await {
-            // Who has gone does not get it, and finds it in their history.
-            let _ = tap.send_timeout(last, PATIENCE).await;
+    tokio::spawn(async move { flow(&app, conversation, reader, waits).await });
+    begun.await.unwrap_or_else(|_| Err(Problem::failed("a call ended without an answer")))
+}
+
+async fn flow(
+    app: &App,
+    conversation: Conversation,
+    reader: Reader,
+    mut waits: oneshot::Sender<Result<Flow>>,
+) {
+    // Who charges on is asked on, so that the bill is right.
+    let may_leave = app.llm.stops_when_left(&conversation.model.routes);
+    let left = async {
+        if may_leave {
+            waits.closed().await;
+        } else {
+            std::future::pending().await
         }
-    });
-    glass
+    };
+    let talk = match Talk::begin(app, conversation, left).await {
+        Ok(Begun::Now(talk)) => talk,
+        Ok(Begun::Left) => return,
+        Ok(Begun::Before(charged, kept)) => {
+            // Who has gone can ask again.
+            let _ = waits.send(Ok(Flow::Before(charged, kept)));
+            return;
+        }
+        Err(problem) => {
+            // Who has gone finds that nothing was charged.
+            let _ = waits.send(Err(problem));
+            return;
+        }
+    };
+    let (tap, glass) = mpsc::channel(WAITING);
+    if waits.send(Ok(Flow::Now(talk.id(), glass))).is_err() {
+        gone(talk).await;
+    } else if let Some(last) = run(talk, reader, &tap).await {
+        // Who has gone does not get it, and finds it in their history.
+        let _ = tap.send_timeout(last, PATIENCE).await;
+    }
 }
 
 /// Pours; what is to be said at the end, where somebody is there.
@@ -56,7 +99,10 @@ async fn run(mut talk: Box<Talk>, reader: Reader, tap: &mpsc::Sender<Poured>) ->
     loop {
         let next = tokio::select! {
             next = talk.next() => next,
-            () = tap.closed() => return gone(talk).await,
+            () = tap.closed() => {
+                gone(talk).await;
+                return None;
+            }
         };
         match next {
             Ok(Next::Text(text)) => {
@@ -64,7 +110,8 @@ async fn run(mut talk: Box<Talk>, reader: Reader, tap: &mpsc::Sender<Poured>) ->
                     said.push_str(&text);
                 }
                 if tap.send_timeout(Poured::Text(text), PATIENCE).await.is_err() {
-                    return gone(talk).await;
+                    gone(talk).await;
+                    return None;
                 }
             }
             Ok(Next::Ended(End::Filtered)) if !talk.has_text() => {
@@ -100,7 +147,7 @@ async fn failed(talk: Box<Talk>, error: &ProviderError, reader: Reader) -> Poure
 
 /// Nobody reads any more. A provider that charges on is read to its end, so that the bill is right; one
 /// that does not is left. Nothing that came costs nothing.
-async fn gone(mut talk: Box<Talk>) -> Option<Poured> {
+async fn gone(mut talk: Box<Talk>) {
     if !talk.stops_when_left() {
         while let Ok(Next::Text(_)) = talk.next().await {}
     }
@@ -112,5 +159,4 @@ async fn gone(mut talk: Box<Talk>) -> Option<Poured> {
     if let Err(problem) = ended {
         tracing::error!(cause = problem.cause, "a call whose caller hung up could not be settled");
     }
-    None
 }

@@ -1,14 +1,13 @@
 //! Calls that are metered: an estimate is held, more as the answer flows, and what was delivered is
 //! captured.
 
-use std::time::Duration;
-
 use aggregates::credits::Credits;
 use aggregates::wallet::{Price, Usage, Wallet};
 use axum::http::StatusCode;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::analyses::{Delivery, Record, find, seal};
 use super::ticket::{self, More, Opened, Payer, Ticket, Wanted};
@@ -43,6 +42,8 @@ pub enum Begun {
     Now(Box<Talk>),
     /// It was given, and charged, before: what was kept of it.
     Before(Box<Charged>, Value),
+    /// Nobody wants it any more. Nothing was charged.
+    Left,
 }
 
 /// Why an answer is at its end.
@@ -82,7 +83,7 @@ pub enum Next {
 #[derive(Clone, Debug)]
 pub struct Charged {
     /// The call's id: that of its hold.
-    pub id: uuid::Uuid,
+    pub id: Uuid,
     /// What was charged.
     pub credits: Credits,
     /// Which model answered.
@@ -112,6 +113,8 @@ pub struct Talk {
     written: u64,
     /// Tokens of the answer that are held for.
     covered: u64,
+    /// Text that has come, and was not told.
+    unsaid: Option<String>,
     /// What the provider has said.
     said: Tokens,
     /// Whether the wallet has said that there is no more.
@@ -121,8 +124,13 @@ pub struct Talk {
 }
 
 impl Talk {
-    /// Holds an estimate, and asks. An error has released it.
-    pub async fn begin(app: &App, conversation: Conversation) -> Result<Begun> {
+    /// Holds an estimate, and asks, until the first text is there, or until it is left. An error has
+    /// released what was held.
+    pub async fn begin(
+        app: &App,
+        conversation: Conversation,
+        left: impl Future<Output = ()>,
+    ) -> Result<Begun> {
         let Conversation { payer, feature, model, request } = conversation;
         let input = tokens::of_all(&request.messages);
         let covered = SLICE.min(request.max_output_tokens.into());
@@ -134,13 +142,21 @@ impl Talk {
             Opened::Now(ticket) => ticket,
             Opened::Before(hold, outcome) => {
                 let record = find(app, user, hold.0).await?.ok_or_else(not_kept)?;
-                let charged = Charged::before(&record, &outcome);
+                let charged = Charged::of(hold.0, &outcome);
                 return Ok(Begun::Before(Box::new(charged), record.delivery.result));
             }
         };
         // Where the wallet had less, it is looked at again with the first text.
         let covered = if ticket.authorized < cost(covered) { 0 } else { covered };
-        match app.llm.answer(ticket.hold(), &model.routes, &request).await {
+        let answering = app.llm.answer(ticket.hold(), &model.routes, &request);
+        let answering = tokio::select! {
+            answering = ticket.kept_until(app, answering) => answering,
+            () = left => {
+                ticket.release(app, "nobody wants the answer any more").await?;
+                return Ok(Begun::Left);
+            }
+        };
+        match answering {
             Ok(answering) => Ok(Begun::Now(Box::new(Self {
                 app: app.clone(),
                 ticket,
@@ -149,6 +165,7 @@ impl Talk {
                 input,
                 written: 0,
                 covered,
+                unsaid: None,
                 said: Tokens::default(),
                 exhausted: false,
                 end: None,
@@ -163,7 +180,7 @@ impl Talk {
 
     /// The call's id: that of its hold.
     #[must_use]
-    pub fn id(&self) -> uuid::Uuid {
+    pub fn id(&self) -> Uuid {
         self.ticket.hold().id().0
     }
 
@@ -191,29 +208,30 @@ impl Talk {
         self.answering.stops_when_left
     }
 
-    /// What comes next. It may be dropped while it waits: nothing is lost. While it waits, the hold is
-    /// kept open.
+    /// What comes next. It may be dropped while it waits, and asked again: nothing is lost. While it waits,
+    /// the hold is kept open.
     pub async fn next(&mut self) -> Result<Next, ProviderError> {
-        if let Some(end) = self.end {
-            return Ok(Next::Ended(end));
-        }
-        let beat: Duration = ticket::beat(self.app.settings.call_hold);
         loop {
-            let piece = tokio::time::timeout(beat, self.answering.answer.next()).await;
-            self.ticket.keep(&self.app).await;
-            match piece {
-                Err(_) => {}
-                Ok(None) => return Err(ProviderError::CutShort),
-                Ok(Some(Err(error))) => return Err(error),
-                Ok(Some(Ok(Piece::Usage(tokens)))) => self.said = self.said.then(tokens),
-                Ok(Some(Ok(Piece::Finished(finish)))) => {
-                    self.end = Some(finish.into());
-                    return Ok(Next::Ended(finish.into()));
-                }
-                Ok(Some(Ok(Piece::Text(text)))) => {
-                    self.written += tokens::of(&text);
-                    self.cover().await;
+            if let Some(end) = self.end
+                && self.unsaid.is_none()
+            {
+                return Ok(Next::Ended(end));
+            }
+            if self.unsaid.is_some() {
+                self.cover().await;
+                if let Some(text) = self.unsaid.take() {
                     return Ok(Next::Text(text));
+                }
+            }
+            self.ticket.keep(&self.app).await;
+            let piece = self.answering.answer.next();
+            let piece = self.ticket.kept_until(&self.app, piece).await;
+            match piece.unwrap_or(Err(ProviderError::CutShort))? {
+                Piece::Usage(tokens) => self.said = self.said.then(tokens),
+                Piece::Finished(finish) => self.end = Some(finish.into()),
+                Piece::Text(text) => {
+                    self.written += tokens::of(&text);
+                    self.unsaid = Some(text);
                 }
             }
         }
@@ -281,11 +299,11 @@ impl Talk {
         let cost = self.model.rates.cost(counted);
         self.hold(cost).await;
         let amount = cost.min(self.ticket.authorized);
-        let Self { app, ticket, answering, said, feature, .. } = self;
+        let Self { app, ticket, answering, feature, .. } = self;
         let usage = Usage {
             model: answering.model.clone(),
-            input_tokens: Some(counted.input).filter(|_| estimated).or(said.input),
-            output_tokens: Some(counted.output).filter(|_| estimated).or(said.output),
+            input_tokens: Some(counted.input),
+            output_tokens: Some(counted.output),
             prices: Some(app.models.version().to_owned()),
             estimated,
         };
@@ -305,16 +323,7 @@ impl Talk {
         // The provider is left before the log is waited for.
         drop(answering.answer);
         let outcome = ticket.capture(&app, amount, usage, &side).await?;
-        Ok(Charged {
-            id,
-            credits: ticket::charged(&outcome),
-            model: answering.model,
-            counted,
-            estimated,
-            remaining: ticket::remaining(&outcome),
-            position: outcome.position,
-            replayed: false,
-        })
+        Ok(Charged::of(id, &outcome))
     }
 
     /// Charges nothing.
@@ -326,21 +335,22 @@ impl Talk {
 }
 
 impl Charged {
-    fn before(record: &Record, outcome: &Outcome<Wallet>) -> Self {
-        let Delivery { model, input_tokens, output_tokens, .. } = &record.delivery;
-        let counted = Counted {
-            input: input_tokens.unwrap_or_default(),
-            output: output_tokens.unwrap_or_default(),
-        };
+    /// What the log says that a call was charged.
+    pub(super) fn of(id: Uuid, outcome: &Outcome<Wallet>) -> Self {
+        let usage = ticket::usage(outcome);
+        let tokens = |tokens: fn(&Usage) -> Option<u64>| usage.and_then(tokens).unwrap_or_default();
         Self {
-            id: record.id,
+            id,
             credits: ticket::charged(outcome),
-            model: model.clone(),
-            counted,
-            estimated: false,
+            model: usage.map(|usage| usage.model.clone()).unwrap_or_default(),
+            counted: Counted {
+                input: tokens(|usage| usage.input_tokens),
+                output: tokens(|usage| usage.output_tokens),
+            },
+            estimated: usage.is_some_and(|usage| usage.estimated),
             remaining: ticket::remaining(outcome),
             position: outcome.position,
-            replayed: true,
+            replayed: outcome.replayed,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A hold that pays for one call: opened, kept, made larger, and ended once.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aggregates::credits::Credits;
@@ -8,7 +9,7 @@ use aggregates::wallet::{
     Ask, By, OpenHold, Origin, Price, Spend, Usage, Wallet, WalletCommand, WalletError, WalletEvent,
 };
 use axum::http::StatusCode;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -39,12 +40,16 @@ pub struct Payer {
 }
 
 impl Payer {
-    fn by(&self) -> By {
+    pub(super) fn by(&self) -> By {
         By { origin: Origin::Gateway, key: self.key }
     }
 
     /// What an attempt of this call was charged, where it was.
-    async fn captured(&self, app: &App, hold: HoldId) -> Result<Option<Outcome<Wallet>>> {
+    pub(super) async fn captured(
+        &self,
+        app: &App,
+        hold: HoldId,
+    ) -> Result<Option<Outcome<Wallet>>> {
         let envelope = Envelope::new(command(hold, "capture"), self.metadata.clone());
         Ok(app.store.known::<Wallet>(WalletId::from(self.user), &envelope).await?)
     }
@@ -87,7 +92,8 @@ pub(super) struct Ticket {
     hold: OpenHold,
     pub(super) payer: Payer,
     pub(super) authorized: Credits,
-    expires_at: DateTime<Utc>,
+    /// When it expires, in milliseconds of Unix time.
+    expires_at: AtomicI64,
     /// How often it was made larger.
     increments: u32,
 }
@@ -118,12 +124,21 @@ pub(super) struct Wanted {
     pub(super) reason: &'static str,
 }
 
+/// The hold of a call's first attempt.
+pub(super) fn first(payer: &Payer) -> HoldId {
+    attempt_of(payer, 0)
+}
+
+fn attempt_of(payer: &Payer, attempt: u32) -> HoldId {
+    HoldId::derive(payer.intent, &format!("hold {attempt}"))
+}
+
 /// Holds what is wanted, under the first id of the intent that no failed call has used.
 pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Opened> {
     let Wanted { mut amount, least, price, reason } = wanted;
     let mut attempt = 0;
     while attempt < TRIES {
-        let hold = HoldId::derive(payer.intent, &format!("hold {attempt}"));
+        let hold = attempt_of(&payer, attempt);
         if payer.may_repeat
             && let Some(before) = payer.captured(app, hold).await?
         {
@@ -143,7 +158,7 @@ pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Open
                     hold,
                     payer,
                     authorized,
-                    expires_at,
+                    expires_at: AtomicI64::new(expires_at.timestamp_millis()),
                     increments: 0,
                 }));
             }
@@ -182,13 +197,10 @@ impl Ticket {
         let ask = Ask::Increment { hold: self.hold.id(), by: self.payer.by(), amount };
         let id = command(self.hold.id(), &format!("increment {}", self.increments));
         match self.payer.send(app, id, vec![], ask).await {
-            Ok(_) => {
+            Ok(outcome) => {
                 self.increments += 1;
-                self.authorized = self
-                    .authorized
-                    .checked_add(amount)
-                    .map_err(WalletError::from)
-                    .map_err(ExecuteError::Refused)?;
+                // As the log has it: an answer that was lost counts once.
+                self.authorized = authorized(&outcome).unwrap_or(self.authorized);
                 Ok(More::Held)
             }
             Err(ExecuteError::Refused(WalletError::InsufficientCredits { available, .. })) => {
@@ -200,17 +212,30 @@ impl Ticket {
     }
 
     /// Keeps the hold open, where half of its time is over. It may fail: the next try comes soon.
-    pub(super) async fn keep(&mut self, app: &App) {
-        let now = clock::now();
-        if self.expires_at - now > app.settings.call_hold / 2 {
+    pub(super) async fn keep(&self, app: &App) {
+        let lasts = app.settings.call_hold;
+        let expires_at = clock::now() + lasts;
+        let left = self.expires_at.load(Ordering::Relaxed) - clock::now().timestamp_millis();
+        if left > lasts.num_milliseconds() / 2 {
             return;
         }
-        let expires_at = now + app.settings.call_hold;
         let ask = Ask::Extend { hold: self.hold.id(), by: self.payer.by(), expires_at };
         let id = command(self.hold.id(), &format!("extend {}", expires_at.timestamp_millis()));
         match self.payer.send(app, id, vec![], ask).await {
-            Ok(_) => self.expires_at = expires_at,
+            Ok(_) => self.expires_at.store(expires_at.timestamp_millis(), Ordering::Relaxed),
             Err(error) => tracing::warn!(error = %error, "a hold could not be kept open"),
+        }
+    }
+
+    /// Waits for something, and keeps the hold open meanwhile.
+    pub(super) async fn kept_until<T>(&self, app: &App, what: impl Future<Output = T>) -> T {
+        let beat = beat(app.settings.call_hold);
+        let mut what = std::pin::pin!(what);
+        loop {
+            match tokio::time::timeout(beat, &mut what).await {
+                Ok(done) => return done,
+                Err(_) => self.keep(app).await,
+            }
         }
     }
 
@@ -264,7 +289,7 @@ async fn expired(app: &App, user: UserId, hold: HoldId) -> Result<Credits> {
     amount.ok_or_else(|| Problem::failed("a call's hold is neither open nor expired"))
 }
 
-fn command(hold: HoldId, purpose: &str) -> CommandId {
+pub(super) fn command(hold: HoldId, purpose: &str) -> CommandId {
     CommandId::derive(hold.0, purpose)
 }
 
@@ -272,6 +297,24 @@ fn command(hold: HoldId, purpose: &str) -> CommandId {
 pub(super) fn remaining(outcome: &Outcome<Wallet>) -> Credits {
     let balance = outcome.events.iter().rev().find_map(WalletEvent::balance);
     balance.map(|balance| balance.available).unwrap_or_default()
+}
+
+/// What a hold has set aside after it was made larger.
+fn authorized(outcome: &Outcome<Wallet>) -> Option<Credits> {
+    outcome.events.iter().find_map(|event| match event {
+        WalletEvent::HoldIncremented { figures, .. } => Some(figures.authorized),
+        _ => None,
+    })
+}
+
+/// What a command charged, and for what.
+pub(super) fn usage(outcome: &Outcome<Wallet>) -> Option<&Usage> {
+    outcome.events.iter().find_map(|event| match event {
+        WalletEvent::HoldCaptured { usage, .. } | WalletEvent::HoldLateCaptured { usage, .. } => {
+            usage.as_ref()
+        }
+        _ => None,
+    })
 }
 
 /// What a command charged.
@@ -296,6 +339,6 @@ fn still_running() -> Problem {
 }
 
 /// How often a hold is looked at that lasts so long.
-pub(super) fn beat(hold: TimeDelta) -> Duration {
+fn beat(hold: TimeDelta) -> Duration {
     (hold / 4).to_std().unwrap_or(Duration::from_secs(1)).max(Duration::from_millis(100))
 }

@@ -1,6 +1,7 @@
 //! Process managers: whenever X, then Y. One file each, named Y.
 
 mod expire_due;
+mod hear_chats;
 mod recharge;
 mod release_quota;
 mod sign_heads;
@@ -30,6 +31,7 @@ pub fn start(app: &App, signer: &Signer, keys: PathBuf, stop: &watch::Receiver<b
     keep(stop, app, |app| async move { release_quota::run(&app).await });
     keep(stop, app, |app| async move { recharge::run(&app).await });
     keep(stop, app, |app| async move { write_letters::run(&app).await });
+    keep(stop, app, |app| async move { hear_chats::run(&app).await });
     keep(stop, app, |app| async move { watch_closings::run(&app).await });
     keep(stop, signer, |signer| async move { signer.run().await });
     keep(

@@ -31,9 +31,14 @@ async fn who_hangs_up_before_anything_comes_pays_nothing() {
     let house = House::open(100).await;
     house.give(1000).await;
     house.script.answer("slow", vec![Step::Waits, ten(), Step::Ends(Finish::Stop)]);
-    let stream = house.listen("slow", "").await;
-    assert!(house.wallet().await.1 > 0, "credits are held");
-    drop(stream);
+    {
+        let mut asking = std::pin::pin!(house.listen("slow", ""));
+        let held = async || house.script.asked() == 1 && house.wallet().await.1 > 0;
+        tokio::select! {
+            _ = &mut asking => panic!("nothing comes"),
+            () = until(held) => {}
+        }
+    }
     assert_eq!(house.settled().await, 1100);
     assert_eq!(house.script.left(), 1);
     house.close().await;

@@ -8,6 +8,7 @@ use aggregates::wallet::{Ask, Funding, GrantKind, GrantTerms, Priority, Wallet, 
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{Method, StatusCode};
 use saldo::clients::llm::Llm;
+use saldo::config::Config;
 use saldo::http;
 use saldo::serve::Node;
 use saldo::store::{Envelope, Metadata};
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use crate::script::Script;
 use crate::support::{Answer, Database, Person, Server};
 
-const MODELS: &str = r#"{
+pub const MODELS: &str = r#"{
     "version": "test-1",
     "fixed": { "summarize": 10, "analyze": 25 },
     "tiers": {
@@ -55,19 +56,9 @@ impl House {
 
     pub async fn with(credits: i64, script: Script) -> Self {
         let database = Database::in_memory().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("a port");
-        let mut config = database.config();
-        std::fs::create_dir_all(&config.data_dir).expect("a folder");
-        let models = config.data_dir.join("models.json");
-        std::fs::write(&models, MODELS).expect("a file");
-        config.meter.models = Some(models);
-        config.meter.call_hold_s = Some(2);
-        let llm = Llm::new(vec![Box::new(script.clone())]);
-        let node = Node::start(&config, address, llm).await.expect("a node");
-        let router = http::router(node.app.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let server = Server::within(format!("http://{address}"));
+        std::fs::create_dir_all(&database.data).expect("a folder");
+        std::fs::write(database.data.join("models.json"), MODELS).expect("a file");
+        let (server, node) = node(&config(&database), &script).await;
         let ada = server.register("ada@example.com").await;
         let house = Self { node, server, script, ada, database };
         // Everybody begins with a hundred.
@@ -75,6 +66,37 @@ impl House {
             house.server.debit(&house.ada, 100 - credits, "").await;
         }
         house
+    }
+
+    /// Another node on the same database, with the same provider.
+    pub async fn another_node(&self) -> (Node, Server) {
+        let (server, node) = node(&config(&self.database), &self.script).await;
+        (node, server)
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.server.post(&self.ada, path, "", body).await
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let answer = self.server.get(&self.ada, path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {:?}", answer.body);
+        answer.body
+    }
+
+    pub async fn delete(&self, path: &str) -> StatusCode {
+        let bearer = format!("Bearer {}", self.ada.token);
+        let headers = [("authorization", bearer.as_str())];
+        let path = format!("/api/v1{path}");
+        self.server.send(Method::DELETE, &path, &headers, None).await.expect("an answer").status
+    }
+
+    /// How many rows there are of this.
+    pub async fn count(&self, query: &'static str) -> i64 {
+        let pool = self.database.pool().await;
+        let count = sqlx::query_scalar(query).fetch_one(&pool).await.expect("a count");
+        pool.close().await;
+        count
     }
 
     /// Gives Ada credits.
@@ -175,6 +197,23 @@ impl House {
         pool.close().await;
         serde_json::from_str(&usage.expect("usage")).expect("JSON")
     }
+}
+
+fn config(database: &Database) -> Config {
+    let mut config = database.config();
+    config.meter.models = Some(config.data_dir.join("models.json"));
+    config.meter.call_hold_s = Some(2);
+    config
+}
+
+async fn node(config: &Config, script: &Script) -> (Server, Node) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("a port");
+    let llm = Llm::new(vec![Box::new(script.clone())]);
+    let node = Node::start(config, address, llm).await.expect("a node");
+    let router = http::router(node.app.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (Server::within(format!("http://{address}")), node)
 }
 
 pub fn question(message: &str, stream: bool) -> Value {

@@ -1,9 +1,15 @@
 //! The metered gateway as its clients meet it.
 #![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
+mod chats;
 mod completions;
 mod hanging_up;
 mod house;
+mod killed;
+mod listening;
+#[path = "../support/llm/mod.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod llm;
 mod script;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -30,7 +30,7 @@ pub struct Script(Arc<Inside>);
 
 struct Inside {
     answers: Mutex<HashMap<String, Vec<Step>>>,
-    asked: AtomicUsize,
+    requests: Mutex<Vec<Vec<String>>>,
     left: AtomicUsize,
     leave: Semaphore,
     charges_on: bool,
@@ -41,7 +41,7 @@ impl Script {
     pub fn new(charges_on: bool) -> Self {
         Self(Arc::new(Inside {
             answers: Mutex::default(),
-            asked: AtomicUsize::new(0),
+            requests: Mutex::default(),
             left: AtomicUsize::new(0),
             leave: Semaphore::new(0),
             charges_on,
@@ -60,7 +60,12 @@ impl Script {
 
     /// How often it was asked.
     pub fn asked(&self) -> usize {
-        self.0.asked.load(Ordering::SeqCst)
+        self.requests().len()
+    }
+
+    /// The texts of all requests.
+    pub fn requests(&self) -> Vec<Vec<String>> {
+        self.0.requests.lock().expect("not poisoned").clone()
     }
 
     /// How many answers were left before their end.
@@ -96,7 +101,8 @@ impl LlmProvider for Script {
         request: &'a Request,
     ) -> BoxFuture<'a, Result<Answer, ProviderError>> {
         Box::pin(async move {
-            self.0.asked.fetch_add(1, Ordering::SeqCst);
+            let texts = request.messages.iter().map(|message| message.text.clone()).collect();
+            self.0.requests.lock().expect("not poisoned").push(texts);
             let message = request.messages.last().map_or("", |message| message.text.as_str());
             let steps = self.0.answers.lock().expect("not poisoned").get(message).cloned();
             let steps = steps.unwrap_or_else(|| panic!("no script for {message:?}"));

@@ -77,6 +77,13 @@ impl Llm {
         self.find(provider).is_some()
     }
 
+    /// Whether all who could answer stop charging where nobody reads on.
+    #[must_use]
+    pub fn stops_when_left(&self, routes: &[Route]) -> bool {
+        let mut known = routes.iter().filter_map(|route| self.find(&route.provider));
+        known.all(|watched| watched.provider.stops_when_left())
+    }
+
     /// How the providers are doing, by what the last calls met.
     #[must_use]
     pub fn health(&self) -> Vec<ProviderHealth> {

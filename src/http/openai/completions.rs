@@ -22,7 +22,7 @@ use crate::http::caller::{Ai, Allowed};
 use crate::http::idempotency::{IdempotencyKey, Intent, Replayable};
 use crate::http::json::Json;
 use crate::http::position::At;
-use crate::metering::{self, Begun, Charged, Conversation, End, Poured, Reader, Talk};
+use crate::metering::{self, Charged, Conversation, End, Flow, Poured, Reader};
 
 /// A long conversation: a million characters.
 const BODY: usize = 4 * 1024 * 1024;
@@ -138,12 +138,11 @@ async fn complete(
     let conversation = Conversation { payer, feature: "completions", model, request };
     let is_stream = body.stream.unwrap_or(false);
     let head = |id: Uuid| Head { id: format!("chatcmpl-{}", id.simple()), created, model: name };
-    match Talk::begin(&app, conversation).await? {
-        Begun::Now(talk) if is_stream => {
-            Ok(stream::of(head(talk.id()), metering::pour(talk, Reader::Stream)))
-        }
-        Begun::Now(talk) => whole(head(talk.id()), metering::pour(talk, Reader::Whole)).await,
-        Begun::Before(charged, kept) => {
+    let reader = if is_stream { Reader::Stream } else { Reader::Whole };
+    match metering::pour(app, conversation, reader).await? {
+        Flow::Now(id, poured) if is_stream => Ok(stream::of(head(id), poured)),
+        Flow::Now(id, poured) => whole(head(id), poured).await,
+        Flow::Before(charged, kept) => {
             let (text, end) = read(kept)?;
             let head = head(charged.id);
             if is_stream {

@@ -1,0 +1,215 @@
+//! What a person does with a chat.
+
+use aggregates::chat::{Ask, Chat, ChatCommand, ChatEvent};
+use aggregates::id::{ChatId, MessageId, UserId};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{telling, texts};
+use crate::app::App;
+use crate::clock;
+use crate::error::{Problem, Result};
+use crate::metering;
+use crate::models::Tier;
+use crate::queue::{Job, REPLY};
+use crate::store::{Envelope, Outcome, SideRow};
+
+/// Characters of a title that a first message gives.
+const TITLE: usize = 60;
+
+/// Something that is said.
+pub struct Post {
+    /// In which chat.
+    pub chat: ChatId,
+    /// What.
+    pub text: String,
+    /// Which model is to reply; the usual one of the person's tier, where none is named.
+    pub model: Option<String>,
+    /// Where the ids of the message and its reply derive from.
+    pub intent: Uuid,
+}
+
+/// What was said, and the reply that waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Posted {
+    /// What was said; none where a reply is tried again.
+    pub message: Option<MessageId>,
+    /// The reply.
+    pub reply: MessageId,
+    /// The position of the event.
+    pub position: i64,
+    /// Whether this is the answer to an earlier request.
+    pub replayed: bool,
+}
+
+/// The chat, where it is the person's.
+pub async fn own(app: &App, user: UserId, chat: ChatId) -> Result<Chat> {
+    let state = app.store.load::<Chat>(chat).await?;
+    if state.owner() == Some(user) { Ok(state) } else { Err(Problem::not_found()) }
+}
+
+async fn send(
+    app: &App,
+    user: UserId,
+    chat: ChatId,
+    envelope: Envelope,
+    ask: Ask,
+) -> Result<Outcome<Chat>> {
+    let command = ChatCommand { now: clock::now(), ask };
+    let outcome = app.store.execute::<Chat>(chat, envelope, command).await?;
+    app.wrote(user, outcome.position);
+    Ok(outcome)
+}
+
+/// Begins a chat.
+pub async fn create(
+    app: &App,
+    user: UserId,
+    chat: ChatId,
+    title: Option<&str>,
+    mut envelope: Envelope,
+) -> Result<Outcome<Chat>> {
+    envelope.side.push(SideRow::ChatOpened { chat_id: chat, user_id: user });
+    if let Some(title) = title {
+        envelope.side.push(texts::row(app, user, chat, chat.0, title).await?);
+    }
+    send(app, user, chat, envelope, Ask::Create { owner: user }).await
+}
+
+/// Calls it something else.
+pub async fn retitle(
+    app: &App,
+    user: UserId,
+    chat: ChatId,
+    title: &str,
+    envelope: Envelope,
+) -> Result<Outcome<Chat>> {
+    own(app, user, chat).await?;
+    let told = json!({ "title": title });
+    let envelope = envelope
+        .with(texts::row(app, user, chat, chat.0, title).await?)
+        .with(telling::row(app, user, chat, None, "chat.retitled", &told).await?);
+    send(app, user, chat, envelope, Ask::Retitle).await
+}
+
+/// Says something; the reply to it waits for its turn. What it costs is held when it is its turn.
+pub async fn post(app: &App, user: UserId, post: Post, mut envelope: Envelope) -> Result<Posted> {
+    let Post { chat, text, model, intent } = post;
+    own(app, user, chat).await?;
+    let tier = metering::tier(app, user).await?;
+    let model = metering::choose(app, tier, model.as_deref())?.id.clone();
+    metering::can_pay(app, user).await?;
+    let message = MessageId::derive(intent, "message");
+    let reply = MessageId::derive(intent, "reply");
+    envelope.side.push(texts::row(app, user, chat, message.0, &text).await?);
+    let mut db = app.db().acquire().await?;
+    if !texts::has_title(&mut db, chat).await? {
+        envelope.side.push(texts::row(app, user, chat, chat.0, &title_of(&text)).await?);
+    }
+    drop(db);
+    let told = json!({ "reply_id": reply });
+    envelope
+        .side
+        .push(telling::row(app, user, chat, Some(message), "message.posted", &told).await?);
+    will_reply(app, user, chat, tier, &mut envelope);
+    let outcome = send(app, user, chat, envelope, Ask::Post { message, reply, model }).await?;
+    let (position, replayed) = (outcome.position, outcome.replayed);
+    Ok(Posted { message: Some(message), reply, position, replayed })
+}
+
+/// Has the last reply, which failed or was cancelled, tried again.
+pub async fn retry(
+    app: &App,
+    user: UserId,
+    chat: ChatId,
+    reply: MessageId,
+    intent: Uuid,
+    mut envelope: Envelope,
+) -> Result<Posted> {
+    own(app, user, chat).await?;
+    let tier = metering::tier(app, user).await?;
+    let model = app.models.usual(tier).id.clone();
+    metering::can_pay(app, user).await?;
+    let again = MessageId::derive(intent, "reply");
+    let told = json!({ "reply_id": again });
+    envelope.side.push(telling::row(app, user, chat, Some(reply), "message.retried", &told).await?);
+    will_reply(app, user, chat, tier, &mut envelope);
+    let outcome = send(app, user, chat, envelope, Ask::Retry { reply, again, model }).await?;
+    let (position, replayed) = (outcome.position, outcome.replayed);
+    Ok(Posted { message: None, reply: again, position, replayed })
+}
+
+/// The reply counts as one of the day's, and somebody makes it.
+fn will_reply(app: &App, user: UserId, chat: ChatId, tier: Tier, envelope: &mut Envelope) {
+    // Whoever has no limit is counted, too: it is shown to them, and a plan may end during the day.
+    let most = app.models.chat_messages_per_day(tier).unwrap_or(i32::MAX.unsigned_abs());
+    let day = clock::now().date_naive();
+    envelope.side.push(SideRow::ChatAllowance { user_id: user, day, most });
+    envelope.side.push(Job::about(REPLY, &chat.to_string()).row());
+}
+
+/// Stops a reply: at once where it waits, and where it is under way as soon as whoever makes it hears.
+pub async fn cancel(
+    app: &App,
+    user: UserId,
+    chat: ChatId,
+    reply: MessageId,
+    envelope: Envelope,
+) -> Result<Outcome<Chat>> {
+    own(app, user, chat).await?;
+    let told = telling::row(app, user, chat, Some(reply), telling::CANCELLING, &json!({})).await?;
+    send(app, user, chat, envelope.with(told), Ask::Cancel { reply }).await
+}
+
+/// Notes that the person has seen what there is.
+pub async fn read(
+    app: &App,
+    user: UserId,
+    chat: ChatId,
+    envelope: Envelope,
+) -> Result<Outcome<Chat>> {
+    own(app, user, chat).await?;
+    send(app, user, chat, envelope, Ask::Read).await
+}
+
+/// Deletes it, with all that was said in it. A reply that is under way stops.
+pub async fn delete(
+    app: &App,
+    user: UserId,
+    chat: ChatId,
+    envelope: Envelope,
+) -> Result<Outcome<Chat>> {
+    own(app, user, chat).await?;
+    let envelope = envelope.with(SideRow::ChatForgotten { chat_id: chat });
+    send(app, user, chat, envelope, Ask::Delete).await
+}
+
+/// Whether a cancellation was carried out at once.
+#[must_use]
+pub fn is_cancelled(outcome: &Outcome<Chat>) -> bool {
+    outcome.events.iter().any(|event| matches!(event, ChatEvent::ReplyCancelled { .. }))
+}
+
+/// What a chat is called by its first message: the beginning of it, up to a whole word.
+fn title_of(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= TITLE {
+        return line;
+    }
+    let cut: String = line.chars().take(TITLE).collect();
+    let whole = cut.rsplit_once(' ').map_or(cut.as_str(), |(whole, _)| whole);
+    format!("{whole}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::title_of;
+
+    #[test]
+    fn a_title_is_the_beginning_of_the_first_message_in_whole_words() {
+        assert_eq!(title_of("  Hello,\n you "), "Hello, you");
+        let long = "word ".repeat(30);
+        assert_eq!(title_of(&long), format!("{}…", "word ".repeat(12).trim_end()));
+        assert_eq!(title_of(&"x".repeat(100)).chars().count(), 61);
+    }
+}

@@ -159,6 +159,7 @@ impl Node {
         let messages = Messages::new(config)?;
         let providers = config.providers()?;
         let stripe = config.stripe()?;
+        let webhooks = config.webhooks()?;
         let database = database(config).await?;
         let keys = Keys::in_folder(&config.data_dir)?;
         let (pool, options) = (database.pool.clone(), database.options.clone());
@@ -170,6 +171,7 @@ impl Node {
             projections,
             tokens: Tokens::new(&keys.access_tokens)?,
             passwords: Passwords::new()?,
+            webhooks,
             llm,
             written: std::sync::Mutex::default(),
             store,

@@ -21,7 +21,7 @@ use super::ground::Scratch;
 use super::load::{Client, Spender};
 use super::{BenchError, WALLETS};
 use crate::clock;
-use crate::config::{BillingConfig, Config, Environment, SignInConfig};
+use crate::config::{BillingConfig, Config, Environment, SignInConfig, WebhookConfig};
 use crate::keys::Keys;
 use crate::serve::{self, Database};
 use crate::store::{Envelope, Metadata, Store};
@@ -54,6 +54,7 @@ impl Arena {
             database_connections: 16,
             sign_in: SignInConfig::default(),
             billing: BillingConfig::default(),
+            webhooks: WebhookConfig::default(),
         };
         let database = serve::database(&config).await?;
         let keys = Keys::in_folder(&scratch.data)?;

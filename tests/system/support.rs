@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, StatusCode};
-use saldo::config::{BillingConfig, Config, Environment, SignInConfig, Switch};
+use saldo::config::{BillingConfig, Config, Environment, SignInConfig, Switch, WebhookConfig};
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -120,6 +120,7 @@ impl Database {
             database_connections: 8,
             sign_in: SignInConfig { rate_limits: Some(Switch::Off), ..SignInConfig::default() },
             billing: BillingConfig::default(),
+            webhooks: WebhookConfig::default(),
         }
     }
 

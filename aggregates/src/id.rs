@@ -91,6 +91,10 @@ ids! {
     SubscriptionId
     /// A proof that was asked for: a code, or a link.
     ChallengeId
+    /// Where a customer's own system listens.
+    EndpointId
+    /// What is sent to one of them.
+    DeliveryId
 }
 
 impl ReversalGroup {

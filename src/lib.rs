@@ -25,3 +25,4 @@ pub mod store;
 pub mod tokens;
 mod unseal;
 pub mod verify;
+mod webhooks;

@@ -1,11 +1,12 @@
 //! Work with retries, in the database's own queue: any number of nodes take it, and what a node that
-//! dies had taken is taken again. What waits for Stripe is worked on apart, so that it keeps nobody's
-//! mail waiting.
+//! dies had taken is taken again. What waits for Stripe, or for customers' own systems, is worked on
+//! apart, so that it keeps nobody's mail waiting.
 
 mod billing;
 mod messages;
 mod recharge;
 mod sweep;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -25,6 +26,9 @@ pub use messages::Messages;
 
 /// Jobs that a worker works on at once; most of them wait for others.
 const AT_ONCE: usize = 8;
+/// Endpoints of webhooks that are sent to at once: each may take its time, and holds no connection to
+/// the database meanwhile.
+const ENDPOINTS_AT_ONCE: usize = 32;
 /// Connections of a worker: one listens, the others take jobs and say how they ended.
 const CONNECTIONS: u32 = 4;
 /// How long after a failure another worker follows.
@@ -61,9 +65,19 @@ enum Work {
     House,
     /// What is asked of Stripe, and what follows from it.
     Stripe,
+    /// What customers' own systems are told.
+    Webhooks,
 }
 
 impl Work {
+    /// How much of it is done at once.
+    fn at_once(self) -> usize {
+        match self {
+            Self::House | Self::Stripe => AT_ONCE,
+            Self::Webhooks => ENDPOINTS_AT_ONCE,
+        }
+    }
+
     /// The jobs that it has.
     fn define(self, worker: WorkerOptions) -> Result<WorkerOptions, JobsError> {
         Ok(match self {
@@ -85,6 +99,7 @@ impl Work {
                 .define_job::<billing::Reconcile>()
                 .with_cron(by_itself::<billing::Heal>(Cron::hourly_at(7))?)
                 .with_cron(by_itself::<billing::Reconcile>(Cron::daily_at(4, 23))?),
+            Self::Webhooks => worker.define_job::<webhooks::SendWebhooks>(),
         })
     }
 }
@@ -106,7 +121,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) {
     let work = |work| keep_working(work, &app, &messages, &options, stop.clone());
-    tokio::join!(work(Work::House), work(Work::Stripe));
+    tokio::join!(work(Work::House), work(Work::Stripe), work(Work::Webhooks));
 }
 
 /// A worker that fails, since it lost the database, is followed by another.
@@ -146,7 +161,7 @@ async fn worker(
     };
     let worker = WorkerOptions::default()
         .pg_pool(pool)
-        .concurrency(AT_ONCE)
+        .concurrency(work.at_once())
         .poll_interval(POLL)
         .listen_os_shutdown_signals(false)
         .shutdown_signal(stopped)

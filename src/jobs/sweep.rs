@@ -8,8 +8,8 @@ use crate::app::App;
 use crate::clock;
 use crate::error::chain;
 
-/// How long sessions, codes and links are kept after their end: long enough to look into what
-/// somebody reports.
+/// How long sessions, codes and links are kept after their end, and webhooks after they were written:
+/// long enough to look into what somebody reports.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
 /// Removes what nobody needs any more.
@@ -27,6 +27,7 @@ impl TaskHandler for Sweep {
             ("delete from limits where empty_at < $1", now),
             ("delete from challenges where expires_at < $1", now - KEPT),
             ("delete from sessions where least(ended_at, expires_at) < $1", now - KEPT),
+            ("delete from webhook_deliveries where created_at < $1", now - KEPT),
             ("delete from dev_inbox where sent_at < $1", now - KEPT),
             (
                 "delete from graphile_worker._private_jobs

@@ -18,7 +18,7 @@ create table webhook_endpoints (
     check (enabled = (disabled_reason is null)),
     -- Since when nothing was taken.
     failing_since timestamptz,
-    -- Where the log ended when it was made: what was before is not told.
+    -- Where the log ended when it was made, or turned on again: what was before is not told.
     after       bigint      not null,
     -- Of the request that made it, where that can be repeated.
     request_hash text,

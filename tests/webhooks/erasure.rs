@@ -29,7 +29,7 @@ async fn whoever_is_erased_has_no_endpoints_and_is_told_nothing_more() {
     for table in ["webhook_endpoints", "webhook_deliveries", "webhook_attempts"] {
         assert_eq!(rows(&house, table).await, 0, "{table}");
     }
-    house.until_told().await;
+    house.until_sent().await;
     assert_eq!(house.receiver.kinds(), ["endpoint.test"]);
     house.close().await;
 }

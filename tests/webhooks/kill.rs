@@ -127,7 +127,7 @@ async fn two_nodes_send_each_webhook_once() {
     }
     house.receiver.until(KINDS[0], 30).await;
     house.receiver.until(KINDS[1], 30).await;
-    house.until_told().await;
+    house.until_sent().await;
     let all = house.receiver.received();
     let ids: BTreeSet<_> = all.iter().map(|received| received.id().to_owned()).collect();
     assert_eq!((all.len(), ids.len()), (60, 60));

@@ -87,7 +87,7 @@ async fn an_endpoint_that_says_that_it_is_gone_gets_nothing_more() {
         (&json!(false), &json!("gone"))
     );
     house.spend(100).await;
-    house.until_told().await;
+    house.until_sent().await;
     house.receiver.is(Mood::Takes);
     let enabled = house.change(&opened.id, &json!({ "enabled": true })).await.body;
     assert_eq!((&enabled["enabled"], &enabled["disabled_reason"]), (&json!(true), &Value::Null));

@@ -108,13 +108,26 @@ impl House {
         assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
     }
 
-    /// Waits until all that the log says is written, so that what did not come will not.
+    /// Waits until all that the log says is written.
     pub async fn until_told(&self) {
         let pool = self.database.pool().await;
         until("the log is followed to its end", || async {
             let told = "select position = (select position from log_head)
                 from process_checkpoints where name = 'send_webhooks'";
             sqlx::query_scalar(told).fetch_one(&pool).await.expect("a checkpoint")
+        })
+        .await;
+        pool.close().await;
+    }
+
+    /// Waits until nothing is left to be told or sent, so that what did not come will not.
+    pub async fn until_sent(&self) {
+        self.until_told().await;
+        let pool = self.database.pool().await;
+        until("nothing waits to be sent", || async {
+            let sent = "select not exists (
+                select from webhook_deliveries where state = 'waiting')";
+            sqlx::query_scalar(sent).fetch_one(&pool).await.expect("an answer")
         })
         .await;
         pool.close().await;

@@ -182,7 +182,7 @@ pub async fn one(app: &App, user: UserId, id: EndpointId) -> Result<Endpoint> {
 }
 
 /// Changes an endpoint. What waits for one that is turned off is given up; where it is turned on again,
-/// or is elsewhere, it has not failed yet.
+/// or is elsewhere, it has not failed yet, and of what was while it was off nothing is told.
 pub async fn change(app: &App, user: UserId, id: EndpointId, change: Change) -> Result<Endpoint> {
     // Before a connection is held, since the person's key may have to be read by another.
     one(app, user, id).await?;
@@ -200,6 +200,7 @@ pub async fn change(app: &App, user: UserId, id: EndpointId, change: Change) -> 
         "update webhook_endpoints
          set sealed = $2, events = coalesce($3, events), enabled = $5,
              low_balance_threshold = coalesce($4, low_balance_threshold),
+             after = case when $5 and not enabled then (select position from log_head) else after end,
              disabled_reason = case when not $5 then coalesce(disabled_reason, 'asked') end,
              failing_since = case when not $6 then failing_since end
          where endpoint_id = $1",

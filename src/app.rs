@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use crate::clients::llm::Llm;
 use crate::clients::oauth::Providers;
 use crate::clients::stripe::Stripe;
+use crate::clients::webhooks::Webhooks;
 use crate::closings::Closings;
 use crate::config::Settings;
 use crate::error::{Problem, Result};
@@ -53,6 +54,8 @@ pub struct Parts {
     pub stripe: Option<Stripe>,
     /// What proves that a webhook is Stripe's: two, while one replaces the other.
     pub stripe_secrets: Vec<SecretString>,
+    /// Who tells customers' own systems.
+    pub webhooks: Webhooks,
     /// Who answers AI calls.
     pub llm: Llm,
     /// With which models, at which price.

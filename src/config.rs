@@ -13,6 +13,8 @@ use crate::clients::mail::MailSettings;
 use crate::clients::oauth::{self, Issuer, Places, ProviderSettings, Providers};
 use crate::clients::sms::{self, SmsSender, SmsSettings};
 use crate::clients::stripe::{self, Stripe};
+use crate::clients::webhooks::{Reach, Webhooks};
+
 pub use ai::AiConfig;
 
 /// Where Saldo runs; decides what is required and what is refused.
@@ -58,6 +60,17 @@ pub struct Config {
     /// How AI calls are metered.
     #[command(flatten)]
     pub meter: MeterConfig,
+    /// How customers' own systems are told.
+    #[command(flatten)]
+    pub webhooks: WebhookConfig,
+}
+
+/// How customers' own systems are told.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct WebhookConfig {
+    /// Whether webhooks may go to private addresses, and to this machine without TLS; in `local` only.
+    #[arg(long = "webhooks-private", env = "SALDO_WEBHOOKS_PRIVATE", value_enum)]
+    pub private: Option<Switch>,
 }
 
 /// How AI calls are metered.
@@ -224,6 +237,9 @@ pub enum ConfigError {
     /// Only one's own machine may go without limits.
     #[error("SALDO_RATE_LIMITS=off is for load tests, with SALDO_ENV=local only: remove it")]
     LimitsOff,
+    /// Elsewhere, customers could have the server speak to its neighbours.
+    #[error("SALDO_WEBHOOKS_PRIVATE=on is for tests, with SALDO_ENV=local only: remove it")]
+    WebhooksPrivate,
     /// Half of what a service needs.
     #[error("{0} needs {1} beside it: set both, or neither")]
     Half(&'static str, &'static str),
@@ -308,6 +324,18 @@ impl Config {
         let settings = stripe::Settings { secret_key, base, timeout: stripe::TIMEOUT };
         let stripe = Stripe::new(&settings);
         stripe.map(Some).map_err(|error| ConfigError::Service(error.to_string()))
+    }
+
+    /// Who tells customers' own systems.
+    pub fn webhooks(&self) -> Result<Webhooks, ConfigError> {
+        let reach = match self.webhooks.private {
+            Some(Switch::On) if self.environment != Environment::Local => {
+                return Err(ConfigError::WebhooksPrivate);
+            }
+            Some(Switch::On) => Reach::Private,
+            Some(Switch::Off) | None => Reach::Public,
+        };
+        Webhooks::new(reach).map_err(|error| ConfigError::Service(error.to_string()))
     }
 
     /// With whose accounts people can sign in.

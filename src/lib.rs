@@ -28,3 +28,4 @@ pub mod tokens;
 mod unseal;
 pub mod verify;
 mod wakes;
+mod webhooks;

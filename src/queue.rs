@@ -2,6 +2,7 @@
 //! run by `jobs` with retries.
 
 use aggregates::id::{CommandId, PurchaseId};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -71,6 +72,8 @@ pub const LIST_PLAN: &str = "list_plan";
 pub const WRITE_LETTER: &str = "write_letter";
 /// Work that charges the card of whose recharge is in flight.
 pub const RECHARGE: &str = "recharge";
+/// Work that sends what waits for a customer's endpoint of webhooks.
+pub const SEND_WEBHOOKS: &str = "send_webhooks";
 
 /// Work that makes the replies that wait in a chat.
 pub const REPLY: &str = "reply";
@@ -175,6 +178,13 @@ impl Job {
         Self { task, payload, queue, key, most: MOST_ABOUT }
     }
 
+    /// Work about something, once for however many ask for it, that need not be done one at a time:
+    /// who does it sees to that. Of so many that take long, none waits for another in its queue.
+    #[must_use]
+    pub fn unordered(task: &'static str, subject: &str) -> Self {
+        Self { queue: None, ..Self::about(task, subject) }
+    }
+
     /// The row that enqueues it with a unit's events.
     #[must_use]
     pub fn row(self) -> SideRow {
@@ -184,15 +194,25 @@ impl Job {
 
     /// Enqueues it in the caller's transaction.
     pub async fn enqueue(&self, db: &mut PgConnection) -> sqlx::Result<()> {
+        self.enqueue_for(db, None).await
+    }
+
+    /// Enqueues it in the caller's transaction, to be done at a time; at once when none.
+    pub async fn enqueue_for(
+        &self,
+        db: &mut PgConnection,
+        at: Option<DateTime<Utc>>,
+    ) -> sqlx::Result<()> {
         sqlx::query(
             "select graphile_worker.add_job(identifier => $1, payload => $2::json, job_key => $3,
-                 max_attempts => $4, queue_name => $5)",
+                 max_attempts => $4, queue_name => $5, run_at => $6)",
         )
         .bind(self.task)
         .bind(self.payload.to_string())
         .bind(&self.key)
         .bind(self.most)
         .bind(&self.queue)
+        .bind(at)
         .execute(db)
         .await?;
         Ok(())

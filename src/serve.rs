@@ -165,6 +165,7 @@ impl Node {
         let providers = config.providers()?;
         let stripe = config.stripe()?;
         let models = Models::load(config.meter.models.as_deref(), &llm)?;
+        let webhooks = config.webhooks()?;
         let database = database(config).await?;
         let keys = Keys::in_folder(&config.data_dir)?;
         let (pool, options) = (database.pool.clone(), database.options.clone());
@@ -177,6 +178,7 @@ impl Node {
             tokens: Tokens::new(&keys.access_tokens)?,
             passwords: Passwords::new()?,
             models,
+            webhooks,
             llm,
             wakes: Wakes::default(),
             written: std::sync::Mutex::default(),

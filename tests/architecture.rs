@@ -14,16 +14,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("accounts", &["app", "clients", "metering", "queue", "store"]),
     ("inbox", &[]),
     ("billing", &["accounts", "app", "clients", "queue", "store"]),
+    ("webhooks", &["accounts", "app", "clients", "queue", "store"]),
     ("explain", &["app", "store"]),
     ("metering", &["app", "clients", "models", "store"]),
     ("chats", &["app", "clients", "metering", "models", "queue", "store"]),
-    ("processes", &["app", "billing", "clients", "queue", "store"]),
-    ("jobs", &["app", "billing", "chats", "clients", "inbox", "queue", "store"]),
+    ("processes", &["app", "billing", "clients", "queue", "store", "webhooks"]),
+    ("jobs", &["app", "billing", "chats", "clients", "inbox", "queue", "store", "webhooks"]),
     (
         "http",
         &[
             "accounts", "app", "billing", "clients", "explain", "inbox", "metering", "models",
-            "store",
+            "store", "webhooks",
         ],
     ),
     (

@@ -95,6 +95,10 @@ ids! {
     ChatId
     /// What was said in a chat: a person's message, or a model's reply.
     MessageId
+    /// Where a customer's own system listens.
+    EndpointId
+    /// What is sent to one of them.
+    DeliveryId
 }
 
 impl ReversalGroup {

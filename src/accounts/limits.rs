@@ -44,6 +44,10 @@ pub const CHANGES: Limit = per_minute("changes", 10);
 pub const STRIPE: Limit = per_minute("stripe", 30);
 /// Looking at what became of one purchase at Stripe.
 pub const LOOKS: Limit = per_minute("looks", 30);
+/// Changes of one person's endpoints of webhooks.
+pub const WEBHOOK_CHANGES: Limit = per_minute("webhook changes", 20);
+/// What one person has sent to their endpoints by hand: it is our server that knocks there.
+pub const WEBHOOK_SENDS: Limit = per_minute("webhook sends", 10);
 /// Wrong passwords of one account: who guesses that often is not answered any more, right or wrong.
 pub const WRONG_PASSWORDS: Limit =
     Limit { name: "wrong password", burst: 10, every: TimeDelta::minutes(6), optional: false };

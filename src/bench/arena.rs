@@ -21,7 +21,9 @@ use super::ground::Scratch;
 use super::load::{Client, Spender};
 use super::{BenchError, WALLETS};
 use crate::clock;
-use crate::config::{AiConfig, BillingConfig, Config, Environment, MeterConfig, SignInConfig};
+use crate::config::{
+    AiConfig, BillingConfig, Config, Environment, MeterConfig, SignInConfig, WebhookConfig,
+};
 use crate::keys::Keys;
 use crate::serve::{self, Database};
 use crate::store::{Envelope, Metadata, Store};
@@ -56,6 +58,7 @@ impl Arena {
             billing: BillingConfig::default(),
             ai: AiConfig::default(),
             meter: MeterConfig::default(),
+            webhooks: WebhookConfig::default(),
         };
         let database = serve::database(&config).await?;
         let keys = Keys::in_folder(&scratch.data)?;

@@ -6,6 +6,7 @@ pub mod mail;
 pub mod oauth;
 pub mod sms;
 pub mod stripe;
+pub mod webhooks;
 
 /// An HTTP client, with the one TLS provider of the house.
 pub fn http() -> reqwest::ClientBuilder {

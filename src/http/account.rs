@@ -21,6 +21,7 @@ use crate::accounts::lifecycle::{self, Happened};
 use crate::accounts::{Visitor, codes, limits, links, password};
 use crate::app::App;
 use crate::error::{Problem, Result};
+use crate::webhooks::endpoints;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -137,7 +138,9 @@ async fn export(
     InPerson { caller, session }: InPerson,
 ) -> Result<(HeaderMap, axum::Json<serde_json::Value>)> {
     app.caught_up("balances", caller.user, None).await?;
-    let held = lifecycle::export(&app, caller.user, session).await?;
+    let mut held = lifecycle::export(&app, caller.user, session).await?;
+    let listens = endpoints::list(&app, caller.user).await?;
+    held["webhook_endpoints"] = serde_json::to_value(listens).map_err(Problem::failed)?;
     let mut headers = HeaderMap::new();
     let name = HeaderValue::from_static("attachment; filename=\"saldo-export.json\"");
     headers.insert(header::CONTENT_DISPOSITION, name);

@@ -35,6 +35,8 @@ mod subscriptions;
 mod system;
 mod visitor;
 mod wallet;
+mod webhook_deliveries;
+mod webhook_endpoints;
 mod webhooks;
 
 use std::time::Duration;
@@ -80,6 +82,8 @@ pub fn router(app: App) -> Router {
                 .merge(plan_changes::routes())
                 .merge(recharge::routes())
                 .merge(webhooks::routes())
+                .merge(webhook_endpoints::routes())
+                .merge(webhook_deliveries::routes())
                 .merge(admin::routes())
                 .merge(operations::routes())
                 .merge(models::routes())

@@ -1,12 +1,13 @@
 //! Work with retries, in the database's own queue: any number of nodes take it, and what a node that
-//! dies had taken is taken again. What waits for Stripe is worked on apart, so that it keeps nobody's
-//! mail waiting.
+//! dies had taken is taken again. What waits for Stripe, or for customers' own systems, is worked on
+//! apart, so that it keeps nobody's mail waiting.
 
 mod billing;
 mod chats;
 mod messages;
 mod recharge;
 mod sweep;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ pub use messages::Messages;
 const AT_ONCE: usize = 8;
 /// Replies that are made at once: each waits for its provider nearly all of its time.
 const REPLIES_AT_ONCE: usize = 128;
+/// Endpoints of webhooks that are sent to at once: each may take its time, and holds no connection to
+/// the database meanwhile.
+const ENDPOINTS_AT_ONCE: usize = 32;
 /// Connections of a worker: one listens, the others take jobs and say how they ended.
 const CONNECTIONS: u32 = 4;
 /// How long after a failure another worker follows.
@@ -66,9 +70,20 @@ enum Work {
     Stripe,
     /// Replies in chats.
     Chats,
+    /// What customers' own systems are told.
+    Webhooks,
 }
 
 impl Work {
+    /// How much of it is done at once.
+    fn at_once(self) -> usize {
+        match self {
+            Self::House | Self::Stripe => AT_ONCE,
+            Self::Chats => REPLIES_AT_ONCE,
+            Self::Webhooks => ENDPOINTS_AT_ONCE,
+        }
+    }
+
     /// The jobs that it has.
     fn define(self, worker: WorkerOptions) -> Result<WorkerOptions, JobsError> {
         Ok(match self {
@@ -77,7 +92,7 @@ impl Work {
                 .define_job::<messages::SendText>()
                 .define_job::<sweep::Sweep>()
                 .with_cron(by_itself::<sweep::Sweep>(Cron::daily_at(3, 17))?),
-            Self::Chats => worker.concurrency(REPLIES_AT_ONCE).define_job::<chats::Reply>(),
+            Self::Chats => worker.define_job::<chats::Reply>(),
             Self::Stripe => worker
                 .define_job::<billing::CreateCustomer>()
                 .define_job::<billing::DeleteCustomer>()
@@ -91,6 +106,7 @@ impl Work {
                 .define_job::<billing::Reconcile>()
                 .with_cron(by_itself::<billing::Heal>(Cron::hourly_at(7))?)
                 .with_cron(by_itself::<billing::Reconcile>(Cron::daily_at(4, 23))?),
+            Self::Webhooks => worker.define_job::<webhooks::SendWebhooks>(),
         })
     }
 }
@@ -112,7 +128,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) {
     let work = |work| keep_working(work, &app, &messages, &options, stop.clone());
-    tokio::join!(work(Work::House), work(Work::Stripe), work(Work::Chats));
+    tokio::join!(work(Work::House), work(Work::Stripe), work(Work::Chats), work(Work::Webhooks));
 }
 
 /// A worker that fails, since it lost the database, is followed by another.
@@ -152,7 +168,7 @@ async fn worker(
     };
     let worker = WorkerOptions::default()
         .pg_pool(pool)
-        .concurrency(AT_ONCE)
+        .concurrency(work.at_once())
         .poll_interval(POLL)
         .listen_os_shutdown_signals(false)
         .shutdown_signal(stopped)

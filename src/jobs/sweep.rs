@@ -8,9 +8,13 @@ use crate::app::App;
 use crate::clock;
 use crate::error::chain;
 
-/// How long sessions, codes and links are kept after their end: long enough to look into what
-/// somebody reports.
+/// How long sessions, codes and links are kept after their end, and webhooks after they were written:
+/// long enough to look into what somebody reports.
 const KEPT: TimeDelta = TimeDelta::days(30);
+
+/// How long what was told of a chat can be told again, to whoever was away, and to whoever goes on with a
+/// reply whose maker has died. The messages stay.
+const TOLD: TimeDelta = TimeDelta::days(3);
 
 /// Removes what nobody needs any more.
 #[derive(Serialize, Deserialize)]
@@ -27,6 +31,9 @@ impl TaskHandler for Sweep {
             ("delete from limits where empty_at < $1", now),
             ("delete from challenges where expires_at < $1", now - KEPT),
             ("delete from sessions where least(ended_at, expires_at) < $1", now - KEPT),
+            ("delete from webhook_deliveries where created_at < $1", now - KEPT),
+            ("delete from chat_stream where created_at < $1", now - TOLD),
+            ("delete from chat_days where day < ($1 at time zone 'UTC')::date", now - KEPT),
             ("delete from dev_inbox where sent_at < $1", now - KEPT),
             (
                 "delete from graphile_worker._private_jobs

@@ -67,7 +67,7 @@ async fn flow(
         if may_leave {
             waits.closed().await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     };
     let talk = match Talk::begin(app, conversation, left).await {

@@ -4,7 +4,9 @@ mod expire_due;
 mod hear_chats;
 mod recharge;
 mod release_quota;
+mod send_webhooks;
 mod sign_heads;
+mod tell_expiries;
 mod watch_closings;
 mod watch_keys;
 mod write_letters;
@@ -32,6 +34,8 @@ pub fn start(app: &App, signer: &Signer, keys: PathBuf, stop: &watch::Receiver<b
     keep(stop, app, |app| async move { recharge::run(&app).await });
     keep(stop, app, |app| async move { write_letters::run(&app).await });
     keep(stop, app, |app| async move { hear_chats::run(&app).await });
+    keep(stop, app, |app| async move { send_webhooks::run(&app).await });
+    keep(stop, app, |app| async move { tell_expiries::run(&app).await });
     keep(stop, app, |app| async move { watch_closings::run(&app).await });
     keep(stop, signer, |signer| async move { signer.run().await });
     keep(

@@ -171,10 +171,10 @@ async fn assert_texts(place: &Place, people: &[(Person, String)]) {
             *states.entry(reply["state"].as_str().expect("a state").to_owned()).or_insert(0) += 1;
             match reply["state"].as_str() {
                 Some("done") => {
-                    assert_eq!((&reply["text"], &reply["credits"]), (&json!(WORDS), &json!(1)))
+                    assert_eq!((&reply["text"], &reply["credits"]), (&json!(WORDS), &json!(1)));
                 }
                 Some("failed") => {
-                    assert_eq!((&reply["text"], &reply["credits"]), (&Value::Null, &json!(0)))
+                    assert_eq!((&reply["text"], &reply["credits"]), (&Value::Null, &json!(0)));
                 }
                 other => panic!("{other:?}: {reply}"),
             }

@@ -8,7 +8,7 @@ mod house;
 mod killed;
 mod listening;
 #[path = "../support/llm/mod.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
+#[expect(dead_code, unused_imports, reason = "other tests use the rest")]
 mod llm;
 mod script;
 #[path = "../system/support.rs"]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, StatusCode};
 use saldo::config::{
-    AiConfig, BillingConfig, Config, Environment, MeterConfig, SignInConfig, Switch,
+    AiConfig, BillingConfig, Config, Environment, MeterConfig, SignInConfig, Switch, WebhookConfig,
 };
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
@@ -124,6 +124,7 @@ impl Database {
             billing: BillingConfig::default(),
             ai: AiConfig::default(),
             meter: MeterConfig::default(),
+            webhooks: WebhookConfig::default(),
         }
     }
 

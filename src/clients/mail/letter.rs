@@ -75,6 +75,8 @@ pub enum Letter {
     },
     /// What they agreed to cannot be bought any more: it costs more, or is sold no more.
     RechargeStopped { name: Option<String>, dearer: bool, at: DateTime<Utc> },
+    /// An endpoint of theirs has taken no webhook since then, and gets none any more.
+    WebhooksStopped { name: Option<String>, host: String, since: DateTime<Utc>, at: DateTime<Utc> },
 }
 
 impl Letter {
@@ -105,6 +107,7 @@ impl Letter {
             Self::RechargeDeclined { .. } => "recharge_declined",
             Self::ConfirmRecharge { .. } => "confirm_recharge",
             Self::RechargeStopped { .. } => "recharge_stopped",
+            Self::WebhooksStopped { .. } => "webhooks_stopped",
         }
     }
 
@@ -175,6 +178,10 @@ impl Letter {
             }
             Self::RechargeStopped { name, dearer, at } => {
                 context! { name => greeted(name.as_deref()), dearer, at => moment(*at) }
+            }
+            Self::WebhooksStopped { name, host, since, at } => {
+                let (name, host) = (greeted(name.as_deref()), one_line(host));
+                context! { name, host, since => moment(*since), at => moment(*at) }
             }
         }
     }

@@ -37,6 +37,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "subscription_ended.jinja",
     "subscription_ends.jinja",
     "verify_address.jinja",
+    "webhooks_stopped.jinja",
 ];
 
 /// A letter as it is read. It has links and codes inside, and does not print.

@@ -51,7 +51,8 @@ fn letters(name: &str) -> Vec<Letter> {
         },
         Letter::ConfirmRecharge { name: named.clone(), pack, price, link, until: at },
         Letter::RechargeStopped { name: named.clone(), dearer: true, at },
-        Letter::RechargeStopped { name: named, dearer: false, at },
+        Letter::RechargeStopped { name: named.clone(), dearer: false, at },
+        Letter::WebhooksStopped { name: named, host: "example.com".to_owned(), since: at, at },
     ]
 }
 

@@ -23,8 +23,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "accounts", "app", "billing", "clients", "explain", "inbox", "metering", "models",
-            "store", "webhooks",
+            "accounts", "app", "billing", "chats", "clients", "explain", "inbox", "metering",
+            "models", "store", "webhooks",
         ],
     ),
     (

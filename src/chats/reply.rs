@@ -9,7 +9,7 @@ use aggregates::chat::Chat;
 use aggregates::id::{ChatId, MessageId, UserId};
 
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Problem, Result};
 use crate::metering::{self, Past, Payer};
 use crate::store::Metadata;
 
@@ -49,6 +49,10 @@ pub async fn run(app: &App, chat: ChatId) -> Result<()> {
             return Ok(());
         };
         let turn = Turn { chat, owner, reply };
+        if app.store.codec().key(owner).await.map_err(Problem::failed)?.is_none() {
+            ending::forget(app, turn).await?;
+            continue;
+        }
         let is_to_stop = state.to_cancel() == Some(reply);
         let ending = match metering::past(app, &turn.payer()).await? {
             // Whoever made it before has died, after it was charged or before.

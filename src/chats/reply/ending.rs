@@ -63,6 +63,17 @@ pub(super) async fn note(app: &App, turn: Turn, ending: Ending) -> Result<()> {
         }
     };
     side.push(telling::row(app, owner, chat, Some(reply), what, &data).await?);
+    send(app, turn, side, ask).await
+}
+
+/// Notes that nobody is there any more to reply to.
+pub(super) async fn forget(app: &App, turn: Turn) -> Result<()> {
+    let code = "erased".to_owned();
+    send(app, turn, vec![], Ask::Fail { reply: turn.reply, code }).await
+}
+
+async fn send(app: &App, turn: Turn, side: Vec<SideRow>, ask: Ask) -> Result<()> {
+    let Turn { chat, owner, reply } = turn;
     let mut envelope = Envelope::new(CommandId::derive(reply.0, "end"), metadata());
     envelope.side = side;
     let command = ChatCommand { now: clock::now(), ask };

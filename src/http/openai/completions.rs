@@ -41,14 +41,14 @@ struct Completed {
     /// The model that was asked for.
     model: String,
     choices: Vec<Choice>,
-    usage: Usage,
+    usage: Consumed,
 }
 
 /// The one answer.
 #[derive(Serialize, ToSchema)]
 struct Choice {
     index: u32,
-    message: Said,
+    message: Spoken,
     #[schema(value_type = Option<Object>)]
     logprobs: Option<Value>,
     /// `stop`, `length`, `content_filter`, or `insufficient_credits` where the wallet had no more.
@@ -57,7 +57,7 @@ struct Choice {
 
 /// What was said.
 #[derive(Serialize, ToSchema)]
-struct Said {
+struct Spoken {
     #[schema(example = "assistant")]
     role: &'static str,
     content: String,
@@ -66,7 +66,7 @@ struct Said {
 
 /// What was used, and what it cost.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct Usage {
+pub(super) struct Consumed {
     prompt_tokens: u64,
     completion_tokens: u64,
     total_tokens: u64,
@@ -80,7 +80,7 @@ pub(super) struct Usage {
     answered_by: String,
 }
 
-impl From<&Charged> for Usage {
+impl From<&Charged> for Consumed {
     fn from(charged: &Charged) -> Self {
         let (input, output) = (charged.counted.input, charged.counted.output);
         Self {
@@ -183,9 +183,9 @@ fn answer(
     end: End,
     charged: &Charged,
 ) -> Response {
-    let message = Said { role: "assistant", content: text, refusal: None };
+    let message = Spoken { role: "assistant", content: text, refusal: None };
     let choice = Choice { index: 0, message, logprobs: None, finish_reason: reason(end) };
-    let usage = Usage::from(charged);
+    let usage = Consumed::from(charged);
     let (cost, left) = (usage.credits_charged, usage.credits_remaining);
     let body =
         Completed { id, object: "chat.completion", created, model, choices: vec![choice], usage };

@@ -21,7 +21,7 @@ pub(super) struct Completion {
     #[schema(example = "auto")]
     pub(super) model: Option<String>,
     /// What was said so far: by `system` or `developer`, `user` and `assistant`.
-    messages: Vec<Said>,
+    messages: Vec<Prompt>,
     /// Whether the answer is to come as it is written, in server-sent events.
     #[serde(default)]
     pub(super) stream: Option<bool>,
@@ -47,7 +47,7 @@ pub(super) struct Completion {
 
 /// Something said.
 #[derive(Serialize, Deserialize, ToSchema)]
-struct Said {
+struct Prompt {
     role: String,
     content: Content,
 }
@@ -141,7 +141,7 @@ impl Completion {
     }
 }
 
-impl Said {
+impl Prompt {
     fn message(&self, place: usize) -> Result<llm::Message> {
         let role = match self.role.as_str() {
             "system" | "developer" => Role::System,

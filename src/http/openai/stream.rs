@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::Receiver;
 
-use super::completions::{Head, Usage, reason};
+use super::completions::{Consumed, Head, reason};
 use super::errors::Failure;
 use crate::metering::{Charged, End, Poured};
 
@@ -27,11 +27,11 @@ struct Chunk<'a> {
     model: &'a str,
     choices: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage>,
+    usage: Option<Consumed>,
 }
 
 impl Head {
-    fn chunk(&self, choices: Value, usage: Option<Usage>) -> Event {
+    fn chunk(&self, choices: Value, usage: Option<Consumed>) -> Event {
         let Self { id, created, model } = self;
         let object = "chat.completion.chunk";
         event(&Chunk { id, object, created: *created, model, choices, usage })

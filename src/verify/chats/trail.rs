@@ -61,7 +61,11 @@ impl Trail {
             return Some("a chat is created once, before anything else");
         }
         match fact {
-            Fact::Created { owner, .. } => self.owner = Some(*owner),
+            Fact::Created { owner, .. } => {
+                self.owner = Some(*owner);
+                // Its title may have come with it, or with its first message.
+                self.texts.insert(chat, Text::Maybe);
+            }
             Fact::Retitled { .. } => drop(self.texts.insert(chat, Text::There)),
             Fact::Posted { message, reply, .. } => {
                 let is_new = self.add(*message, Text::There) & self.wait(*reply);

@@ -52,6 +52,14 @@ impl Place {
         self.server = serve(&self.database, &self.recorder);
     }
 
+    /// Somebody, and their chat.
+    async fn somebody(&self, number: usize) -> (Person, String) {
+        let person = self.server.register(&format!("{number}@example.com")).await;
+        let chat = self.server.post(&person, "/chats", "", &json!({})).await;
+        let chat = chat.body["id"].as_str().expect("an id").to_owned();
+        (person, chat)
+    }
+
     async fn count(&self, query: &'static str) -> i64 {
         let pool = self.database.pool().await;
         let count = sqlx::query_scalar(query).fetch_one(&pool).await.expect("a count");
@@ -96,9 +104,7 @@ async fn whenever_the_server_is_killed_every_hold_is_settled_and_nothing_is_char
     let mut place = Place::open().await;
     let mut people = Vec::new();
     for number in 0..4 {
-        let person = place.server.register(&format!("{number}@example.com")).await;
-        let chat = place.server.post(&person, "/chats", "", &json!({})).await;
-        people.push((person, chat.body["id"].as_str().expect("an id").to_owned()));
+        people.push(place.somebody(number).await);
     }
     // Each may post five messages a day, and has a hundred credits: one a call.
     let mut cut = 0;
@@ -129,6 +135,14 @@ async fn whenever_the_server_is_killed_every_hold_is_settled_and_nothing_is_char
             assert_eq!(again.body["choices"], answer.body["choices"]);
         }
     }
+    // Somebody whom no kill has met is replied to, as before.
+    let (person, chat) = place.somebody(4).await;
+    let say = json!({ "text": "undisturbed" });
+    let said = place.server.post(&person, &format!("/chats/{chat}/messages"), "", &say).await;
+    assert_eq!(said.status, StatusCode::ACCEPTED, "{:?}", said.body);
+    // The read model has it, and with it all that was said before.
+    place.server.get(&person, &format!("/chats/{chat}")).await;
+    people.push((person, chat));
     place.until("select count(*) from chats.messages where state = 'queued'").await;
     place.until("select sum(held)::bigint from balances.wallets").await;
     let charged = "select count(*) from events e

@@ -119,7 +119,7 @@ async fn capture(
         estimated: false,
     };
     let (input_tokens, output_tokens) = (tokens.input, tokens.output);
-    let record = Record {
+    let mut record = Record {
         id: ticket.hold().id().0,
         feature: task.name().to_owned(),
         credits: amount.get(),
@@ -128,6 +128,7 @@ async fn capture(
     };
     let row = seal(app, user, &record).await?;
     let outcome = ticket.capture(app, amount, usage, &[row]).await?;
+    record.credits = ticket::charged(&outcome).get();
     Ok(delivered(record, &outcome))
 }
 

@@ -323,7 +323,8 @@ impl Talk {
         // The provider is left before the log is waited for.
         drop(answering.answer);
         let outcome = ticket.capture(&app, amount, usage, &side).await?;
-        Ok(Charged::of(id, &outcome))
+        let model = answering.model;
+        Ok(Charged { model, counted, estimated, ..Charged::of(id, &outcome) })
     }
 
     /// Charges nothing.

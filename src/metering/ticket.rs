@@ -40,18 +40,30 @@ pub struct Payer {
 }
 
 impl Payer {
-    pub(super) fn by(&self) -> By {
+    fn by(&self) -> By {
         By { origin: Origin::Gateway, key: self.key }
     }
 
-    /// What an attempt of this call was charged, where it was.
-    pub(super) async fn captured(
+    /// What was done with a hold for this purpose, where it was.
+    pub(super) async fn known(
         &self,
         app: &App,
         hold: HoldId,
+        purpose: &str,
     ) -> Result<Option<Outcome<Wallet>>> {
-        let envelope = Envelope::new(command(hold, "capture"), self.metadata.clone());
+        let envelope = Envelope::new(command(hold, purpose), self.metadata.clone());
         Ok(app.store.known::<Wallet>(WalletId::from(self.user), &envelope).await?)
+    }
+
+    /// Gives all of a hold back. One that has expired, or was given back, is.
+    pub(super) async fn release(&self, app: &App, hold: HoldId, reason: &str) -> Result<()> {
+        let ask = Ask::Release { hold, by: self.by(), reason: reason.to_owned() };
+        match self.send_surely(app, command(hold, "release"), &[], &ask).await {
+            Ok(outcome) => app.wrote(self.user, outcome.position),
+            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
     }
 
     async fn send(
@@ -140,7 +152,7 @@ pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Open
     while attempt < TRIES {
         let hold = attempt_of(&payer, attempt);
         if payer.may_repeat
-            && let Some(before) = payer.captured(app, hold).await?
+            && let Some(before) = payer.known(app, hold, "capture").await?
         {
             return Ok(Opened::Before(hold, before));
         }
@@ -240,7 +252,8 @@ impl Ticket {
     }
 
     /// Charges what was delivered; what is left of the hold goes back. `side` is written with it. Whose hold
-    /// has expired meanwhile is charged late.
+    /// has expired meanwhile is charged late, as far as they still have it; where nothing is to be charged,
+    /// the expiry has settled it.
     pub(super) async fn capture(
         self,
         app: &App,
@@ -254,8 +267,11 @@ impl Ticket {
         let id = command(hold, "capture");
         let captured = match payer.send_surely(app, id, side, &ask).await {
             Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => {
-                let expired = expired(app, payer.user, hold).await?;
+                let (expiry, expired) = expired(app, payer.user, hold).await?;
                 let amount = amount.min(expired);
+                if amount.is_zero() {
+                    return Ok(expiry);
+                }
                 let ask = Ask::CaptureLate { hold, key: payer.key, amount, expired, usage };
                 payer.send_surely(app, id, side, &ask).await
             }
@@ -265,31 +281,27 @@ impl Ticket {
         Ok(captured)
     }
 
-    /// Gives all of it back. A hold that has expired was given back.
+    /// Gives all of it back.
     pub(super) async fn release(self, app: &App, reason: &str) -> Result<()> {
-        let (hold, payer) = (self.hold.id(), &self.payer);
-        let ask = Ask::Release { hold, by: payer.by(), reason: reason.to_owned() };
-        match payer.send_surely(app, command(hold, "release"), &[], &ask).await {
-            Ok(outcome) => app.wrote(payer.user, outcome.position),
-            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => {}
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
+        self.payer.release(app, self.hold.id(), reason).await
     }
 }
 
-/// What a hold gave back when it expired: the most that can be charged late.
-async fn expired(app: &App, user: UserId, hold: HoldId) -> Result<Credits> {
+/// The expiry of a hold, and what it gave back: the most that can be charged late.
+async fn expired(app: &App, user: UserId, hold: HoldId) -> Result<(Outcome<Wallet>, Credits)> {
     let id = CommandId::derive(hold.0, "expire");
     let expiry = app.store.outcome_of::<Wallet>(WalletId::from(user), id).await?;
-    let amount = expiry.iter().flat_map(|expiry| &expiry.events).find_map(|event| match event {
-        WalletEvent::HoldExpired { hold: expired, amount, .. } if *expired == hold => Some(*amount),
-        _ => None,
+    let expiry = expiry.and_then(|expiry| {
+        let back = expiry.events.iter().find_map(|event| match event {
+            WalletEvent::HoldExpired { hold: id, amount, .. } if *id == hold => Some(*amount),
+            _ => None,
+        })?;
+        Some((expiry, back))
     });
-    amount.ok_or_else(|| Problem::failed("a call's hold is neither open nor expired"))
+    expiry.ok_or_else(|| Problem::failed("a call's hold is neither open nor expired"))
 }
 
-pub(super) fn command(hold: HoldId, purpose: &str) -> CommandId {
+fn command(hold: HoldId, purpose: &str) -> CommandId {
     CommandId::derive(hold.0, purpose)
 }
 
@@ -317,11 +329,12 @@ pub(super) fn usage(outcome: &Outcome<Wallet>) -> Option<&Usage> {
     })
 }
 
-/// What a command charged.
+/// What a command charged: of what is charged late, what was still there.
 pub(super) fn charged(outcome: &Outcome<Wallet>) -> Credits {
     let charged = outcome.events.iter().find_map(|event| match event {
-        WalletEvent::HoldCaptured { amount, .. } | WalletEvent::HoldLateCaptured { amount, .. } => {
-            Some(*amount)
+        WalletEvent::HoldCaptured { amount, .. } => Some(*amount),
+        WalletEvent::HoldLateCaptured { amount, uncovered, .. } => {
+            Some(amount.saturating_sub(*uncovered))
         }
         _ => None,
     });

@@ -5,10 +5,11 @@ use std::time::Duration;
 use aggregates::id::{CommandId, HoldId, WalletId};
 use aggregates::wallet::{Ask, Wallet, WalletCommand};
 use chrono::{TimeDelta, Utc};
+use reqwest::StatusCode;
 use saldo::clients::llm::Finish;
 use saldo::store::{Envelope, Metadata};
 
-use crate::house::{House, said};
+use crate::house::{House, Stream, said};
 use crate::script::{Script, Step};
 
 fn ten() -> Step {
@@ -126,29 +127,74 @@ async fn a_hold_is_kept_open_while_its_answer_is_written() {
 async fn what_is_delivered_after_its_hold_has_expired_is_charged_late() {
     let house = House::open(100).await;
     house.give(1000).await;
-    let steps = vec![
-        ten(),
-        Step::Says(" end".to_owned()),
-        Step::Waits,
-        Step::Used(Some(20), Some(20)),
-        Step::Ends(Finish::Stop),
-    ];
-    house.script.answer("late", steps);
-    let mut stream = house.listen("late", "").await;
+    let mut stream = late(&house, 20).await;
     stream.until("end").await;
-    let hold = house.hold().await;
-    let envelope = Envelope::new(CommandId::derive(hold, "expire"), Metadata::default());
-    let now = Utc::now() + TimeDelta::hours(1);
-    let ask = Ask::ExpireHold { hold: HoldId(hold) };
-    let command = WalletCommand { now, ask };
-    let store = &house.node.app.store;
-    store.execute::<Wallet>(WalletId(house.ada.id), envelope, command).await.expect("it expires");
+    expire(&house).await;
     house.script.go_on();
     let (events, ended) = stream.rest().await;
     assert!(ended, "{events:?}");
     assert_eq!(events.last().expect("usage")["usage"]["credits_charged"], 40);
     assert_eq!(house.settled().await, 1060);
     house.close().await;
+}
+
+/// Whoever has spent it meanwhile is told what they paid, which is less than it cost.
+#[tokio::test]
+async fn what_is_charged_late_is_what_was_still_there() {
+    let house = House::open(100).await;
+    house.give(1000).await;
+    let mut stream = late(&house, 20).await;
+    stream.until("end").await;
+    expire(&house).await;
+    let spent = house.server.debit(&house.ada, 1075, "").await;
+    assert_eq!(spent.status, StatusCode::CREATED, "{:?}", spent.body);
+    house.script.go_on();
+    let (events, ended) = stream.rest().await;
+    assert!(ended, "{events:?}");
+    let usage = &events.last().expect("usage")["usage"];
+    assert_eq!((&usage["credits_charged"], &usage["credits_remaining"]), (&25.into(), &0.into()));
+    assert_eq!(house.settled().await, 0);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_costs_nothing_is_not_charged_late_either() {
+    let house = House::open(100).await;
+    house.give(1000).await;
+    let mut stream = late(&house, 0).await;
+    stream.until("end").await;
+    expire(&house).await;
+    house.script.go_on();
+    let (events, ended) = stream.rest().await;
+    assert!(ended, "{events:?}");
+    let usage = &events.last().expect("usage")["usage"];
+    assert_eq!((&usage["credits_charged"], &usage["credits_remaining"]), (&0.into(), &1100.into()));
+    assert_eq!(usage["answered_by"], "local-1");
+    assert_eq!(house.settled().await, 1100);
+    house.close().await;
+}
+
+/// An answer that waits near its end, and for which the provider counts so many tokens each way.
+async fn late(house: &House, tokens: u64) -> Stream {
+    let steps = vec![
+        ten(),
+        Step::Says(" end".to_owned()),
+        Step::Waits,
+        Step::Used(Some(tokens), Some(tokens)),
+        Step::Ends(Finish::Stop),
+    ];
+    house.script.answer("late", steps);
+    house.listen("late", "").await
+}
+
+/// Books that the time of the one hold is over.
+async fn expire(house: &House) {
+    let hold = house.hold().await;
+    let envelope = Envelope::new(CommandId::derive(hold, "expire"), Metadata::default());
+    let now = Utc::now() + TimeDelta::hours(1);
+    let command = WalletCommand { now, ask: Ask::ExpireHold { hold: HoldId(hold) } };
+    let store = &house.node.app.store;
+    store.execute::<Wallet>(WalletId(house.ada.id), envelope, command).await.expect("it expires");
 }
 
 /// T18.

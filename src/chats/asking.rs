@@ -42,6 +42,12 @@ pub struct Posted {
     pub replayed: bool,
 }
 
+impl Posted {
+    fn new(message: Option<MessageId>, reply: MessageId, outcome: &Outcome<Chat>) -> Self {
+        Self { message, reply, position: outcome.position, replayed: outcome.replayed }
+    }
+}
+
 /// The chat, where it is the person's.
 pub async fn own(app: &App, user: UserId, chat: ChatId) -> Result<Chat> {
     let state = app.store.load::<Chat>(chat).await?;
@@ -96,25 +102,25 @@ pub async fn retitle(
 pub async fn post(app: &App, user: UserId, post: Post, mut envelope: Envelope) -> Result<Posted> {
     let Post { chat, text, model, intent } = post;
     own(app, user, chat).await?;
-    let tier = metering::tier(app, user).await?;
-    let model = metering::choose(app, tier, model.as_deref())?.id.clone();
-    metering::can_pay(app, user).await?;
-    let message = MessageId::derive(intent, "message");
     let reply = MessageId::derive(intent, "reply");
+    let message = MessageId::derive(intent, "message");
+    let posted = |outcome: &Outcome<Chat>| Posted::new(Some(message), reply, outcome);
+    let (tier, model) = match allowed(app, user, model.as_deref()).await {
+        Ok(allowed) => allowed,
+        Err(problem) => {
+            return asked_before(app, chat, &envelope, problem).await.map(|it| posted(&it));
+        }
+    };
     envelope.side.push(texts::row(app, user, chat, message.0, &text).await?);
-    let mut db = app.db().acquire().await?;
-    if !texts::has_title(&mut db, chat).await? {
+    if !texts::has_title(app, chat).await? {
         envelope.side.push(texts::row(app, user, chat, chat.0, &title_of(&text)).await?);
     }
-    drop(db);
     let told = json!({ "reply_id": reply });
     envelope
         .side
         .push(telling::row(app, user, chat, Some(message), "message.posted", &told).await?);
     will_reply(app, user, chat, tier, &mut envelope);
-    let outcome = send(app, user, chat, envelope, Ask::Post { message, reply, model }).await?;
-    let (position, replayed) = (outcome.position, outcome.replayed);
-    Ok(Posted { message: Some(message), reply, position, replayed })
+    Ok(posted(&send(app, user, chat, envelope, Ask::Post { message, reply, model }).await?))
 }
 
 /// Has the last reply, which failed or was cancelled, tried again.
@@ -127,16 +133,37 @@ pub async fn retry(
     mut envelope: Envelope,
 ) -> Result<Posted> {
     own(app, user, chat).await?;
-    let tier = metering::tier(app, user).await?;
-    let model = app.models.usual(tier).id.clone();
-    metering::can_pay(app, user).await?;
     let again = MessageId::derive(intent, "reply");
+    let posted = |outcome: &Outcome<Chat>| Posted::new(None, again, outcome);
+    let (tier, model) = match allowed(app, user, None).await {
+        Ok(allowed) => allowed,
+        Err(problem) => {
+            return asked_before(app, chat, &envelope, problem).await.map(|it| posted(&it));
+        }
+    };
     let told = json!({ "reply_id": again });
     envelope.side.push(telling::row(app, user, chat, Some(reply), "message.retried", &told).await?);
     will_reply(app, user, chat, tier, &mut envelope);
-    let outcome = send(app, user, chat, envelope, Ask::Retry { reply, again, model }).await?;
-    let (position, replayed) = (outcome.position, outcome.replayed);
-    Ok(Posted { message: None, reply: again, position, replayed })
+    Ok(posted(&send(app, user, chat, envelope, Ask::Retry { reply, again, model }).await?))
+}
+
+/// The person's tier, and the model that is to reply, where they may ask for it and have anything to pay
+/// with.
+async fn allowed(app: &App, user: UserId, model: Option<&str>) -> Result<(Tier, String)> {
+    let tier = metering::tier(app, user).await?;
+    let model = metering::choose(app, tier, model)?.id.clone();
+    metering::can_pay(app, user).await?;
+    Ok((tier, model))
+}
+
+/// What was done when the same was asked before: that stands, whatever is in the way by now.
+async fn asked_before(
+    app: &App,
+    chat: ChatId,
+    envelope: &Envelope,
+    problem: Problem,
+) -> Result<Outcome<Chat>> {
+    app.store.known::<Chat>(chat, envelope).await?.ok_or(problem)
 }
 
 /// The reply counts as one of the day's, and somebody makes it.

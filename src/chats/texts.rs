@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use aggregates::id::{ChatId, UserId};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::app::App;
@@ -52,7 +51,7 @@ pub(super) async fn of(app: &App, user: UserId, ids: &[Uuid]) -> Result<HashMap<
 }
 
 /// Whether the chat is called anything.
-pub(super) async fn has_title(db: &mut PgConnection, chat: ChatId) -> Result<bool> {
+pub(super) async fn has_title(app: &App, chat: ChatId) -> Result<bool> {
     let title = sqlx::query_scalar("select exists (select from chat_texts where text_id = $1)");
-    Ok(title.bind(chat.0).fetch_one(db).await?)
+    Ok(title.bind(chat.0).fetch_one(app.db()).await?)
 }

@@ -337,3 +337,47 @@ async fn who_has_nothing_is_told_at_once_and_who_has_too_little_when_it_is_their
     assert_eq!(house.settled().await, 3);
     house.close().await;
 }
+
+/// As the retry of the debit that emptied a wallet.
+#[tokio::test]
+async fn the_same_key_is_answered_as_the_first_time_when_there_is_nothing_left() {
+    let house = House::open(100).await;
+    house.give(1000).await;
+    house.script.answer("hello", says("Good day."));
+    let chat = house.chat().await;
+    let (path, hello) = (format!("/chats/{chat}/messages"), json!({ "text": "hello" }));
+    let first = house.server.post(&house.ada, &path, "a key", &hello).await;
+    let reply = first.body["reply"]["id"].as_str().expect("an id").to_owned();
+    house.until(&chat, &reply, "done").await;
+    let left = house.settled().await;
+    house.server.debit(&house.ada, left, "").await;
+    let again = house.server.post(&house.ada, &path, "a key", &hello).await;
+    assert_eq!(again.status, StatusCode::ACCEPTED, "{:?}", again.body);
+    assert_eq!((again.header("idempotency-replayed"), &again.body), ("true", &first.body));
+    let other = house.server.post(&house.ada, &path, "another", &hello).await;
+    assert_eq!(other.status, StatusCode::PAYMENT_REQUIRED);
+    assert_eq!(house.script.asked(), 1);
+    house.close().await;
+}
+
+/// Whoever is gone gets no reply, and nothing is held for it.
+#[tokio::test]
+async fn a_reply_whose_owner_is_erased_is_made_no_more() {
+    let house = House::open(100).await;
+    house.give(1000).await;
+    house.script.answer("one", waits("too late"));
+    let chat = house.chat().await;
+    house.say(&chat, "one").await;
+    house.say(&chat, "two").await;
+    house.until_asked(1).await;
+    house.erase().await;
+    house.script.go_on();
+    house
+        .until_none(
+            "select count(*) from chats.messages where role = 'assistant' and state = 'queued'",
+        )
+        .await;
+    house.until_none("select count(*) from balances.wallets where held > 0").await;
+    assert_eq!(house.count("select count(*) from chat_texts").await, 0);
+    house.close().await;
+}

@@ -91,6 +91,26 @@ impl House {
         self.server.send(Method::DELETE, &path, &headers, None).await.expect("an answer").status
     }
 
+    /// Erases Ada.
+    pub async fn erase(&self) {
+        let bearer = format!("Bearer {}", self.ada.token);
+        let headers = [("authorization", bearer.as_str())];
+        let body = json!({ "password": "correct horse battery" });
+        let erased = self.server.send(Method::DELETE, "/api/v1/me", &headers, Some(&body)).await;
+        assert_eq!(erased.expect("an answer").status, StatusCode::NO_CONTENT);
+    }
+
+    /// Waits until there is none of this.
+    pub async fn until_none(&self, query: &'static str) {
+        for _ in 0..300 {
+            if self.count(query).await == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{query}: {}", self.count(query).await);
+    }
+
     /// How many rows there are of this.
     pub async fn count(&self, query: &'static str) -> i64 {
         let pool = self.database.pool().await;

@@ -9,7 +9,8 @@ pub mod rebuild;
 pub mod runner;
 pub mod tail;
 pub mod transactions;
+pub mod usage;
 pub mod users;
 
 /// The search path under which queries find the read models.
-pub const SEARCH_PATH: &str = "public,balances,billing,transactions,users";
+pub const SEARCH_PATH: &str = "public,balances,billing,transactions,usage,users";

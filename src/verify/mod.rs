@@ -24,6 +24,7 @@ mod rows;
 mod shop;
 mod snapshots;
 mod trade;
+mod usage;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -107,6 +108,7 @@ struct Checkpoints {
     balances: i64,
     billing: i64,
     transactions: i64,
+    usage: i64,
     users: i64,
 }
 
@@ -132,6 +134,7 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     fold.close(&mut report);
     report.check_credits();
     models::compare(&mut db, &fold, &mut report).await?;
+    usage::compare(&mut db, &fold, &mut report).await?;
     beside::compare(&mut db, &fold, &mut report).await?;
     report.elapsed = started.elapsed();
     Ok(report)
@@ -304,6 +307,7 @@ async fn checkpoints(db: &mut PgConnection) -> sqlx::Result<Checkpoints> {
             "balances" => checkpoints.balances = position,
             "billing" => checkpoints.billing = position,
             "transactions" => checkpoints.transactions = position,
+            "usage" => checkpoints.usage = position,
             "users" => checkpoints.users = position,
             _ => {}
         }

@@ -9,4 +9,5 @@ mod halting;
 mod oracle;
 mod rebuilding;
 mod rows;
+mod usage;
 mod world;

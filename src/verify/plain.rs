@@ -30,6 +30,9 @@ pub(super) fn wallet_fact(payload: &str) -> Option<WalletFact<'_>> {
 /// What is left to read.
 struct Plain<'a>(&'a str);
 
+/// What may be null.
+type Nullable<T> = Option<T>;
+
 /// The key by which something was spent.
 struct Key(Option<Uuid>);
 
@@ -97,7 +100,7 @@ impl<'a> Plain<'a> {
     }
 
     /// What was delivered, where it is said.
-    fn usage(&mut self) -> Option<Option<UsageFact<'a>>> {
+    fn usage(&mut self) -> Option<Nullable<UsageFact<'a>>> {
         if self.skip("null").is_some() {
             return Some(None);
         }
@@ -113,7 +116,7 @@ impl<'a> Plain<'a> {
     }
 
     /// A number that is none where nobody knows it.
-    fn count(&mut self) -> Option<Option<u64>> {
+    fn count(&mut self) -> Option<Nullable<u64>> {
         if self.skip("null").is_some() {
             return Some(None);
         }

@@ -72,6 +72,9 @@ pub const WRITE_LETTER: &str = "write_letter";
 /// Work that charges the card of whose recharge is in flight.
 pub const RECHARGE: &str = "recharge";
 
+/// Work that makes an AI call that somebody has asked for and does not wait for.
+pub const MAKE_CALL: &str = "make_call";
+
 /// What work is about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct About {
@@ -166,6 +169,12 @@ impl Job {
         let payload = json!(About { subject: subject.to_owned() });
         let queue = Some(queue_of(task, subject));
         Self { task, payload, queue, key, most: MOST_ABOUT }
+    }
+
+    /// Work about something that waits for nothing else of its kind.
+    #[must_use]
+    pub fn apart(task: &'static str, subject: &str) -> Self {
+        Self { queue: None, most: MOST, ..Self::about(task, subject) }
     }
 
     /// The row that enqueues it with a unit's events.

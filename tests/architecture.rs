@@ -15,9 +15,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("inbox", &[]),
     ("billing", &["accounts", "app", "clients", "queue", "store"]),
     ("explain", &["app", "store"]),
-    ("metering", &["app", "clients", "models", "store"]),
+    ("metering", &["app", "clients", "models", "queue", "store"]),
     ("processes", &["app", "billing", "clients", "queue", "store"]),
-    ("jobs", &["app", "billing", "clients", "inbox", "queue", "store"]),
+    ("jobs", &["app", "billing", "clients", "inbox", "metering", "queue", "store"]),
     (
         "http",
         &[

@@ -14,6 +14,7 @@ mod holds;
 mod idempotency;
 mod inbox;
 mod json;
+mod limits;
 mod me;
 mod models;
 mod oauth;
@@ -24,6 +25,7 @@ mod page;
 mod payments;
 mod plan_changes;
 mod position;
+mod prefer;
 mod problems;
 mod proofs;
 mod recharge;
@@ -32,6 +34,7 @@ mod spend_limits;
 mod statement;
 mod subscriptions;
 mod system;
+mod usage;
 mod visitor;
 mod wallet;
 mod webhooks;
@@ -63,6 +66,7 @@ pub fn router(app: App) -> Router {
                 .merge(auth::routes())
                 .merge(proofs::routes())
                 .merge(me::routes())
+                .merge(limits::routes())
                 .merge(account::routes())
                 .merge(sessions::routes())
                 .merge(oauth::routes())
@@ -70,6 +74,7 @@ pub fn router(app: App) -> Router {
                 .merge(wallet::routes())
                 .merge(spend_limits::routes())
                 .merge(statement::routes())
+                .merge(usage::routes())
                 .merge(holds::routes())
                 .merge(debits::routes())
                 .merge(offers::routes())

@@ -1,8 +1,9 @@
 //! Work with retries, in the database's own queue: any number of nodes take it, and what a node that
 //! dies had taken is taken again. What waits for Stripe is worked on apart, so that it keeps nobody's
-//! mail waiting.
+//! mail waiting; so are AI calls, which take long.
 
 mod billing;
+mod calls;
 mod messages;
 mod recharge;
 mod sweep;
@@ -61,6 +62,8 @@ enum Work {
     House,
     /// What is asked of Stripe, and what follows from it.
     Stripe,
+    /// AI calls that nobody waits for.
+    Calls,
 }
 
 impl Work {
@@ -85,6 +88,7 @@ impl Work {
                 .define_job::<billing::Reconcile>()
                 .with_cron(by_itself::<billing::Heal>(Cron::hourly_at(7))?)
                 .with_cron(by_itself::<billing::Reconcile>(Cron::daily_at(4, 23))?),
+            Self::Calls => worker.define_job::<calls::MakeCall>(),
         })
     }
 }
@@ -106,7 +110,7 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) {
     let work = |work| keep_working(work, &app, &messages, &options, stop.clone());
-    tokio::join!(work(Work::House), work(Work::Stripe));
+    tokio::join!(work(Work::House), work(Work::Stripe), work(Work::Calls));
 }
 
 /// A worker that fails, since it lost the database, is followed by another.

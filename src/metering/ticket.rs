@@ -49,6 +49,16 @@ impl Payer {
         Ok(app.store.known::<Wallet>(WalletId::from(self.user), &envelope).await?)
     }
 
+    /// The hold of a call that waits or has failed, where this is the request that asked for it.
+    pub(super) async fn asked_for(
+        &self,
+        app: &App,
+        hold: HoldId,
+    ) -> Result<Option<Outcome<Wallet>>> {
+        let envelope = Envelope::new(command(hold, "authorize"), self.metadata.clone());
+        Ok(app.store.known::<Wallet>(WalletId::from(self.user), &envelope).await?)
+    }
+
     async fn send(
         &self,
         app: &App,
@@ -87,6 +97,8 @@ pub(super) struct Ticket {
     hold: OpenHold,
     pub(super) payer: Payer,
     pub(super) authorized: Credits,
+    /// Where the log has the hold.
+    pub(super) position: i64,
     expires_at: DateTime<Utc>,
     /// How often it was made larger.
     increments: u32,
@@ -120,6 +132,17 @@ pub(super) struct Wanted {
 
 /// Holds what is wanted, under the first id of the intent that no failed call has used.
 pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Opened> {
+    open_with(app, payer, wanted, app.settings.call_hold, |_| vec![]).await
+}
+
+/// The same, for so long, with rows that live or die with the hold.
+pub(super) async fn open_with(
+    app: &App,
+    payer: Payer,
+    wanted: Wanted,
+    lasts: TimeDelta,
+    side: impl Fn(HoldId) -> Vec<SideRow>,
+) -> Result<Opened> {
     let Wanted { mut amount, least, price, reason } = wanted;
     let mut attempt = 0;
     while attempt < TRIES {
@@ -129,20 +152,21 @@ pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Open
         {
             return Ok(Opened::Before(hold, before));
         }
-        let expires_at = clock::now() + app.settings.call_hold;
+        let expires_at = clock::now() + lasts;
         let reason = reason.to_owned();
         let spend = Spend { by: payer.by(), amount, price: price.clone(), reason };
         let ask = Ask::Authorize { hold, spend, expires_at };
-        match payer.send(app, command(hold, "authorize"), vec![], ask).await {
+        match payer.send(app, command(hold, "authorize"), side(hold), ask).await {
             Ok(outcome) if !outcome.replayed => {
                 let hold = outcome.events.iter().find_map(WalletEvent::opens);
                 let hold = hold.ok_or_else(|| Problem::failed("a hold did not open"))?;
-                app.wrote(payer.user, outcome.position);
-                let authorized = amount;
+                let (authorized, position) = (amount, outcome.position);
+                app.wrote(payer.user, position);
                 return Ok(Opened::Now(Ticket {
                     hold,
                     payer,
                     authorized,
+                    position,
                     expires_at,
                     increments: 0,
                 }));
@@ -165,6 +189,36 @@ pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Open
         }
     }
     Err(Problem::field("Idempotency-Key", "was used by too many failed calls: use a new key"))
+}
+
+/// The ticket of a hold that somebody else has opened, with at least the time of a call; none when it is
+/// open no more. Whoever opened it may still be at it: the call ends once all the same.
+pub(super) async fn resume(app: &App, payer: Payer, hold: HoldId) -> Result<Option<Ticket>> {
+    let wallet = WalletId::from(payer.user);
+    let authorize = command(hold, "authorize");
+    let Some(opened) = app.store.outcome_of::<Wallet>(wallet, authorize).await? else {
+        return Ok(None);
+    };
+    let state = app.store.load::<Wallet>(wallet).await?;
+    let proof = opened.events.iter().find_map(WalletEvent::opens);
+    let (Some(proof), Some(open)) = (proof, state.hold(hold)) else { return Ok(None) };
+    let mut ticket = Ticket {
+        hold: proof,
+        payer,
+        authorized: open.figures.authorized,
+        position: opened.position,
+        expires_at: open.figures.expires_at,
+        increments: 0,
+    };
+    let expires_at = ticket.expires_at;
+    if expires_at - clock::now() < app.settings.call_hold {
+        match ticket.extend(app).await {
+            Ok(()) => {}
+            Err(ExecuteError::Refused(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some(ticket))
 }
 
 impl Ticket {
@@ -201,17 +255,21 @@ impl Ticket {
 
     /// Keeps the hold open, where half of its time is over. It may fail: the next try comes soon.
     pub(super) async fn keep(&mut self, app: &App) {
-        let now = clock::now();
-        if self.expires_at - now > app.settings.call_hold / 2 {
+        if self.expires_at - clock::now() > app.settings.call_hold / 2 {
             return;
         }
-        let expires_at = now + app.settings.call_hold;
+        if let Err(error) = self.extend(app).await {
+            tracing::warn!(error = %error, "a hold could not be kept open");
+        }
+    }
+
+    async fn extend(&mut self, app: &App) -> Result<(), ExecuteError<WalletError>> {
+        let expires_at = clock::now() + app.settings.call_hold;
         let ask = Ask::Extend { hold: self.hold.id(), by: self.payer.by(), expires_at };
         let id = command(self.hold.id(), &format!("extend {}", expires_at.timestamp_millis()));
-        match self.payer.send(app, id, vec![], ask).await {
-            Ok(_) => self.expires_at = expires_at,
-            Err(error) => tracing::warn!(error = %error, "a hold could not be kept open"),
-        }
+        self.payer.send(app, id, vec![], ask).await?;
+        self.expires_at = expires_at;
+        Ok(())
     }
 
     /// Charges what was delivered; what is left of the hold goes back. `side` is written with it. Whose hold
@@ -242,14 +300,24 @@ impl Ticket {
 
     /// Gives all of it back. A hold that has expired was given back.
     pub(super) async fn release(self, app: &App, reason: &str) -> Result<()> {
+        self.release_with(app, reason, &[]).await.map(drop)
+    }
+
+    /// The same; `side` is written with it. No, where the hold was open no more, and nothing is written.
+    pub(super) async fn release_with(
+        self,
+        app: &App,
+        reason: &str,
+        side: &[SideRow],
+    ) -> Result<bool> {
         let (hold, payer) = (self.hold.id(), &self.payer);
         let ask = Ask::Release { hold, by: payer.by(), reason: reason.to_owned() };
-        match payer.send_surely(app, command(hold, "release"), &[], &ask).await {
+        match payer.send_surely(app, command(hold, "release"), side, &ask).await {
             Ok(outcome) => app.wrote(payer.user, outcome.position),
-            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => {}
+            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -179,6 +179,21 @@ pub enum SideRow {
         sealed: String,
         created_at: DateTime<Utc>,
     },
+    /// An AI call that waits to be made, its text encrypted with the person's key.
+    QueuedCall {
+        call_id: Uuid,
+        user_id: UserId,
+        intent: Uuid,
+        feature: String,
+        key_id: Option<ApiKeyId>,
+        metadata: super::Metadata,
+        sealed: String,
+        created_at: DateTime<Utc>,
+    },
+    /// A call that waited is made.
+    MadeCall { call_id: Uuid },
+    /// A call that waited has failed.
+    FailedCall { call_id: Uuid, failure: &'static str },
 }
 
 impl SideRow {
@@ -198,8 +213,13 @@ impl SideRow {
             | Self::IdentityRemoved { user_id, .. }
             | Self::ApiKey { user_id, .. }
             | Self::ApiKeysRest { user_id, .. }
-            | Self::Analysis { user_id, .. } => *user_id = person,
-            Self::SessionEnded { .. } | Self::ApiKeyRevoked { .. } | Self::Job { .. } => {}
+            | Self::Analysis { user_id, .. }
+            | Self::QueuedCall { user_id, .. } => *user_id = person,
+            Self::SessionEnded { .. }
+            | Self::ApiKeyRevoked { .. }
+            | Self::Job { .. }
+            | Self::MadeCall { .. }
+            | Self::FailedCall { .. } => {}
         }
         self
     }

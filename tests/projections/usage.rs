@@ -57,9 +57,8 @@ impl Fold {
         let number = |name: &str| event[name].as_i64().unwrap_or(0);
         let usage = |name: &str| event["usage"][name].as_i64().unwrap_or(0);
         let (calls, credits) = match name {
-            "HoldCaptured" => (1, number("amount")),
+            "HoldCaptured" | "Debited" => (1, number("amount")),
             "HoldLateCaptured" => (1, number("amount") - number("uncovered")),
-            "Debited" => (1, number("amount")),
             "DebitReversed" => (0, -number("amount")),
             _ => (0, 0),
         };

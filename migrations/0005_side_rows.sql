@@ -145,6 +145,10 @@ begin
     if exists (select from unnest(kinds) as k (kind) where k.kind like 'chat_%') then
         perform write_chat_rows(side, refused);
     end if;
+
+    if kinds && array['queued_call', 'made_call', 'failed_call'] then
+        perform write_call_rows(side, refused);
+    end if;
 end $$;
 
 -- Those of chats. What is of a chat that nobody keeps any more is not written: a reply that was under
@@ -249,6 +253,7 @@ begin
     delete from analyses where user_id = person;
     delete from chat_streams where user_id = person;
     delete from chat_days where user_id = person;
+    delete from queued_calls where user_id = person;
     delete from snapshots where aggregate_type = 'user' and aggregate_id = person::text;
     update sessions set sealed = null where user_id = person;
     update api_keys set sealed = '' where user_id = person;

@@ -83,10 +83,16 @@ pub struct MeterConfig {
     /// default.
     #[arg(long, env = "SALDO_CALL_HOLD_S", value_parser = clap::value_parser!(u16).range(2..=3600))]
     pub call_hold_s: Option<u16>,
+    /// For how many seconds the credits of a call that waits to be made stay held; an hour by default. A call
+    /// that is not begun by then fails, and costs nothing.
+    #[arg(long, env = "SALDO_QUEUED_HOLD_S", value_parser = clap::value_parser!(u32).range(2..=86_400))]
+    pub queued_hold_s: Option<u32>,
 }
 
 /// A server that lives keeps its holds open; longer than it takes to find somebody who answers.
 const CALL_HOLD_S: u16 = 180;
+/// Longer than a queue is on a bad day; nobody wants their answer later than that.
+const QUEUED_HOLD_S: u32 = 3600;
 
 /// How things are sold.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -280,6 +286,8 @@ pub struct Settings {
     pub fraud_warning: FraudWarning,
     /// For how long the credits of a call are held at a time.
     pub call_hold: TimeDelta,
+    /// For how long the credits of a call that waits to be made are held.
+    pub queued_hold: TimeDelta,
 }
 
 impl Config {
@@ -308,6 +316,9 @@ impl Config {
             disputed: self.billing.disputed.unwrap_or_default(),
             fraud_warning: self.billing.fraud_warning.unwrap_or_default(),
             call_hold: TimeDelta::seconds(self.meter.call_hold_s.unwrap_or(CALL_HOLD_S).into()),
+            queued_hold: TimeDelta::seconds(
+                self.meter.queued_hold_s.unwrap_or(QUEUED_HOLD_S).into(),
+            ),
         })
     }
 

@@ -74,9 +74,10 @@ pub const WRITE_LETTER: &str = "write_letter";
 pub const RECHARGE: &str = "recharge";
 /// Work that sends what waits for a customer's endpoint of webhooks.
 pub const SEND_WEBHOOKS: &str = "send_webhooks";
-
 /// Work that makes the replies that wait in a chat.
 pub const REPLY: &str = "reply";
+/// Work that makes an AI call that somebody has asked for and does not wait for.
+pub const MAKE_CALL: &str = "make_call";
 
 /// What work is about.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -16,10 +16,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("billing", &["accounts", "app", "clients", "queue", "store"]),
     ("webhooks", &["accounts", "app", "clients", "queue", "store"]),
     ("explain", &["app", "store"]),
-    ("metering", &["app", "clients", "models", "store"]),
+    ("metering", &["app", "clients", "models", "queue", "store"]),
     ("chats", &["app", "clients", "metering", "models", "queue", "store"]),
     ("processes", &["app", "billing", "clients", "queue", "store", "webhooks"]),
-    ("jobs", &["app", "billing", "chats", "clients", "inbox", "queue", "store", "webhooks"]),
+    (
+        "jobs",
+        &["app", "billing", "chats", "clients", "inbox", "metering", "queue", "store", "webhooks"],
+    ),
     (
         "http",
         &[

@@ -10,7 +10,8 @@ pub mod rebuild;
 pub mod runner;
 pub mod tail;
 pub mod transactions;
+pub mod usage;
 pub mod users;
 
 /// The search path under which queries find the read models.
-pub const SEARCH_PATH: &str = "public,balances,billing,chats,transactions,users";
+pub const SEARCH_PATH: &str = "public,balances,billing,chats,transactions,usage,users";

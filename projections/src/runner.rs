@@ -57,6 +57,7 @@ pub fn all() -> Vec<Arc<dyn Projection>> {
     vec![
         Arc::new(crate::balances::Balances),
         Arc::new(crate::transactions::Transactions),
+        Arc::new(crate::usage::Usage),
         Arc::new(crate::users::Users),
         Arc::new(crate::billing::Billing),
         Arc::new(crate::chats::Chats),

@@ -61,11 +61,13 @@ pub async fn export(app: &App, user: UserId, session: SessionId) -> Result<Value
     let state = super::state(app, user).await?;
     let now = clock::now();
     let balance = balances::of_wallet(app.db(), WalletId::from(user), now).await?;
-    let analyses = metering::list(app, user, None, i64::MAX).await?;
+    let analyses = metering::entries(app, user, None, i64::MAX).await?;
     let analyses = analyses.iter().map(|call| {
+        let delivered = call.delivered();
         json!({
-            "id": call.id, "feature": call.feature, "credits": call.credits,
-            "result": call.delivery, "created_at": call.created_at,
+            "id": call.id, "feature": call.feature,
+            "credits": delivered.map(|delivered| delivered.credits),
+            "result": delivered.map(|delivered| &delivered.delivery), "created_at": call.created_at,
         })
     });
     Ok(json!({

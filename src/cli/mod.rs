@@ -83,7 +83,7 @@ enum Projections {
     List,
     /// Rebuild a read model from the log, while everything goes on.
     Rebuild {
-        /// balances, transactions or users.
+        /// One of those that `saldo projections list` names.
         name: String,
     },
 }

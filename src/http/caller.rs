@@ -38,6 +38,8 @@ pub(super) struct Allowed<S>(pub(super) Caller, pub(super) PhantomData<S>);
 /// What an API key may be used for, as a type that stands in a handler's signature.
 pub(super) trait Purpose: Send {
     const SCOPE: Scope;
+    /// Another that will do.
+    const OR: Scope = Self::SCOPE;
 }
 
 /// Reading the balance, the history and statements.
@@ -46,6 +48,8 @@ pub(super) struct WalletRead;
 pub(super) struct WalletSpend;
 /// AI calls, and reading their results.
 pub(super) struct Ai;
+/// Reading what was used: by whoever calls, and by whoever keeps the books.
+pub(super) struct UsageRead;
 
 impl Purpose for WalletRead {
     const SCOPE: Scope = Scope::WalletRead;
@@ -57,6 +61,11 @@ impl Purpose for WalletSpend {
 
 impl Purpose for Ai {
     const SCOPE: Scope = Scope::Ai;
+}
+
+impl Purpose for UsageRead {
+    const SCOPE: Scope = Scope::WalletRead;
+    const OR: Scope = Scope::Ai;
 }
 
 impl Caller {
@@ -157,7 +166,7 @@ impl<S: Purpose> FromRequestParts<App> for Allowed<S> {
         };
         let known = api_keys::check(app, secret).await?;
         let known = known.ok_or_else(|| Problem::unauthorized("the API key is not valid"))?;
-        if !known.scopes.contains(&S::SCOPE) {
+        if ![S::SCOPE, S::OR].iter().any(|scope| known.scopes.contains(scope)) {
             return Err(not_by_key("this API key may not be used for this: see its scopes"));
         }
         let Ok(visitor) = Visitor::from_request_parts(parts, app).await;

@@ -15,6 +15,7 @@ mod holds;
 mod idempotency;
 mod inbox;
 mod json;
+mod limits;
 mod me;
 mod models;
 mod oauth;
@@ -25,6 +26,7 @@ mod page;
 mod payments;
 mod plan_changes;
 mod position;
+mod prefer;
 mod problems;
 mod proofs;
 mod recharge;
@@ -33,6 +35,7 @@ mod spend_limits;
 mod statement;
 mod subscriptions;
 mod system;
+mod usage;
 mod visitor;
 mod wallet;
 mod webhook_deliveries;
@@ -66,6 +69,7 @@ pub fn router(app: App) -> Router {
                 .merge(auth::routes())
                 .merge(proofs::routes())
                 .merge(me::routes())
+                .merge(limits::routes())
                 .merge(account::routes())
                 .merge(sessions::routes())
                 .merge(oauth::routes())
@@ -73,6 +77,7 @@ pub fn router(app: App) -> Router {
                 .merge(wallet::routes())
                 .merge(spend_limits::routes())
                 .merge(statement::routes())
+                .merge(usage::routes())
                 .merge(holds::routes())
                 .merge(debits::routes())
                 .merge(offers::routes())

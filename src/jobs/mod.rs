@@ -1,8 +1,9 @@
 //! Work with retries, in the database's own queue: any number of nodes take it, and what a node that
-//! dies had taken is taken again. What waits for Stripe, or for customers' own systems, is worked on
-//! apart, so that it keeps nobody's mail waiting.
+//! dies had taken is taken again. What waits for Stripe, for AI providers, or for customers' own systems,
+//! is worked on apart, so that it keeps nobody's mail waiting.
 
 mod billing;
+mod calls;
 mod chats;
 mod messages;
 mod recharge;
@@ -29,6 +30,8 @@ pub use messages::Messages;
 const AT_ONCE: usize = 8;
 /// Replies that are made at once: each waits for its provider nearly all of its time.
 const REPLIES_AT_ONCE: usize = 128;
+/// The same of calls that nobody waits for: fewer, so that they leave room at the provider.
+const CALLS_AT_ONCE: usize = 32;
 /// Endpoints of webhooks that are sent to at once: each may take its time, and holds no connection to
 /// the database meanwhile.
 const ENDPOINTS_AT_ONCE: usize = 32;
@@ -72,6 +75,8 @@ enum Work {
     Chats,
     /// What customers' own systems are told.
     Webhooks,
+    /// AI calls that nobody waits for.
+    Calls,
 }
 
 impl Work {
@@ -81,6 +86,7 @@ impl Work {
             Self::House | Self::Stripe => AT_ONCE,
             Self::Chats => REPLIES_AT_ONCE,
             Self::Webhooks => ENDPOINTS_AT_ONCE,
+            Self::Calls => CALLS_AT_ONCE,
         }
     }
 
@@ -107,6 +113,7 @@ impl Work {
                 .with_cron(by_itself::<billing::Heal>(Cron::hourly_at(7))?)
                 .with_cron(by_itself::<billing::Reconcile>(Cron::daily_at(4, 23))?),
             Self::Webhooks => worker.define_job::<webhooks::SendWebhooks>(),
+            Self::Calls => worker.define_job::<calls::MakeCall>(),
         })
     }
 }
@@ -128,7 +135,13 @@ pub async fn run(
     stop: watch::Receiver<bool>,
 ) {
     let work = |work| keep_working(work, &app, &messages, &options, stop.clone());
-    tokio::join!(work(Work::House), work(Work::Stripe), work(Work::Chats), work(Work::Webhooks));
+    tokio::join!(
+        work(Work::House),
+        work(Work::Stripe),
+        work(Work::Chats),
+        work(Work::Webhooks),
+        work(Work::Calls)
+    );
 }
 
 /// A worker that fails, since it lost the database, is followed by another.

@@ -56,36 +56,8 @@ pub(super) async fn seal(app: &App, user: UserId, record: &Record) -> Result<Sid
     })
 }
 
-/// The person's calls, newest first, from before `cursor`.
-pub async fn list(
-    app: &App,
-    user: UserId,
-    cursor: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<Record>> {
-    let rows = sqlx::query(
-        "select analysis_id, feature, credits, sealed, created_at from analyses
-         where user_id = $1
-           and ($2::uuid is null
-                or (created_at, analysis_id)
-                    < (select created_at, analysis_id from analyses where analysis_id = $2 and user_id = $1))
-         order by created_at desc, analysis_id desc
-         limit $3",
-    )
-    .bind(user.0)
-    .bind(cursor)
-    .bind(limit)
-    .fetch_all(app.db())
-    .await?;
-    let mut records = Vec::with_capacity(rows.len());
-    for row in rows {
-        records.push(open(app, user, &row).await?);
-    }
-    Ok(records)
-}
-
-/// One of the person's calls.
-pub async fn find(app: &App, user: UserId, id: Uuid) -> Result<Option<Record>> {
+/// What one of the person's calls delivered.
+pub(super) async fn find(app: &App, user: UserId, id: Uuid) -> Result<Option<Record>> {
     let row = sqlx::query(
         "select analysis_id, feature, credits, sealed, created_at from analyses
          where user_id = $1 and analysis_id = $2",
@@ -100,7 +72,8 @@ pub async fn find(app: &App, user: UserId, id: Uuid) -> Result<Option<Record>> {
     }
 }
 
-async fn open(app: &App, user: UserId, row: &sqlx::postgres::PgRow) -> Result<Record> {
+/// Decrypts a row.
+pub(super) async fn open(app: &App, user: UserId, row: &sqlx::postgres::PgRow) -> Result<Record> {
     let id: Uuid = row.try_get("analysis_id")?;
     let mut sealed: Value =
         serde_json::from_str(row.try_get("sealed")?).map_err(Problem::failed)?;

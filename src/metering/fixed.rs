@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::clients::llm::{Finish, Piece, ProviderError, Task, Tokens};
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::Outcome;
+use crate::store::{Outcome, SideRow};
 
 /// A call that somebody wants to pay for.
 pub struct Order {
@@ -40,7 +40,7 @@ pub struct Delivered {
 }
 
 /// What a provider delivered.
-struct Completion {
+pub(super) struct Completion {
     result: Value,
     model: String,
     tokens: Tokens,
@@ -69,14 +69,24 @@ async fn run(app: &App, Order { payer, task, text }: Order) -> Result<Delivered>
             return Ok(delivered(record, &outcome));
         }
     };
-    let called = AssertUnwindSafe(ask(app, &ticket, task, &text)).catch_unwind().await;
-    let problem = match called {
-        Ok(Ok(completion)) => return capture(app, ticket, task, completion).await,
-        Ok(Err(problem)) => problem,
-        Err(_) => Problem::failed("the provider's client panicked"),
-    };
-    ticket.release(app, "the call failed").await?;
-    Err(problem)
+    match complete(app, &ticket, task, &text).await {
+        Ok(completion) => capture(app, ticket, task, completion, None).await,
+        Err(problem) => {
+            ticket.release(app, "the call failed").await?;
+            Err(problem)
+        }
+    }
+}
+
+/// As [`ask`]; a panic is a failure.
+pub(super) async fn complete(
+    app: &App,
+    ticket: &Ticket,
+    task: Task,
+    text: &str,
+) -> Result<Completion> {
+    let called = AssertUnwindSafe(ask(app, ticket, task, text)).catch_unwind().await;
+    called.unwrap_or_else(|_| Err(Problem::failed("the provider's client panicked")))
 }
 
 /// What the model of the payer's tier says, where it is a valid result.
@@ -102,12 +112,13 @@ async fn ask(app: &App, ticket: &Ticket, task: Task, text: &str) -> Result<Compl
     Ok(Completion { result, model: answering.model, tokens })
 }
 
-/// Captures the price; the result is written in the same unit.
-async fn capture(
+/// Captures the price; the result is written in the same unit, with another row where there is one.
+pub(super) async fn capture(
     app: &App,
     ticket: Ticket,
     task: Task,
     completion: Completion,
+    with: Option<SideRow>,
 ) -> Result<Delivered> {
     let Completion { result, model, tokens } = completion;
     let (user, amount) = (ticket.payer.user, ticket.authorized);
@@ -126,8 +137,9 @@ async fn capture(
         delivery: Delivery { result, model, input_tokens, output_tokens },
         created_at: clock::now(),
     };
-    let row = seal(app, user, &record).await?;
-    let outcome = ticket.capture(app, amount, usage, &[row]).await?;
+    let mut side = vec![seal(app, user, &record).await?];
+    side.extend(with);
+    let outcome = ticket.capture(app, amount, usage, &side).await?;
     record.credits = ticket::charged(&outcome).get();
     Ok(delivered(record, &outcome))
 }

@@ -3,25 +3,32 @@
 //! delivered.
 //!
 //! Calls run in tasks of their own: a client that hangs up neither loses credits nor gets work for free.
-//! A process that dies between hold and capture leaves the hold to its expiry.
+//! A process that dies between hold and capture leaves the hold to its expiry. Calls that nobody waits for
+//! are queued with their holds, and made by whichever process takes them.
 
 mod access;
 mod analyses;
+mod entries;
 mod estimate;
 mod fixed;
 mod past;
 mod pour;
+mod queued;
+mod quota;
 mod talk;
 mod tasks;
 mod ticket;
 mod tokens;
 
 pub use access::{can_pay, choose, tier};
-pub use analyses::{Record, find, list};
+pub use analyses::Record;
+pub use entries::{Entry, State, entries, entry};
 pub use estimate::estimate;
 pub use fixed::{Delivered, Order, call};
 pub use past::{Past, past};
 pub use pour::{Flow, Poured, Reader, pour};
+pub use queued::{Failure, Queued, make, queue};
+pub use quota::{PlanQuota, Quota, messages, quota};
 pub use talk::{Begun, Charged, Conversation, End, Next, Talk};
 pub use ticket::Payer;
 pub use tokens::latest;

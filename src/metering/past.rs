@@ -24,6 +24,6 @@ pub async fn past(app: &App, payer: &Payer) -> Result<Past> {
     if payer.known(app, hold, "authorize").await?.is_none() {
         return Ok(Past::Never);
     }
-    payer.release(app, hold, "whoever made the call has died").await?;
+    payer.release(app, hold, "whoever made the call has died", &[]).await?;
     Ok(Past::Over)
 }

@@ -55,15 +55,22 @@ impl Payer {
         Ok(app.store.known::<Wallet>(WalletId::from(self.user), &envelope).await?)
     }
 
-    /// Gives all of a hold back. One that has expired, or was given back, is.
-    pub(super) async fn release(&self, app: &App, hold: HoldId, reason: &str) -> Result<()> {
+    /// Gives all of a hold back; `side` is written with it. No, where it was open no more, and nothing is
+    /// written.
+    pub(super) async fn release(
+        &self,
+        app: &App,
+        hold: HoldId,
+        reason: &str,
+        side: &[SideRow],
+    ) -> Result<bool> {
         let ask = Ask::Release { hold, by: self.by(), reason: reason.to_owned() };
-        match self.send_surely(app, command(hold, "release"), &[], &ask).await {
+        match self.send_surely(app, command(hold, "release"), side, &ask).await {
             Ok(outcome) => app.wrote(self.user, outcome.position),
-            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => {}
+            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn send(
@@ -106,6 +113,8 @@ pub(super) struct Ticket {
     pub(super) authorized: Credits,
     /// When it expires, in milliseconds of Unix time.
     expires_at: AtomicI64,
+    /// Where the log has the hold.
+    pub(super) position: i64,
     /// How often it was made larger.
     increments: u32,
 }
@@ -147,6 +156,17 @@ fn attempt_of(payer: &Payer, attempt: u32) -> HoldId {
 
 /// Holds what is wanted, under the first id of the intent that no failed call has used.
 pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Opened> {
+    open_with(app, payer, wanted, app.settings.call_hold, |_| vec![]).await
+}
+
+/// The same, for so long, with rows that live or die with the hold.
+pub(super) async fn open_with(
+    app: &App,
+    payer: Payer,
+    wanted: Wanted,
+    lasts: TimeDelta,
+    side: impl Fn(HoldId) -> Vec<SideRow>,
+) -> Result<Opened> {
     let Wanted { mut amount, least, price, reason } = wanted;
     let mut attempt = 0;
     while attempt < TRIES {
@@ -156,21 +176,22 @@ pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Open
         {
             return Ok(Opened::Before(hold, before));
         }
-        let expires_at = clock::now() + app.settings.call_hold;
+        let expires_at = clock::now() + lasts;
         let reason = reason.to_owned();
         let spend = Spend { by: payer.by(), amount, price: price.clone(), reason };
         let ask = Ask::Authorize { hold, spend, expires_at };
-        match payer.send(app, command(hold, "authorize"), vec![], ask).await {
+        match payer.send(app, command(hold, "authorize"), side(hold), ask).await {
             Ok(outcome) if !outcome.replayed => {
                 let hold = outcome.events.iter().find_map(WalletEvent::opens);
                 let hold = hold.ok_or_else(|| Problem::failed("a hold did not open"))?;
-                app.wrote(payer.user, outcome.position);
-                let authorized = amount;
+                let (authorized, position) = (amount, outcome.position);
+                app.wrote(payer.user, position);
                 return Ok(Opened::Now(Ticket {
                     hold,
                     payer,
                     authorized,
                     expires_at: AtomicI64::new(expires_at.timestamp_millis()),
+                    position,
                     increments: 0,
                 }));
             }
@@ -192,6 +213,35 @@ pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Open
         }
     }
     Err(Problem::field("Idempotency-Key", "was used by too many failed calls: use a new key"))
+}
+
+/// The ticket of a hold that somebody else has opened, with at least the time of a call; none when it is
+/// open no more. Whoever opened it may still be at it: the call ends once all the same.
+pub(super) async fn resume(app: &App, payer: Payer, hold: HoldId) -> Result<Option<Ticket>> {
+    let wallet = WalletId::from(payer.user);
+    let authorize = command(hold, "authorize");
+    let Some(opened) = app.store.outcome_of::<Wallet>(wallet, authorize).await? else {
+        return Ok(None);
+    };
+    let state = app.store.load::<Wallet>(wallet).await?;
+    let proof = opened.events.iter().find_map(WalletEvent::opens);
+    let (Some(proof), Some(open)) = (proof, state.hold(hold)) else { return Ok(None) };
+    let ticket = Ticket {
+        hold: proof,
+        payer,
+        authorized: open.figures.authorized,
+        position: opened.position,
+        expires_at: AtomicI64::new(open.figures.expires_at.timestamp_millis()),
+        increments: 0,
+    };
+    if ticket.left() < app.settings.call_hold {
+        match ticket.extend(app).await {
+            Ok(()) => {}
+            Err(ExecuteError::Refused(_)) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Some(ticket))
 }
 
 impl Ticket {
@@ -225,18 +275,28 @@ impl Ticket {
 
     /// Keeps the hold open, where half of its time is over. It may fail: the next try comes soon.
     pub(super) async fn keep(&self, app: &App) {
-        let lasts = app.settings.call_hold;
-        let expires_at = clock::now() + lasts;
-        let left = self.expires_at.load(Ordering::Relaxed) - clock::now().timestamp_millis();
-        if left > lasts.num_milliseconds() / 2 {
+        if self.left() > app.settings.call_hold / 2 {
             return;
         }
-        let ask = Ask::Extend { hold: self.hold.id(), by: self.payer.by(), expires_at };
-        let id = command(self.hold.id(), &format!("extend {}", expires_at.timestamp_millis()));
-        match self.payer.send(app, id, vec![], ask).await {
-            Ok(_) => self.expires_at.store(expires_at.timestamp_millis(), Ordering::Relaxed),
-            Err(error) => tracing::warn!(error = %error, "a hold could not be kept open"),
+        if let Err(error) = self.extend(app).await {
+            tracing::warn!(error = %error, "a hold could not be kept open");
         }
+    }
+
+    /// How long the hold is open yet.
+    fn left(&self) -> TimeDelta {
+        let expires_at = self.expires_at.load(Ordering::Relaxed);
+        TimeDelta::milliseconds(expires_at.saturating_sub(clock::now().timestamp_millis()))
+    }
+
+    async fn extend(&self, app: &App) -> Result<(), ExecuteError<WalletError>> {
+        let expires_at = clock::now() + app.settings.call_hold;
+        let ask = Ask::Extend { hold: self.hold.id(), by: self.payer.by(), expires_at };
+        let expires_at = expires_at.timestamp_millis();
+        let id = command(self.hold.id(), &format!("extend {expires_at}"));
+        self.payer.send(app, id, vec![], ask).await?;
+        self.expires_at.store(expires_at, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Waits for something, and keeps the hold open meanwhile.
@@ -281,9 +341,19 @@ impl Ticket {
         Ok(captured)
     }
 
-    /// Gives all of it back.
+    /// Gives all of it back. One that has expired, or was given back, is.
     pub(super) async fn release(self, app: &App, reason: &str) -> Result<()> {
-        self.payer.release(app, self.hold.id(), reason).await
+        self.release_with(app, reason, &[]).await.map(drop)
+    }
+
+    /// The same; `side` is written with it. No, where the hold was open no more, and nothing is written.
+    pub(super) async fn release_with(
+        self,
+        app: &App,
+        reason: &str,
+        side: &[SideRow],
+    ) -> Result<bool> {
+        self.payer.release(app, self.hold.id(), reason, side).await
     }
 }
 

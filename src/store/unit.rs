@@ -198,6 +198,21 @@ pub enum SideRow {
     ChatAllowance { user_id: UserId, day: NaiveDate, most: u32 },
     /// It came to nothing, and does not count.
     ChatAllowanceBack { user_id: UserId, day: NaiveDate },
+    /// An AI call that waits to be made, its text encrypted with the person's key.
+    QueuedCall {
+        call_id: Uuid,
+        user_id: UserId,
+        intent: Uuid,
+        feature: String,
+        key_id: Option<ApiKeyId>,
+        metadata: super::Metadata,
+        sealed: String,
+        created_at: DateTime<Utc>,
+    },
+    /// A call that waited is made.
+    MadeCall { call_id: Uuid },
+    /// A call that waited has failed.
+    FailedCall { call_id: Uuid, failure: &'static str },
 }
 
 impl SideRow {
@@ -221,12 +236,15 @@ impl SideRow {
             | Self::ChatOpened { user_id, .. }
             | Self::ChatText { user_id, .. }
             | Self::ChatAllowance { user_id, .. }
-            | Self::ChatAllowanceBack { user_id, .. } => *user_id = person,
+            | Self::ChatAllowanceBack { user_id, .. }
+            | Self::QueuedCall { user_id, .. } => *user_id = person,
             Self::SessionEnded { .. }
             | Self::ApiKeyRevoked { .. }
             | Self::Job { .. }
             | Self::ChatForgotten { .. }
-            | Self::ChatStream { .. } => {}
+            | Self::ChatStream { .. }
+            | Self::MadeCall { .. }
+            | Self::FailedCall { .. } => {}
         }
         self
     }

@@ -51,6 +51,17 @@ pub(super) struct Terms {
     pub(super) reversal_group: Option<Uuid>,
 }
 
+/// What was delivered for the credits.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct UsageFact<'a> {
+    #[serde(borrow)]
+    pub(super) model: Cow<'a, str>,
+    pub(super) input_tokens: Option<u64>,
+    pub(super) output_tokens: Option<u64>,
+    #[serde(default)]
+    pub(super) estimated: bool,
+}
+
 type At = DateTime<Utc>;
 
 /// Reads a time in the one form that the log has (RFC 3339); chrono's own reading tries more, and
@@ -124,6 +135,8 @@ pub(super) enum WalletFact<'a> {
         released: i64,
         last: bool,
         figures: Figures,
+        #[serde(borrow)]
+        usage: Option<UsageFact<'a>>,
         movements: Vec<Movement>,
         balance: Claim,
         #[serde(deserialize_with = "time")]
@@ -154,6 +167,8 @@ pub(super) enum WalletFact<'a> {
         key: Option<Uuid>,
         amount: i64,
         uncovered: i64,
+        #[serde(borrow)]
+        usage: Option<UsageFact<'a>>,
         movements: Vec<Movement>,
         balance: Claim,
         #[serde(deserialize_with = "time")]

@@ -18,6 +18,7 @@ use super::people::{self, Person, Told, UserTrail};
 use super::report::{Kind, Report};
 use super::snapshots::Snapshots;
 use super::trade::Trades;
+use super::usage::Usage;
 use super::{Checkpoints, Subject};
 use crate::store::{Codec, hex, place};
 
@@ -48,6 +49,8 @@ pub(super) enum Expected<'a> {
 pub(super) struct WalletTrail {
     pub(super) book: Book,
     pub(super) behind: Option<Box<Behind>>,
+    /// Up to what `usage` has seen.
+    pub(super) usage: Usage,
     replayed: Wallet,
     /// The event of whose state there is a snapshot.
     snapshot: Option<i64>,
@@ -156,6 +159,9 @@ impl Fold {
         }
         if position > self.checkpoints.balances {
             trail.remember(fact.hold());
+        }
+        if position <= self.checkpoints.usage {
+            trail.usage.follow(&fact);
         }
         trail.book.position = position;
         (self.subject.wallet)(&mut trail.replayed, event);

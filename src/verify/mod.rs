@@ -25,6 +25,7 @@ mod rows;
 mod shop;
 mod snapshots;
 mod trade;
+mod usage;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -109,6 +110,7 @@ struct Checkpoints {
     billing: i64,
     chats: i64,
     transactions: i64,
+    usage: i64,
     users: i64,
 }
 
@@ -134,6 +136,7 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     fold.close(&mut report);
     report.check_credits();
     models::compare(&mut db, &fold, &mut report).await?;
+    usage::compare(&mut db, &fold, &mut report).await?;
     beside::compare(&mut db, &fold, &mut report).await?;
     chats::compare(&mut db, &fold, &mut report).await?;
     report.elapsed = started.elapsed();
@@ -308,6 +311,7 @@ async fn checkpoints(db: &mut PgConnection) -> sqlx::Result<Checkpoints> {
             "billing" => checkpoints.billing = position,
             "chats" => checkpoints.chats = position,
             "transactions" => checkpoints.transactions = position,
+            "usage" => checkpoints.usage = position,
             "users" => checkpoints.users = position,
             _ => {}
         }

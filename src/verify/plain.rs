@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 use uuid::fmt::Hyphenated;
 
-use super::facts::{Claim, Figures, Movement, WalletFact};
+use super::facts::{Claim, Figures, Movement, UsageFact, WalletFact};
 
 /// The event, if it is of a common kind, in the common form.
 pub(super) fn wallet_fact(payload: &str) -> Option<WalletFact<'_>> {
@@ -29,6 +29,9 @@ pub(super) fn wallet_fact(payload: &str) -> Option<WalletFact<'_>> {
 
 /// What is left to read.
 struct Plain<'a>(&'a str);
+
+/// What may be null.
+type Nullable<T> = Option<T>;
 
 /// The key by which something was spent.
 struct Key(Option<Uuid>);
@@ -78,7 +81,7 @@ impl<'a> Plain<'a> {
         let released = self.field(",\"released\":", Self::number)?;
         let last = self.field(",\"last\":", Self::truth)?;
         let figures = self.field(",\"figures\":", Self::figures)?;
-        self.field(",\"usage\":", Self::pass)?;
+        let usage = self.field(",\"usage\":", Self::usage)?;
         let movements = self.field(",\"movements\":", Self::movements)?;
         let balance = self.field(",\"balance\":", Self::claim)?;
         let at = self.field(",\"at\":", Self::time)?;
@@ -88,11 +91,36 @@ impl<'a> Plain<'a> {
             released,
             last,
             figures,
+            usage,
             movements,
             balance,
             at,
         };
         Some(fact)
+    }
+
+    /// What was delivered, where it is said.
+    fn usage(&mut self) -> Option<Nullable<UsageFact<'a>>> {
+        if self.skip("null").is_some() {
+            return Some(None);
+        }
+        let model = Cow::Borrowed(self.field("{\"model\":", Self::text)?);
+        let input_tokens = self.field(",\"input_tokens\":", Self::count)?;
+        let output_tokens = self.field(",\"output_tokens\":", Self::count)?;
+        if self.skip(",\"prices\":").is_some() {
+            self.text()?;
+        }
+        let estimated = self.skip(",\"estimated\":").is_some() && self.truth()?;
+        self.skip("}")?;
+        Some(Some(UsageFact { model, input_tokens, output_tokens, estimated }))
+    }
+
+    /// A number that is none where nobody knows it.
+    fn count(&mut self) -> Option<Nullable<u64>> {
+        if self.skip("null").is_some() {
+            return Some(None);
+        }
+        self.number().and_then(|count| u64::try_from(count).ok()).map(Some)
     }
 
     fn movements(&mut self) -> Option<Vec<Movement>> {

@@ -23,6 +23,7 @@ mod payment_history;
 mod plan_changes;
 mod plan_histories;
 mod plans;
+mod quota;
 mod recharge;
 mod recharge_declines;
 mod recharge_faults;

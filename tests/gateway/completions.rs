@@ -49,7 +49,7 @@ async fn an_answer_costs_what_the_provider_counted_and_says_so() {
         (&last["usage"]["credits_charged"], &last["usage"]["credits_remaining"]),
         (&json!(18), &json!(64))
     );
-    let usage = house.usage().await;
+    let usage = house.captured_usage().await;
     assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&json!(11), &json!(7)));
     assert_eq!((&usage["prices"], &usage["estimated"]), (&json!("test-1"), &Value::Null));
     house.close().await;
@@ -70,7 +70,7 @@ async fn a_provider_that_says_zero_is_paid_zero_and_one_that_says_nothing_an_est
     let charged = answer.body["usage"]["credits_charged"].as_i64().expect("a number");
     assert!((21..=30).contains(&charged), "{charged}");
     assert_eq!(house.wallet().await, (100 - charged, 0));
-    assert_eq!(house.usage().await["estimated"], true);
+    assert_eq!(house.captured_usage().await["estimated"], true);
     house.close().await;
 }
 

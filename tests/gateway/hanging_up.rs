@@ -64,7 +64,7 @@ async fn who_hangs_up_in_the_middle_pays_for_what_came() {
     drop(stream);
     let charged = 1100 - house.settled().await;
     assert!((31..=33).contains(&charged), "{charged}");
-    assert_eq!(house.usage().await["estimated"], true);
+    assert_eq!(house.captured_usage().await["estimated"], true);
     assert_eq!(house.script.left(), 1, "the provider was left");
     house.close().await;
 }

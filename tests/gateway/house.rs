@@ -206,8 +206,15 @@ impl House {
         panic!("a hold stays open: {:?}", self.wallet().await);
     }
 
+    /// Changes the database as its owner may.
+    pub async fn execute(&self, sql: &'static str) {
+        let pool = self.database.pool().await;
+        sqlx::query(sql).execute(&pool).await.expect(sql);
+        pool.close().await;
+    }
+
     /// The usage of the last capture in the log.
-    pub async fn usage(&self) -> Value {
+    pub async fn captured_usage(&self) -> Value {
         let pool = self.database.pool().await;
         let usage = sqlx::query_scalar(
             "select (payload::jsonb #> '{HoldCaptured,usage}')::text from events

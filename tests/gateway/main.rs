@@ -10,7 +10,9 @@ mod listening;
 #[path = "../support/llm/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "other tests use the rest")]
 mod llm;
+mod queued;
 mod script;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
+mod used;

@@ -79,7 +79,7 @@ async fn a_page_costs_the_same_however_long_the_log_is() {
     for events in [[BACKLOG; 8], [PAGE; 8]].concat() {
         append(&database.pool, &world.live(events).await).await;
         let before = rows_by_stream(&mut db).await;
-        for name in ["balances", "billing", "chats", "transactions", "users"] {
+        for name in ["balances", "billing", "chats", "transactions", "usage", "users"] {
             projector::step(&mut db, &*named(name), &WithoutKeys, &Tail::default()).await.unwrap();
         }
         let rows = rows_by_stream(&mut db).await - before;

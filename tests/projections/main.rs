@@ -12,4 +12,5 @@ mod oracle;
 mod rebuilding;
 mod rows;
 mod talks;
+mod usage;
 mod world;

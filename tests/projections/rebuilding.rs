@@ -135,7 +135,7 @@ async fn shape(pool: &PgPool) -> Vec<String> {
              from pg_class where relnamespace::regnamespace::text = any ($1)
          ) as shapes (shape) order by 1",
     )
-    .bind(["balances", "billing", "chats", "transactions", "users"].as_slice())
+    .bind(["balances", "billing", "chats", "transactions", "usage", "users"].as_slice())
     .fetch_all(pool)
     .await
     .unwrap()

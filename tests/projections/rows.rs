@@ -14,7 +14,7 @@ use crate::world::{World, append};
 async fn a_random_life_is_what_the_log_says_however_it_is_cut_into_batches() {
     let database = Database::new().await;
     let pool = &database.pool;
-    let mut world = World::new(7, 20);
+    let mut world = World::new(23, 20);
     for size in [1, 1, 1, 2, 3, 5, 8, 500, 40, 1_500, 2_500] {
         append(pool, &world.live(size).await).await;
         catch_up(pool).await;

@@ -11,8 +11,8 @@ use aggregates::user::{
     self, EndReason, Provider, Role, Scope, SignIn, User, UserCommand, UserEvent,
 };
 use aggregates::wallet::{
-    Ask, By, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Wallet, WalletCommand,
-    WalletEvent,
+    Ask, By, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Usage, Wallet,
+    WalletCommand, WalletEvent,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use cqrs_es::event_sink::EventSink;
@@ -258,8 +258,9 @@ impl Person {
         match random.below(44) {
             0..=6 => Ask::Grant { grant: terms(random, now), reason },
             7..=13 => {
-                let origin = if random.chance(5) { Origin::Gateway } else { Origin::Api };
-                let spend = spend(random, origin, reason);
+                let origin = if random.chance(2) { Origin::Gateway } else { Origin::Api };
+                let reason = if random.chance(2) { "summarize" } else { "chat" };
+                let spend = spend(random, origin, reason.to_owned());
                 Ask::Authorize { hold: random.id(6), spend, expires_at: soon }
             }
             14..=15 => {
@@ -269,13 +270,16 @@ impl Person {
             16 => Ask::Extend { hold: random.id(6), by, expires_at: soon },
             17..=20 => {
                 let (hold, last) = (random.id(6), random.chance(2));
-                Ask::Capture { hold, by, amount: random.credits(100), last, usage: None }
+                let by = if random.chance(2) { Origin::Gateway } else { Origin::Api };
+                let by = By { origin: by, key: None };
+                Ask::Capture { hold, by, amount: random.credits(100), last, usage: usage(random) }
             }
             21..=22 => Ask::Release { hold: random.id(6), by, reason },
             23..=24 => Ask::ExpireHold { hold: random.id(6) },
             25 => match self.expired.pop() {
                 Some((hold, key, expired)) => {
-                    Ask::CaptureLate { hold, key, amount: expired, expired, usage: None }
+                    let usage = usage(random);
+                    Ask::CaptureLate { hold, key, amount: expired, expired, usage }
                 }
                 None => Ask::ExpireHold { hold: random.id(6) },
             },
@@ -316,6 +320,17 @@ impl Person {
 fn spend(random: &mut Random, origin: Origin, reason: String) -> Spend {
     let key = random.chance(3).then(|| random.id(3));
     Spend { by: By { origin, key }, amount: random.credits(200), price: Price::Stated, reason }
+}
+
+fn usage(random: &mut Random) -> Option<Usage> {
+    let tokens = |random: &mut Random| random.chance(2).then(|| random.below(1_000));
+    (!random.chance(3)).then(|| Usage {
+        model: if random.chance(2) { "large" } else { "small" }.to_owned(),
+        input_tokens: tokens(random),
+        output_tokens: tokens(random),
+        prices: random.chance(2).then(|| "test-1".to_owned()),
+        estimated: random.chance(3),
+    })
 }
 
 fn terms(random: &mut Random, now: DateTime<Utc>) -> GrantTerms {

@@ -27,7 +27,7 @@ pub async fn lively_log() -> (Database, [Person; 2]) {
     lives::live(&store, [&ada, &ben]).await;
     let position = store.head().to_string();
     for person in [&ada, &ben] {
-        for path in ["/me", "/wallet", "/wallet/transactions"] {
+        for path in ["/me", "/wallet", "/wallet/transactions", "/usage"] {
             let answer = server.get_at(person, path, &position).await;
             assert_eq!(answer.status, 200, "{:?}", answer.body);
         }
@@ -80,6 +80,7 @@ async fn nothing_is_wrong_with_a_log_in_which_everything_happened() {
     let rows: i64 = sqlx::query_scalar(
         "select (select count(*) from transactions) + (select count(*) from wallets)
              + (select count(*) from grants) + (select count(*) from holds)
+             + (select count(*) from usage.days) + (select count(*) from usage.features)
              + (select count(*) from users) + (select count(*) from passwords)
              + (select count(*) from claims) + (select count(*) from identities)
              + (select count(*) from api_keys) + (select count(*) from sessions)
@@ -245,6 +246,21 @@ const TAMPERINGS: &[(&str, &str, Kind)] = &[
         "insert into sessions select gen_random_uuid(), user_id, 0, null, now(), now(), now(), now()
          from users.users",
         Kind::Beside,
+    ),
+    ("edited usage", "update usage.days set credits = credits - 1", Kind::ReadModel),
+    ("edited tokens", "update usage.days set output_tokens = output_tokens + 1", Kind::ReadModel),
+    ("removed usage", "delete from usage.days where feature = 'api'", Kind::ReadModel),
+    (
+        "usage that nothing caused",
+        "insert into usage.days select wallet_id, day - 1, feature, model, 1, 1, 0, 0, 0
+         from usage.days limit 1",
+        Kind::ReadModel,
+    ),
+    (
+        "a hold that is for something else",
+        "insert into usage.features select wallet_id, hold_id, 'x' from holds limit 1
+         on conflict (wallet_id, hold_id) do update set feature = 'x'",
+        Kind::ReadModel,
     ),
     ("another name of a person", "update users set name = 'Eve'", Kind::ReadModel),
     (

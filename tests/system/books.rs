@@ -89,7 +89,7 @@ async fn a_rebuilt_read_model_is_the_same_while_writes_go_on() {
             }
         }
     });
-    for name in ["balances", "billing", "chats", "transactions", "users"] {
+    for name in ["balances", "billing", "chats", "transactions", "usage", "users"] {
         let rebuilt = std::process::Command::new(env!("CARGO_BIN_EXE_saldo"))
             .args(["projections", "rebuild", name])
             .env("DATABASE_URL", database.url())

@@ -13,7 +13,7 @@ use crate::audit;
 use crate::lives::KINDS;
 
 /// The projections that care for what happens in wallets.
-const OF_WALLETS: [&str; 2] = ["balances", "transactions"];
+const OF_WALLETS: [&str; 3] = ["balances", "transactions", "usage"];
 
 /// Makes the read models anew up to `position`, as a projection would that has no arm for `kind`.
 async fn project_without(
@@ -68,10 +68,13 @@ async fn a_projection_that_forgets_a_kind_of_event_is_found() {
         let copy = database.copy().await;
         let pool = copy.pool().await;
         let mut db = pool.acquire().await.expect("the database answers");
-        sqlx::raw_sql("truncate balances.wallets, balances.grants, balances.holds, transactions")
-            .execute(&mut *db)
-            .await
-            .expect("a superuser");
+        sqlx::raw_sql(
+            "truncate balances.wallets, balances.grants, balances.holds, transactions,
+                 usage.days, usage.features",
+        )
+        .execute(&mut *db)
+        .await
+        .expect("a superuser");
         project_without(&mut db, &page.recorded, kind, position).await;
         drop(db);
         pool.close().await;

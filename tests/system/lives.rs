@@ -3,8 +3,8 @@
 use aggregates::credits::Credits;
 use aggregates::id::{ApiKeyId, CommandId, DebitId, GrantId, HoldId, ReversalGroup, WalletId};
 use aggregates::wallet::{
-    Ask, By, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Wallet, WalletCommand,
-    WalletEvent,
+    Ask, By, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Usage, Wallet,
+    WalletCommand, WalletEvent,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use saldo::keys::Keys;
@@ -88,6 +88,17 @@ pub async fn spend_often(store: &Store, person: &Person, times: u32) {
     spends.join_all().await;
 }
 
+/// What was delivered.
+fn usage() -> Usage {
+    Usage {
+        model: "local-1".to_owned(),
+        input_tokens: Some(7),
+        output_tokens: None,
+        prices: None,
+        estimated: true,
+    }
+}
+
 impl Life {
     fn of(store: &Store, person: &Person) -> Self {
         let (store, wallet) = (store.clone(), WalletId(person.id));
@@ -143,7 +154,7 @@ impl Life {
     }
 
     fn by(&self) -> By {
-        By { origin: Origin::Api, key: Some(self.key()) }
+        By { origin: Origin::Gateway, key: Some(self.key()) }
     }
 
     fn by_key(&self, amount: u32) -> Spend {
@@ -157,12 +168,13 @@ impl Life {
 
     async fn capture(&mut self, hold: HoldId, amount: u32, last: bool) {
         let (by, amount) = (self.by(), Credits::new(amount));
-        self.ask(Ask::Capture { hold, by, amount, last, usage: None }).await;
+        self.ask(Ask::Capture { hold, by, amount, last, usage: Some(usage()) }).await;
     }
 
     async fn debit(&mut self, amount: u32) -> (DebitId, Vec<(GrantId, Credits)>) {
         let debit = DebitId(self.id());
-        let spend = self.by_key(amount);
+        let mut spend = self.by_key(amount);
+        spend.by.origin = Origin::Api;
         let events = self.ask(Ask::Debit { debit, spend }).await;
         let moved = events.last().expect("an event").movements();
         (debit, moved.iter().map(|movement| (movement.grant, movement.amount)).collect())
@@ -185,7 +197,8 @@ impl Life {
         self.ask(Ask::ExpireHold { hold }).await;
         let (amount, expired) = (Credits::new(5), Credits::new(20));
         let key = Some(self.key());
-        self.ask(Ask::CaptureLate { hold, key, amount, expired, usage: None }).await;
+        let usage = Some(usage());
+        self.ask(Ask::CaptureLate { hold, key, amount, expired, usage }).await;
         self.ask(Ask::VoidGrant {
             grant: bought,
             amount: Some(Credits::new(10)),

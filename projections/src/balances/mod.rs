@@ -120,6 +120,49 @@ pub async fn of_wallet(
     Ok(Some(Balance { available, held, debt, version, grants }))
 }
 
+/// What came of a subscription for a time, and what is left of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromRow)]
+pub struct Quota {
+    /// What it brought.
+    pub granted: i64,
+    /// What was carried over from the time before.
+    pub carried_over: i64,
+    /// What open holds have of both.
+    pub held: i64,
+    /// What is left of both.
+    pub remaining: i64,
+}
+
+/// The last quota that a subscription, by Stripe's id, has brought for a time that began since `since`
+/// and not after `now`.
+pub async fn quota(
+    db: &PgPool,
+    wallet: WalletId,
+    stripe: &str,
+    (since, now): (DateTime<Utc>, DateTime<Utc>),
+) -> sqlx::Result<Quota> {
+    sqlx::query_as(
+        "with quota as (
+             select kind, granted, held, remaining,
+                 (funding -> 'subscription_period' ->> 'period_start')::timestamptz as begins_at
+             from grants
+             where wallet_id = $1 and kind in ('quota', 'rollover')
+                 and funding -> 'subscription_period' ->> 'subscription' = $2)
+         select coalesce(sum(granted) filter (where kind = 'quota'), 0)::bigint as granted,
+             coalesce(sum(granted) filter (where kind = 'rollover'), 0)::bigint as carried_over,
+             coalesce(sum(held), 0)::bigint as held,
+             coalesce(sum(remaining), 0)::bigint as remaining
+         from quota
+         where begins_at = (select max(begins_at) from quota where begins_at between $3 and $4)",
+    )
+    .bind(wallet.0)
+    .bind(stripe)
+    .bind(since)
+    .bind(now)
+    .fetch_one(db)
+    .await
+}
+
 /// Open holds whose time is over, the longest overdue first.
 pub async fn due_holds(
     db: &PgPool,

@@ -22,8 +22,8 @@ pub use payments::{PaymentRow, payment_of, payments_of};
 pub use purchases::{PurchaseRow, by_intent, in_stage, moved_since, unfulfilled};
 pub use recharges::{RechargeRow, recharge_of, recharges_in_flight, recharges_over, to_recharge};
 pub use subscriptions::{
-    SubscriptionRow, Troubles, behind, by_stripe, due, has_subscribed, ordered, running,
-    subscription_of, subscriptions_of, tier_of, troubles,
+    Running, SubscriptionRow, Troubles, behind, by_stripe, due, has_subscribed, ordered, running,
+    running_of, subscription_of, subscriptions_of, tier_of, troubles,
 };
 
 /// Follows the log into `billing`. Few events: each is a statement of its own.

@@ -62,6 +62,34 @@ pub async fn tier_of(
     .await
 }
 
+/// The period of a subscription that runs.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Running {
+    /// What its plan is called.
+    pub plan: String,
+    /// Stripe's id of the subscription.
+    pub stripe: String,
+    /// When its period began.
+    pub period_start: DateTime<Utc>,
+    /// When its period ends.
+    pub period_end: DateTime<Utc>,
+    /// When the next part of its quota is due, where one is within the period.
+    pub due_at: Option<DateTime<Utc>>,
+}
+
+/// The subscription of the person that runs, where one does.
+pub async fn running_of(pool: &PgPool, user: Uuid) -> sqlx::Result<Option<Running>> {
+    sqlx::query_as(
+        "select plan, stripe, period_start, period_end, due_at from subscriptions
+         where user_id = $1 and live and not duplicate and stripe is not null
+             and period_start is not null and period_end is not null
+         order by created_at desc, subscription_id desc limit 1",
+    )
+    .bind(user)
+    .fetch_optional(pool)
+    .await
+}
+
 /// Subscriptions of the person that were ordered and neither begun nor left.
 pub async fn ordered(pool: &PgPool, user: Uuid) -> sqlx::Result<Vec<SubscriptionRow>> {
     let rest = "where user_id = $1 and status = 'ordered' order by created_at";

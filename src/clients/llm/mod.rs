@@ -51,6 +51,12 @@ impl Task {
             Self::Analyze => "analyze",
         }
     }
+
+    /// The task of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Chat, Self::Summarize, Self::Analyze].into_iter().find(|task| task.name() == name)
+    }
 }
 
 /// Who says something.

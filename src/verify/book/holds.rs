@@ -81,7 +81,17 @@ impl Book {
                 known.check(figures)?;
                 return Ok(None);
             }
-            F::HoldCaptured { hold, amount, released, last, figures, movements, balance, at } => {
+            F::HoldCaptured {
+                hold,
+                amount,
+                released,
+                last,
+                figures,
+                movements,
+                balance,
+                at,
+                ..
+            } => {
                 within("I1: an amount is not negative", amount, i64::MAX)?;
                 same("a capture's parts are its amount", amount, sum(&movements, |m| m.amount)?)?;
                 must("only the last capture releases", last || released == 0)?;
@@ -108,7 +118,9 @@ impl Book {
                 self.end(hold, &movements, amount, figures, State::Expired, at)?;
                 Told("hold_expiry", "the hold expired".into(), hold, balance)
             }
-            F::HoldLateCaptured { hold, key, amount, uncovered, movements, balance, at } => {
+            F::HoldLateCaptured {
+                hold, key, amount, uncovered, movements, balance, at, ..
+            } => {
                 more_than_nothing(amount)?;
                 within("what is uncovered is part of the amount", uncovered, amount)?;
                 let covered = sum(&movements, |m| m.amount)?;

@@ -1,0 +1,300 @@
+//! Calls that nobody waits for, by real processes and a provider beside them: made once, whoever dies.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::llm::{Gate, Recorder, Reply, Wire};
+use crate::support::{Answer, Database, Person, Server};
+
+const TEXT: &str = "Credits are granted. Calls spend credits. Every credit that moved is an event.";
+const SUMMARY: &str = r#"{"summary": "Credits move.", "language": "en"}"#;
+/// Calls that one process makes at once.
+const AT_ONCE: usize = 8;
+
+/// A server process with a provider beside it, and Ada, who has a hundred credits.
+struct House {
+    database: Database,
+    provider: Recorder,
+    server: Server,
+    ada: Person,
+}
+
+fn serve(database: &Database, provider: &Recorder, settings: &[(&str, &str)]) -> Server {
+    let mine = [
+        ("SALDO_RATE_LIMITS", "off"),
+        ("OPENAI_BASE_URL", provider.url()),
+        ("OPENAI_API_KEY", "a key"),
+        ("GEMINI_API_KEY", ""),
+        ("ANTHROPIC_API_KEY", ""),
+    ];
+    database.server_with(&database.url(), &[&mine, settings].concat())
+}
+
+impl House {
+    async fn open(settings: &[(&str, &str)]) -> Self {
+        let (database, provider) = (Database::in_memory().await, Recorder::start().await);
+        provider.always(Wire::OpenAi, Reply::says(SUMMARY));
+        let server = serve(&database, &provider, settings);
+        let ada = server.register("ada@example.com").await;
+        Self { database, provider, server, ada }
+    }
+
+    /// Asks for a summary without waiting for it.
+    async fn try_queue(&self, key: &str, text: &str) -> reqwest::Result<Answer> {
+        let bearer = format!("Bearer {}", self.ada.token);
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("idempotency-key", key),
+            ("prefer", "respond-async, wait=5"),
+        ];
+        let body = json!({ "text": text });
+        self.server.send(Method::POST, "/api/v1/ai/summarize", &headers, Some(&body)).await
+    }
+
+    async fn queue(&self, key: &str) -> Answer {
+        let answer = self.try_queue(key, TEXT).await.expect("an answer");
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{:?}", answer.body);
+        answer
+    }
+
+    async fn call(&self, id: &str) -> Value {
+        self.server.get(&self.ada, &format!("/ai/analyses/{id}")).await.body
+    }
+
+    /// The call, once it has ended.
+    async fn ended(&self, id: &str) -> Value {
+        let is_over = |call: &Value| call["state"] != "queued";
+        self.until("the end of the call", || self.call(id), is_over).await
+    }
+
+    async fn until<F: Future<Output = Value>>(
+        &self,
+        what: &str,
+        look: impl Fn() -> F,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Value {
+        for _ in 0..600 {
+            let found = look().await;
+            if is_so(&found) {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{what} does not come: {}", look().await);
+    }
+
+    /// Available and held, by all that the log has.
+    async fn wallet(&self) -> (i64, i64) {
+        let wallet =
+            self.server.get_at(&self.ada, "/wallet", &self.database.end().await).await.body;
+        let figure = |name: &str| wallet[name].as_i64().unwrap_or_else(|| panic!("{wallet}"));
+        (figure("available"), figure("held"))
+    }
+
+    async fn count(&self, sql: &'static str) -> i64 {
+        let pool = self.database.pool().await;
+        let count = sqlx::query_scalar(sql).fetch_one(&pool).await.expect(sql);
+        pool.close().await;
+        count
+    }
+
+    async fn captures(&self) -> i64 {
+        self.count("select count(*) from events where event_type like '%Captured'").await
+    }
+
+    /// Kills the server with what it is at, and starts another; what it had taken is taken again, as after a
+    /// minute of silence.
+    async fn restart(&mut self, settings: &[(&str, &str)]) {
+        self.server.kill();
+        self.database.disconnect().await;
+        self.count(
+            "select count(*) from (select graphile_worker.recover_dead_worker_jobs(
+                 array(select id from graphile_worker._private_workers))) as recovered",
+        )
+        .await;
+        self.server = serve(&self.database, &self.provider, settings);
+    }
+
+    async fn close(mut self) {
+        self.server.stop();
+        let (clean, said) = self.database.run(&["verify"]);
+        assert!(clean, "{said}");
+        self.database.remove().await;
+    }
+}
+
+fn id(answer: &Answer) -> String {
+    answer.body["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_is_held_for_at_once_and_made_once() {
+    let house = House::open(&[]).await;
+    let gate = Gate::closed();
+    house.provider.script(Wire::OpenAi, Reply::says(SUMMARY).held_after(0, &gate));
+    let queued = house.queue("one").await;
+    let call = id(&queued);
+    assert_eq!(queued.header("preference-applied"), "respond-async");
+    assert_eq!(queued.header("location"), format!("/api/v1/ai/analyses/{call}"));
+    assert_eq!(
+        (&queued.body["state"], &queued.body["feature"]),
+        (&json!("queued"), &json!("summarize"))
+    );
+    assert_eq!(house.wallet().await, (90, 10));
+    house.provider.called(1).await;
+    assert_eq!(house.call(&call).await["state"], "queued");
+    let list = house.server.get(&house.ada, "/ai/analyses").await.body;
+    assert_eq!(list["items"][0]["id"], call.as_str(), "{list}");
+    let clear = "select count(*) from queued_calls where sealed like '%Credits%'";
+    assert_eq!(house.count(clear).await, 0);
+
+    // The same key asks for the same call; in person it is still running, and another text is a mistake.
+    let again = house.queue("one").await;
+    assert_eq!((id(&again), again.header("idempotency-replayed")), (call.clone(), "true"));
+    let waits =
+        house.server.post(&house.ada, "/ai/summarize", "one", &json!({ "text": TEXT })).await;
+    assert_eq!(waits.body["code"], "still_running", "{:?}", waits.body);
+    let other = house.try_queue("one", "Another text, which is long enough.").await;
+    assert!(other.expect("an answer").status.is_client_error());
+
+    gate.open();
+    let done = house.ended(&call).await;
+    assert_eq!(
+        (&done["state"], &done["result"]["summary"]),
+        (&json!("done"), &json!("Credits move."))
+    );
+    assert_eq!(
+        (&done["usage"]["credits"], &done["usage"]["input_tokens"]),
+        (&json!(10), &json!(11))
+    );
+    assert_eq!(house.wallet().await, (90, 0));
+    let again = house.queue("one").await;
+    assert_eq!((id(&again), &again.body["state"]), (call, &json!("done")));
+    let waits =
+        house.server.post(&house.ada, "/ai/summarize", "one", &json!({ "text": TEXT })).await;
+    assert_eq!(waits.status, StatusCode::OK, "{:?}", waits.body);
+    assert_eq!((house.provider.calls().len(), house.captures().await), (1, 1));
+    assert_eq!(house.count("select count(*) from queued_calls").await, 0);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn without_credits_nothing_is_queued_and_what_fails_says_why_and_costs_nothing() {
+    let house = House::open(&[]).await;
+    house.provider.script(Wire::OpenAi, Reply::says("That is no JSON."));
+    let call = id(&house.queue("fails").await);
+    let failed = house.ended(&call).await;
+    assert_eq!(
+        (&failed["state"], &failed["failure"]["code"]),
+        (&json!("failed"), &json!("provider_failed"))
+    );
+    assert_eq!(house.wallet().await, (100, 0));
+    let list = house.server.get(&house.ada, "/ai/analyses").await.body;
+    assert_eq!(list["items"][0]["state"], "failed", "{list}");
+    assert_eq!(house.queue("fails").await.body["state"], "failed");
+    assert_eq!(house.count("select count(*) from queued_calls where sealed is not null").await, 0);
+
+    house.server.debit(&house.ada, 95, "").await;
+    let refused = house.try_queue("poor", TEXT).await.expect("an answer");
+    assert_eq!(refused.status, StatusCode::PAYMENT_REQUIRED, "{:?}", refused.body);
+    assert_eq!(house.count("select count(*) from queued_calls").await, 1);
+    assert_eq!(house.provider.calls().len(), 1);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_longer_than_its_hold_fails_and_is_free() {
+    let house = House::open(&[("SALDO_QUEUED_HOLD_S", "8")]).await;
+    let gate = Gate::closed();
+    house.provider.always(Wire::OpenAi, Reply::says(SUMMARY).held_after(0, &gate));
+    for number in 0..AT_ONCE {
+        house.queue(&number.to_string()).await;
+    }
+    house.provider.called(AT_ONCE).await;
+    let late = id(&house.queue("late").await);
+    assert_eq!(house.wallet().await, (10, 90));
+    let look = || async { house.server.get(&house.ada, "/wallet").await.body };
+    house.until("the expiry of the hold", look, |wallet| wallet["held"] == 80).await;
+    gate.open();
+    let failed = house.ended(&late).await;
+    assert_eq!(
+        (&failed["state"], &failed["failure"]["code"]),
+        (&json!("failed"), &json!("expired"))
+    );
+    house.until("the end of the others", look, |wallet| wallet["held"] == 0).await;
+    assert_eq!(house.wallet().await, (20, 0));
+    assert_eq!(house.provider.calls().len(), AT_ONCE);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_call_whose_process_is_killed_is_made_by_the_next_and_charged_once() {
+    let mut house = House::open(&[]).await;
+    let gate = Gate::closed();
+    house.provider.script(Wire::OpenAi, Reply::says(SUMMARY).held_after(1, &gate));
+    let call = id(&house.queue("one").await);
+    house.provider.called(1).await;
+    house.restart(&[]).await;
+    assert_eq!(house.ended(&call).await["state"], "done");
+    assert_eq!((house.wallet().await, house.captures().await), ((90, 0), 1));
+    assert_eq!(house.provider.calls().len(), 2);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_call_that_ends_every_process_that_makes_it_fails_and_is_free() {
+    let mut house = House::open(&[]).await;
+    let gate = Gate::closed();
+    house.provider.always(Wire::OpenAi, Reply::says(SUMMARY).held_after(1, &gate));
+    let call = id(&house.queue("one").await);
+    for times in 1..=3 {
+        house.provider.called(times).await;
+        house.restart(&[]).await;
+    }
+    let failed = house.ended(&call).await;
+    assert_eq!(
+        (&failed["state"], &failed["failure"]["code"]),
+        (&json!("failed"), &json!("interrupted"))
+    );
+    assert_eq!((house.wallet().await, house.captures().await), ((100, 0), 0));
+    assert_eq!(house.provider.calls().len(), 3);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn whenever_the_server_is_killed_each_call_ends_once_and_is_charged_if_it_is_done() {
+    const ROUNDS: u64 = 5;
+    let mut house = House::open(&[]).await;
+    house.provider.always(Wire::OpenAi, Reply::says(SUMMARY).paced(Duration::from_millis(10)));
+    for round in 0..ROUNDS {
+        let ask = async {
+            for half in 0..2 {
+                // Whoever gets no answer asks again below.
+                let _ = house.try_queue(&format!("{round}-{half}"), TEXT).await;
+            }
+        };
+        let kill = async {
+            tokio::time::sleep(Duration::from_millis(round * 37)).await;
+            house.server.kill();
+        };
+        tokio::join!(ask, kill);
+        house.restart(&[]).await;
+    }
+    let (mut done, mut failed) = (0, 0);
+    for round in 0..ROUNDS {
+        for half in 0..2 {
+            let call = house.ended(&id(&house.queue(&format!("{round}-{half}")).await)).await;
+            if call["state"] == "done" {
+                done += 1;
+            } else {
+                assert_eq!(call["failure"]["code"], "interrupted", "{call}");
+                failed += 1;
+            }
+        }
+    }
+    assert_eq!((done + failed, house.captures().await), (10, done));
+    assert_eq!(house.wallet().await, (100 - 10 * done, 0));
+    house.close().await;
+}

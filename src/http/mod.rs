@@ -32,6 +32,7 @@ mod spend_limits;
 mod statement;
 mod subscriptions;
 mod system;
+mod timing;
 mod visitor;
 mod wallet;
 mod webhooks;

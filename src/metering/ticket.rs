@@ -3,84 +3,20 @@
 use std::time::Duration;
 
 use aggregates::credits::Credits;
-use aggregates::id::{ApiKeyId, CommandId, HoldId, UserId, WalletId};
-use aggregates::wallet::{
-    Ask, By, OpenHold, Origin, Price, Spend, Usage, Wallet, WalletCommand, WalletError, WalletEvent,
-};
+use aggregates::id::{CommandId, HoldId, UserId, WalletId};
+use aggregates::wallet::{Ask, OpenHold, Price, Spend, Usage, Wallet, WalletError, WalletEvent};
 use axum::http::StatusCode;
 use chrono::{DateTime, TimeDelta, Utc};
-use uuid::Uuid;
 
+use super::payer::Payer;
+use super::timing::{Stopwatch, Took};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::{Envelope, ExecuteError, Metadata, Outcome, SideRow};
+use crate::store::{ExecuteError, Outcome, SideRow};
 
 /// How often one idempotency key may be tried again after failed calls.
 const TRIES: u32 = 100;
-/// How often, and how soon, a hold is tried to be ended while the log cannot be reached: what was delivered
-/// is to be charged, and what failed is to be given back. Half a minute in all.
-const ENDING: u32 = 60;
-const AGAIN: Duration = Duration::from_millis(500);
-
-/// Who pays, and for which request.
-#[derive(Clone)]
-pub struct Payer {
-    /// Who pays.
-    pub user: UserId,
-    /// By which of their keys, where not in person.
-    pub key: Option<ApiKeyId>,
-    /// What stands beside the events.
-    pub metadata: Metadata,
-    /// Where the ids of the call derive from.
-    pub intent: Uuid,
-    /// Whether the intent may have been asked before.
-    pub may_repeat: bool,
-}
-
-impl Payer {
-    fn by(&self) -> By {
-        By { origin: Origin::Gateway, key: self.key }
-    }
-
-    /// What an attempt of this call was charged, where it was.
-    async fn captured(&self, app: &App, hold: HoldId) -> Result<Option<Outcome<Wallet>>> {
-        let envelope = Envelope::new(command(hold, "capture"), self.metadata.clone());
-        Ok(app.store.known::<Wallet>(WalletId::from(self.user), &envelope).await?)
-    }
-
-    async fn send(
-        &self,
-        app: &App,
-        id: CommandId,
-        side: Vec<SideRow>,
-        ask: Ask,
-    ) -> Result<Outcome<Wallet>, ExecuteError<WalletError>> {
-        let mut envelope = Envelope::new(id, self.metadata.clone());
-        envelope.side = side;
-        let command = WalletCommand { now: clock::now(), ask };
-        app.store.execute::<Wallet>(WalletId::from(self.user), envelope, command).await
-    }
-
-    /// As `send`, again and again while the log cannot be reached.
-    async fn send_surely(
-        &self,
-        app: &App,
-        id: CommandId,
-        side: &[SideRow],
-        ask: &Ask,
-    ) -> Result<Outcome<Wallet>, ExecuteError<WalletError>> {
-        for _ in 0..ENDING {
-            match self.send(app, id, side.to_vec(), ask.clone()).await {
-                Err(ExecuteError::Busy | ExecuteError::Unavailable) => {
-                    tokio::time::sleep(AGAIN).await;
-                }
-                other => return other,
-            }
-        }
-        self.send(app, id, side.to_vec(), ask.clone()).await
-    }
-}
 
 /// A hold that pays for one call; only an authorisation makes it.
 pub(super) struct Ticket {
@@ -90,6 +26,7 @@ pub(super) struct Ticket {
     expires_at: DateTime<Utc>,
     /// How often it was made larger.
     increments: u32,
+    watch: Stopwatch,
 }
 
 /// What came of asking for a hold.
@@ -121,6 +58,7 @@ pub(super) struct Wanted {
 /// Holds what is wanted, under the first id of the intent that no failed call has used.
 pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Opened> {
     let Wanted { mut amount, least, price, reason } = wanted;
+    let mut watch = Stopwatch::start();
     let mut attempt = 0;
     while attempt < TRIES {
         let hold = HoldId::derive(payer.intent, &format!("hold {attempt}"));
@@ -138,14 +76,10 @@ pub(super) async fn open(app: &App, payer: Payer, wanted: Wanted) -> Result<Open
                 let hold = outcome.events.iter().find_map(WalletEvent::opens);
                 let hold = hold.ok_or_else(|| Problem::failed("a hold did not open"))?;
                 app.wrote(payer.user, outcome.position);
-                let authorized = amount;
-                return Ok(Opened::Now(Ticket {
-                    hold,
-                    payer,
-                    authorized,
-                    expires_at,
-                    increments: 0,
-                }));
+                watch.held();
+                let (authorized, increments) = (amount, 0);
+                let ticket = Ticket { hold, payer, authorized, expires_at, increments, watch };
+                return Ok(Opened::Now(ticket));
             }
             // The key's earlier call failed and was released, or is still running.
             Ok(_) => {
@@ -181,7 +115,10 @@ impl Ticket {
     ) -> Result<More, ExecuteError<WalletError>> {
         let ask = Ask::Increment { hold: self.hold.id(), by: self.payer.by(), amount };
         let id = command(self.hold.id(), &format!("increment {}", self.increments));
-        match self.payer.send(app, id, vec![], ask).await {
+        self.watch.waited();
+        let sent = self.payer.send(app, id, vec![], ask).await;
+        self.watch.held();
+        match sent {
             Ok(_) => {
                 self.increments += 1;
                 self.authorized = self
@@ -208,10 +145,18 @@ impl Ticket {
         let expires_at = now + app.settings.call_hold;
         let ask = Ask::Extend { hold: self.hold.id(), by: self.payer.by(), expires_at };
         let id = command(self.hold.id(), &format!("extend {}", expires_at.timestamp_millis()));
-        match self.payer.send(app, id, vec![], ask).await {
+        self.watch.waited();
+        let sent = self.payer.send(app, id, vec![], ask).await;
+        self.watch.held();
+        match sent {
             Ok(_) => self.expires_at = expires_at,
             Err(error) => tracing::warn!(error = %error, "a hold could not be kept open"),
         }
+    }
+
+    /// The provider is at its end: what takes time from here on is the charge.
+    pub(super) fn delivered(&mut self) {
+        self.watch.waited();
     }
 
     /// Charges what was delivered; what is left of the hold goes back. `side` is written with it. Whose hold
@@ -222,7 +167,7 @@ impl Ticket {
         amount: Credits,
         usage: Usage,
         side: &[SideRow],
-    ) -> Result<Outcome<Wallet>> {
+    ) -> Result<(Outcome<Wallet>, Took)> {
         let (hold, payer) = (self.hold.id(), &self.payer);
         let usage = Some(usage);
         let ask = Ask::Capture { hold, by: payer.by(), amount, last: true, usage: usage.clone() };
@@ -237,7 +182,7 @@ impl Ticket {
             other => other,
         }?;
         app.wrote(payer.user, captured.position);
-        Ok(captured)
+        Ok((captured, self.watch.charged()))
     }
 
     /// Gives all of it back. A hold that has expired was given back.
@@ -264,7 +209,7 @@ async fn expired(app: &App, user: UserId, hold: HoldId) -> Result<Credits> {
     amount.ok_or_else(|| Problem::failed("a call's hold is neither open nor expired"))
 }
 
-fn command(hold: HoldId, purpose: &str) -> CommandId {
+pub(super) fn command(hold: HoldId, purpose: &str) -> CommandId {
     CommandId::derive(hold.0, purpose)
 }
 

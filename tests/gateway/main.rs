@@ -8,3 +8,4 @@ mod script;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
+mod timing;

@@ -22,6 +22,7 @@ use crate::http::caller::{Ai, Allowed};
 use crate::http::idempotency::{IdempotencyKey, Intent, Replayable};
 use crate::http::json::Json;
 use crate::http::position::At;
+use crate::http::timing;
 use crate::metering::{self, Begun, Charged, Conversation, End, Poured, Reader, Talk};
 
 /// A long conversation: a million characters.
@@ -192,7 +193,11 @@ fn answer(
         Completed { id, object: "chat.completion", created, model, choices: vec![choice], usage };
     let answer = At(charged.position, axum::Json(body));
     let mut response = Replayable { answer, replayed: charged.replayed }.into_response();
-    response.headers_mut().insert("credits-charged", HeaderValue::from(cost));
-    response.headers_mut().insert("credits-remaining", HeaderValue::from(left));
+    let headers = response.headers_mut();
+    headers.insert("credits-charged", HeaderValue::from(cost));
+    headers.insert("credits-remaining", HeaderValue::from(left));
+    if let Some(took) = &charged.took {
+        timing::tell(headers, took);
+    }
     response
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::errors::Failure;
 use super::request::Completion;
-use super::stream;
+use super::stream::{self, Writer};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
@@ -137,18 +137,19 @@ async fn complete(
     let (name, created) = (model.id.clone(), clock::now().timestamp());
     let payer = payer(&caller, &intent);
     let conversation = Conversation { payer, feature: "completions", model, request };
-    let is_stream = body.stream.unwrap_or(false);
+    let (is_stream, usage) = (body.stream.unwrap_or(false), body.usage_place());
     let head = |id: Uuid| Head { id: format!("chatcmpl-{}", id.simple()), created, model: name };
     match Talk::begin(&app, conversation).await? {
         Begun::Now(talk) if is_stream => {
-            Ok(stream::of(head(talk.id()), metering::pour(talk, Reader::Stream)))
+            let writer = Writer { head: head(talk.id()), usage };
+            Ok(stream::of(writer, metering::pour(talk, Reader::Stream)))
         }
         Begun::Now(talk) => whole(head(talk.id()), metering::pour(talk, Reader::Whole)).await,
         Begun::Before(charged, kept) => {
             let (text, end) = read(kept)?;
             let head = head(charged.id);
             if is_stream {
-                return Ok(stream::again(&head, text, end, *charged));
+                return Ok(stream::again(&Writer { head, usage }, text, end, *charged));
             }
             Ok(answer(head, text, end, &charged))
         }

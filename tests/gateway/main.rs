@@ -1,6 +1,7 @@
 //! The metered gateway as its clients meet it.
 #![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
+mod bench;
 mod completions;
 mod hanging_up;
 mod house;

@@ -17,7 +17,7 @@ pub mod http;
 pub mod inbox;
 pub mod jobs;
 pub mod keys;
-mod metering;
+pub mod metering;
 pub mod models;
 pub mod passwords;
 pub mod processes;

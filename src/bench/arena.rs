@@ -193,8 +193,11 @@ impl Server {
     async fn start(config: &Config) -> Result<Self, BenchError> {
         let began = Instant::now();
         let url = config.database_url.as_ref().map(secrecy::ExposeSecret::expose_secret);
+        let (ai, meter) = (&config.ai, &config.meter);
         let mut child = Command::new(std::env::current_exe()?)
             .arg("serve")
+            .envs(ai.openai_base_url.iter().map(|url| ("OPENAI_BASE_URL", url)))
+            .envs(meter.models.iter().map(|models| ("SALDO_MODELS", models)))
             .env("DATABASE_URL", url.unwrap_or_default())
             .env("SALDO_DATA_DIR", &config.data_dir)
             .env("SALDO_LISTEN", config.listen.to_string())
@@ -210,7 +213,7 @@ impl Server {
         stdout.read_line(&mut line).await?;
         let address = line.split_whitespace().find_map(|word| word.strip_prefix("http://"));
         let address = address.and_then(|address| address.parse().ok()).ok_or_else(silent)?;
-        Client::connect(address).await?.healthy().await?;
+        Client::connect(address).await?.is_well("/health").await?;
         let process = child.id().ok_or_else(silent)?;
         Ok(Self { address, process, ready_after: began.elapsed(), child, _stdout: stdout })
     }

@@ -38,6 +38,12 @@ impl Figures {
     ) {
         self.0.push(Figure { key, what, value, target });
     }
+
+    /// Whether all that was measured reaches what it should.
+    #[must_use]
+    pub fn are_met(&self) -> bool {
+        self.0.iter().all(|figure| figure.is_met() != Some(false))
+    }
 }
 
 impl Figure {
@@ -100,4 +106,21 @@ pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
 pub(super) fn ratio(one: Option<f64>, other: Option<f64>) -> Option<f64> {
     let (one, other) = (one?, other?);
     (other > 0.0).then_some(one / other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_are_met_unless_one_that_was_measured_misses_what_it_should_reach() {
+        let mut figures = Figures::default();
+        figures.tell("a", "", Some(5.0), Target::AtMost(5.0));
+        figures.tell("b", "", Some(1.0), Target::AtLeast(1.0));
+        figures.tell("c", "", None, Target::AtMost(1.0));
+        figures.tell("d", "", Some(9.0), Target::None);
+        assert!(figures.are_met());
+        figures.tell("e", "", Some(5.001), Target::AtMost(5.0));
+        assert!(!figures.are_met());
+    }
 }

@@ -11,7 +11,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use super::inside::Inside;
 use super::{BenchError, CONNECTIONS};
+
+/// Headers of an answer, at most.
+const HEADERS: usize = 64;
 
 /// What a connection does over and over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,8 @@ pub(super) enum Work {
     HoldAndCapture,
     /// `POST /ai/summarize`: hold, provider, capture and a stored result in one request.
     PaidCall,
+    /// `POST /v1/chat/completions`: the answer in one, of Saldo or of whoever speaks as OpenAI does.
+    Completion,
 }
 
 /// Somebody who spends.
@@ -39,14 +45,20 @@ pub(super) struct Done {
     pub(super) per_second: f64,
     /// How long each took, sorted.
     pub(super) took: Vec<Duration>,
+    /// What the server said of where the time of calls went, where it did.
+    pub(super) inside: Vec<Inside>,
 }
 
 impl Done {
     /// The time that this share of the work, in percent, stayed below.
     pub(super) fn percentile(&self, percent: usize) -> Duration {
-        let place = self.took.len().saturating_sub(1) * percent / 100;
-        self.took.get(place).copied().unwrap_or_default()
+        percentile(&self.took, percent).unwrap_or_default()
     }
+}
+
+/// The time that this share of times, in percent, stayed below; `sorted` is.
+pub(super) fn percentile(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    sorted.get(sorted.len().saturating_sub(1) * percent / 100).copied()
 }
 
 /// Does the work on all connections at once, for this long, each time for a spender at random.
@@ -65,24 +77,28 @@ pub(super) async fn run(
     for (number, mut client) in (0_u64..).zip(clients) {
         let spenders = Arc::clone(spenders);
         connections.spawn(async move {
-            let (mut took, mut dice) = (Vec::new(), Dice::seeded(number));
+            let (mut took, mut inside) = (Vec::new(), Vec::new());
+            let mut dice = Dice::seeded(number);
             while began.elapsed() < lasts {
                 let spender = &spenders[dice.below(spenders.len())];
                 let start = Instant::now();
                 client.work(spender, work).await?;
                 took.push(start.elapsed());
+                inside.extend(client.inside.take());
             }
-            Ok::<_, BenchError>(took)
+            Ok::<_, BenchError>((took, inside))
         });
     }
-    let mut took = Vec::new();
+    let (mut took, mut inside) = (Vec::new(), Vec::new());
     while let Some(joined) = connections.join_next().await {
-        took.extend(joined.map_err(std::io::Error::other)??);
+        let one = joined.map_err(std::io::Error::other)??;
+        took.extend(one.0);
+        inside.extend(one.1);
     }
     let seconds = began.elapsed().as_secs_f64();
     took.sort_unstable();
     let count = u32::try_from(took.len()).map_or(f64::INFINITY, f64::from);
-    Ok(Done { per_second: count / seconds, took })
+    Ok(Done { per_second: count / seconds, took, inside })
 }
 
 /// A connection that stays open, with one request under way. A whole HTTP client would take as much
@@ -91,13 +107,15 @@ pub(super) struct Client {
     stream: TcpStream,
     head: String,
     buffer: Vec<u8>,
+    /// What the last answer said of where its time went.
+    inside: Option<Inside>,
 }
 
 impl Client {
     pub(super) async fn connect(server: SocketAddr) -> Result<Self, BenchError> {
         let stream = TcpStream::connect(server).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, head: String::new(), buffer: Vec::new() })
+        Ok(Self { stream, head: String::new(), buffer: Vec::new(), inside: None })
     }
 
     /// Does the work once, and insists that it was done.
@@ -105,6 +123,7 @@ impl Client {
         const DEBIT: &str = r#"{"amount":10,"reason":"summarize"}"#;
         const CAPTURE: &str = r#"{"amount":10}"#;
         const TEXT: &str = r#"{"text":"Credits are granted. Calls spend credits. Every credit that moved is an event."}"#;
+        const QUESTION: &str = r#"{"model":"bench","messages":[{"role":"user","content":"What becomes of every credit that moved?"}],"max_tokens":100}"#;
         match work {
             Work::Debit => {
                 self.post(spender, "/api/v1/wallet/debits", DEBIT, None).await?;
@@ -123,13 +142,17 @@ impl Client {
             Work::PaidCall => {
                 self.post(spender, "/api/v1/ai/summarize", TEXT, None).await?;
             }
+            Work::Completion => {
+                self.post(spender, "/v1/chat/completions", QUESTION, None).await?;
+            }
         }
         Ok(())
     }
 
     /// Asks whether the server is well.
-    pub(super) async fn healthy(&mut self) -> Result<(), BenchError> {
-        self.stream.write_all(b"GET /health HTTP/1.1\r\nhost: bench\r\n\r\n").await?;
+    pub(super) async fn is_well(&mut self, path: &str) -> Result<(), BenchError> {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: bench\r\n\r\n");
+        self.stream.write_all(request.as_bytes()).await?;
         self.answer().await?;
         Ok(())
     }
@@ -164,7 +187,7 @@ impl Client {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(BenchError::Answer("the server hung up".to_owned()));
             }
-            let mut headers = [httparse::EMPTY_HEADER; 24];
+            let mut headers = [httparse::EMPTY_HEADER; HEADERS];
             let mut answer = httparse::Response::new(&mut headers);
             let parsed = answer.parse(&self.buffer);
             let parsed = parsed.map_err(|error| BenchError::Answer(error.to_string()))?;
@@ -173,6 +196,9 @@ impl Client {
             let length = length.and_then(|header| std::str::from_utf8(header.value).ok());
             let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or(0);
             if self.buffer.len() >= head + length {
+                let told = answer.headers.iter().find(|header| header.name == "server-timing");
+                let told = told.and_then(|header| std::str::from_utf8(header.value).ok());
+                self.inside = told.and_then(Inside::read);
                 break (head, length, matches!(answer.code, Some(200 | 201)));
             }
         };

@@ -7,10 +7,14 @@
 mod arena;
 mod depth;
 mod figures;
+mod gateway;
 mod ground;
+mod inside;
+mod litellm;
 mod load;
 mod machine;
 mod plain;
+mod provider;
 mod spending;
 
 use crate::config::Config;
@@ -43,6 +47,22 @@ pub struct Options {
     /// Only these loads, and nothing else.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub only: Vec<Case>,
+}
+
+/// What is measured alone.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Part {
+    /// What metering adds to an AI call whose provider takes 50 ms; ends with 1 when that is too much.
+    Gateway(gateway::Options),
+}
+
+impl Part {
+    /// Measures it, on a database of its own; says on stderr what it is at.
+    pub async fn run(&self, config: &Config) -> Result<Figures, BenchError> {
+        match self {
+            Self::Gateway(options) => gateway::measure(config, options).await,
+        }
+    }
 }
 
 /// Why nothing was measured.

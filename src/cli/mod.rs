@@ -67,10 +67,12 @@ enum Command {
     /// Measure how fast it is, against plain SQL, on databases of its own.
     Bench {
         /// Say it as one JSON object.
-        #[arg(long)]
+        #[arg(long, global = true)]
         json: bool,
         #[command(flatten)]
         options: bench::Options,
+        #[command(subcommand)]
+        part: Option<bench::Part>,
     },
     /// Look after the read models.
     #[command(subcommand)]
@@ -131,18 +133,27 @@ async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Verify { json, heads } => return audit::verify(config, json, heads).await,
         Command::Replay(replay) => audit::replay(config, replay).await?,
-        Command::Bench { json, options } => {
-            let figures = bench::run(config, &options).await?;
-            if json {
-                println!("{}", serde_json::to_string_pretty(&figures)?);
-            } else {
-                print!("{figures}");
-            }
+        Command::Bench { json, options, part: None } => {
+            say(&bench::run(config, &options).await?, json)?;
+        }
+        Command::Bench { json, part: Some(part), .. } => {
+            let figures = part.run(config).await?;
+            say(&figures, json)?;
+            return Ok(if figures.are_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Projections(Projections::List) => list(config).await?,
         Command::Projections(Projections::Rebuild { name }) => rebuild(config, &name).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn say(figures: &bench::Figures, json: bool) -> Result<(), Failure> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(figures)?);
+    } else {
+        print!("{figures}");
+    }
+    Ok(())
 }
 
 /// Says where it listens, how to sign in, and one line to try.

@@ -18,6 +18,7 @@ use super::json::{Json, Path};
 use super::page::{Page, PageQuery};
 use super::position::At;
 use super::prefer::RespondAsync;
+use super::timing;
 use crate::app::App;
 use crate::clients::llm::Task;
 use crate::error::{Problem, Result};
@@ -130,13 +131,17 @@ impl IntoResponse for Paid {
     fn into_response(self) -> Response {
         let Self(delivered) = self;
         let charged = HeaderValue::from(delivered.record.credits);
-        let remaining = HeaderValue::from(delivered.remaining.get());
+        let (remaining, took) = (HeaderValue::from(delivered.remaining.get()), delivered.took);
         let answer = axum::Json(Analysis::from(delivered.record));
         let mut response =
             Replayable { answer: At(delivered.position, answer), replayed: delivered.replayed }
                 .into_response();
-        response.headers_mut().insert("credits-charged", charged);
-        response.headers_mut().insert("credits-remaining", remaining);
+        let headers = response.headers_mut();
+        headers.insert("credits-charged", charged);
+        headers.insert("credits-remaining", remaining);
+        if let Some(took) = took {
+            timing::tell(headers, &took);
+        }
         response
     }
 }

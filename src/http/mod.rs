@@ -35,6 +35,7 @@ mod spend_limits;
 mod statement;
 mod subscriptions;
 mod system;
+mod timing;
 mod usage;
 mod visitor;
 mod wallet;

@@ -8,8 +8,10 @@ use futures_util::{FutureExt, TryStreamExt};
 use serde_json::Value;
 
 use super::analyses::{Delivery, Record, find, seal};
+use super::payer::Payer;
 use super::talk::provider_failed;
-use super::ticket::{self, Opened, Payer, Ticket, Wanted};
+use super::ticket::{self, Opened, Ticket, Wanted};
+use super::timing::Took;
 use super::{access, tasks};
 use crate::app::App;
 use crate::clients::llm::{Finish, Piece, ProviderError, Task, Tokens};
@@ -37,6 +39,8 @@ pub struct Delivered {
     pub position: i64,
     /// Whether this is the answer to an earlier request.
     pub replayed: bool,
+    /// Where its time went; none, where that was an earlier request's.
+    pub took: Option<Took>,
 }
 
 /// What a provider delivered.
@@ -66,7 +70,7 @@ async fn run(app: &App, Order { payer, task, text }: Order) -> Result<Delivered>
         Opened::Before(hold, outcome) => {
             let record = find(app, user, hold.0).await?;
             let record = record.ok_or_else(|| Problem::failed("a captured call has no result"))?;
-            return Ok(delivered(record, &outcome));
+            return Ok(delivered(record, &outcome, None));
         }
     };
     match complete(app, &ticket, task, &text).await {
@@ -115,11 +119,12 @@ async fn ask(app: &App, ticket: &Ticket, task: Task, text: &str) -> Result<Compl
 /// Captures the price; the result is written in the same unit, with another row where there is one.
 pub(super) async fn capture(
     app: &App,
-    ticket: Ticket,
+    mut ticket: Ticket,
     task: Task,
     completion: Completion,
     with: Option<SideRow>,
 ) -> Result<Delivered> {
+    ticket.delivered();
     let Completion { result, model, tokens } = completion;
     let (user, amount) = (ticket.payer.user, ticket.authorized);
     let usage = Usage {
@@ -139,16 +144,17 @@ pub(super) async fn capture(
     };
     let mut side = vec![seal(app, user, &record).await?];
     side.extend(with);
-    let outcome = ticket.capture(app, amount, usage, &side).await?;
+    let (outcome, took) = ticket.capture(app, amount, usage, &side).await?;
     record.credits = ticket::charged(&outcome).get();
-    Ok(delivered(record, &outcome))
+    Ok(delivered(record, &outcome, Some(took)))
 }
 
-fn delivered(record: Record, outcome: &Outcome<Wallet>) -> Delivered {
+fn delivered(record: Record, outcome: &Outcome<Wallet>, took: Option<Took>) -> Delivered {
     Delivered {
         record,
         remaining: ticket::remaining(outcome),
         position: outcome.position,
         replayed: outcome.replayed,
+        took,
     }
 }

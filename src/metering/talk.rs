@@ -10,7 +10,9 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::analyses::{Delivery, Record, find, seal};
-use super::ticket::{self, More, Opened, Payer, Ticket, Wanted};
+use super::payer::Payer;
+use super::ticket::{self, More, Opened, Ticket, Wanted};
+use super::timing::Took;
 use super::tokens;
 use crate::app::App;
 use crate::clients::llm::{Answering, Finish, Piece, ProviderError, Request, Tokens};
@@ -98,6 +100,8 @@ pub struct Charged {
     pub position: i64,
     /// Whether it was charged by an earlier request.
     pub replayed: bool,
+    /// Where its time went; none, where that was an earlier request's.
+    pub took: Option<Took>,
 }
 
 /// An answer under way, and the credits that are held for it. Who does not end it leaves it to the hold's
@@ -295,6 +299,7 @@ impl Talk {
 
     /// Charges what was delivered. `kept` is kept of it for a repeat under the same key.
     pub async fn charge(mut self, kept: Option<Value>) -> Result<Charged> {
+        self.ticket.delivered();
         let (counted, estimated) = self.counted();
         let cost = self.model.rates.cost(counted);
         self.hold(cost).await;
@@ -322,9 +327,9 @@ impl Talk {
         }
         // The provider is left before the log is waited for.
         drop(answering.answer);
-        let outcome = ticket.capture(&app, amount, usage, &side).await?;
+        let (outcome, took) = ticket.capture(&app, amount, usage, &side).await?;
         let model = answering.model;
-        Ok(Charged { model, counted, estimated, ..Charged::of(id, &outcome) })
+        Ok(Charged { model, counted, estimated, took: Some(took), ..Charged::of(id, &outcome) })
     }
 
     /// Charges nothing.
@@ -352,6 +357,7 @@ impl Charged {
             remaining: ticket::remaining(outcome),
             position: outcome.position,
             replayed: outcome.replayed,
+            took: None,
         }
     }
 }

@@ -4,107 +4,20 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aggregates::credits::Credits;
-use aggregates::id::{ApiKeyId, CommandId, HoldId, UserId, WalletId};
-use aggregates::wallet::{
-    Ask, By, OpenHold, Origin, Price, Spend, Usage, Wallet, WalletCommand, WalletError, WalletEvent,
-};
+use aggregates::id::{CommandId, HoldId, UserId, WalletId};
+use aggregates::wallet::{Ask, OpenHold, Price, Spend, Usage, Wallet, WalletError, WalletEvent};
 use axum::http::StatusCode;
 use chrono::TimeDelta;
-use uuid::Uuid;
 
+use super::payer::Payer;
+use super::timing::{Stopwatch, Took};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::{Envelope, ExecuteError, Metadata, Outcome, SideRow};
+use crate::store::{ExecuteError, Outcome, SideRow};
 
 /// How often one idempotency key may be tried again after failed calls.
 const TRIES: u32 = 100;
-/// How often, and how soon, a hold is tried to be ended while the log cannot be reached: what was delivered
-/// is to be charged, and what failed is to be given back. Half a minute in all.
-const ENDING: u32 = 60;
-const AGAIN: Duration = Duration::from_millis(500);
-
-/// Who pays, and for which request.
-#[derive(Clone)]
-pub struct Payer {
-    /// Who pays.
-    pub user: UserId,
-    /// By which of their keys, where not in person.
-    pub key: Option<ApiKeyId>,
-    /// What stands beside the events.
-    pub metadata: Metadata,
-    /// Where the ids of the call derive from.
-    pub intent: Uuid,
-    /// Whether the intent may have been asked before.
-    pub may_repeat: bool,
-}
-
-impl Payer {
-    fn by(&self) -> By {
-        By { origin: Origin::Gateway, key: self.key }
-    }
-
-    /// What was done with a hold for this purpose, where it was.
-    pub(super) async fn known(
-        &self,
-        app: &App,
-        hold: HoldId,
-        purpose: &str,
-    ) -> Result<Option<Outcome<Wallet>>> {
-        let envelope = Envelope::new(command(hold, purpose), self.metadata.clone());
-        Ok(app.store.known::<Wallet>(WalletId::from(self.user), &envelope).await?)
-    }
-
-    /// Gives all of a hold back; `side` is written with it. No, where it was open no more, and nothing is
-    /// written.
-    pub(super) async fn release(
-        &self,
-        app: &App,
-        hold: HoldId,
-        reason: &str,
-        side: &[SideRow],
-    ) -> Result<bool> {
-        let ask = Ask::Release { hold, by: self.by(), reason: reason.to_owned() };
-        match self.send_surely(app, command(hold, "release"), side, &ask).await {
-            Ok(outcome) => app.wrote(self.user, outcome.position),
-            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-        Ok(true)
-    }
-
-    async fn send(
-        &self,
-        app: &App,
-        id: CommandId,
-        side: Vec<SideRow>,
-        ask: Ask,
-    ) -> Result<Outcome<Wallet>, ExecuteError<WalletError>> {
-        let mut envelope = Envelope::new(id, self.metadata.clone());
-        envelope.side = side;
-        let command = WalletCommand { now: clock::now(), ask };
-        app.store.execute::<Wallet>(WalletId::from(self.user), envelope, command).await
-    }
-
-    /// As `send`, again and again while the log cannot be reached.
-    async fn send_surely(
-        &self,
-        app: &App,
-        id: CommandId,
-        side: &[SideRow],
-        ask: &Ask,
-    ) -> Result<Outcome<Wallet>, ExecuteError<WalletError>> {
-        for _ in 0..ENDING {
-            match self.send(app, id, side.to_vec(), ask.clone()).await {
-                Err(ExecuteError::Busy | ExecuteError::Unavailable) => {
-                    tokio::time::sleep(AGAIN).await;
-                }
-                other => return other,
-            }
-        }
-        self.send(app, id, side.to_vec(), ask.clone()).await
-    }
-}
 
 /// A hold that pays for one call; only an authorisation makes it.
 pub(super) struct Ticket {
@@ -117,6 +30,7 @@ pub(super) struct Ticket {
     pub(super) position: i64,
     /// How often it was made larger.
     increments: u32,
+    watch: Stopwatch,
 }
 
 /// What came of asking for a hold.
@@ -168,6 +82,7 @@ pub(super) async fn open_with(
     side: impl Fn(HoldId) -> Vec<SideRow>,
 ) -> Result<Opened> {
     let Wanted { mut amount, least, price, reason } = wanted;
+    let mut watch = Stopwatch::start();
     let mut attempt = 0;
     while attempt < TRIES {
         let hold = attempt_of(&payer, attempt);
@@ -186,6 +101,7 @@ pub(super) async fn open_with(
                 let hold = hold.ok_or_else(|| Problem::failed("a hold did not open"))?;
                 let (authorized, position) = (amount, outcome.position);
                 app.wrote(payer.user, position);
+                watch.held();
                 return Ok(Opened::Now(Ticket {
                     hold,
                     payer,
@@ -193,6 +109,7 @@ pub(super) async fn open_with(
                     expires_at: AtomicI64::new(expires_at.timestamp_millis()),
                     position,
                     increments: 0,
+                    watch,
                 }));
             }
             // The key's earlier call failed and was released, or is still running.
@@ -218,6 +135,7 @@ pub(super) async fn open_with(
 /// The ticket of a hold that somebody else has opened, with at least the time of a call; none when it is
 /// open no more. Whoever opened it may still be at it: the call ends once all the same.
 pub(super) async fn resume(app: &App, payer: Payer, hold: HoldId) -> Result<Option<Ticket>> {
+    let mut watch = Stopwatch::start();
     let wallet = WalletId::from(payer.user);
     let authorize = command(hold, "authorize");
     let Some(opened) = app.store.outcome_of::<Wallet>(wallet, authorize).await? else {
@@ -226,6 +144,7 @@ pub(super) async fn resume(app: &App, payer: Payer, hold: HoldId) -> Result<Opti
     let state = app.store.load::<Wallet>(wallet).await?;
     let proof = opened.events.iter().find_map(WalletEvent::opens);
     let (Some(proof), Some(open)) = (proof, state.hold(hold)) else { return Ok(None) };
+    watch.held();
     let ticket = Ticket {
         hold: proof,
         payer,
@@ -233,6 +152,7 @@ pub(super) async fn resume(app: &App, payer: Payer, hold: HoldId) -> Result<Opti
         position: opened.position,
         expires_at: AtomicI64::new(open.figures.expires_at.timestamp_millis()),
         increments: 0,
+        watch,
     };
     if ticket.left() < app.settings.call_hold {
         match ticket.extend(app).await {
@@ -258,7 +178,10 @@ impl Ticket {
     ) -> Result<More, ExecuteError<WalletError>> {
         let ask = Ask::Increment { hold: self.hold.id(), by: self.payer.by(), amount };
         let id = command(self.hold.id(), &format!("increment {}", self.increments));
-        match self.payer.send(app, id, vec![], ask).await {
+        self.watch.waited();
+        let sent = self.payer.send(app, id, vec![], ask).await;
+        self.watch.held();
+        match sent {
             Ok(outcome) => {
                 self.increments += 1;
                 // As the log has it: an answer that was lost counts once.
@@ -311,6 +234,11 @@ impl Ticket {
         }
     }
 
+    /// The provider is at its end: what takes time from here on is the charge.
+    pub(super) fn delivered(&mut self) {
+        self.watch.waited();
+    }
+
     /// Charges what was delivered; what is left of the hold goes back. `side` is written with it. Whose hold
     /// has expired meanwhile is charged late, as far as they still have it; where nothing is to be charged,
     /// the expiry has settled it.
@@ -320,7 +248,7 @@ impl Ticket {
         amount: Credits,
         usage: Usage,
         side: &[SideRow],
-    ) -> Result<Outcome<Wallet>> {
+    ) -> Result<(Outcome<Wallet>, Took)> {
         let (hold, payer) = (self.hold.id(), &self.payer);
         let usage = Some(usage);
         let ask = Ask::Capture { hold, by: payer.by(), amount, last: true, usage: usage.clone() };
@@ -330,7 +258,7 @@ impl Ticket {
                 let (expiry, expired) = expired(app, payer.user, hold).await?;
                 let amount = amount.min(expired);
                 if amount.is_zero() {
-                    return Ok(expiry);
+                    return Ok((expiry, self.watch.charged()));
                 }
                 let ask = Ask::CaptureLate { hold, key: payer.key, amount, expired, usage };
                 payer.send_surely(app, id, side, &ask).await
@@ -338,7 +266,7 @@ impl Ticket {
             other => other,
         }?;
         app.wrote(payer.user, captured.position);
-        Ok(captured)
+        Ok((captured, self.watch.charged()))
     }
 
     /// Gives all of it back. One that has expired, or was given back, is.
@@ -371,7 +299,7 @@ async fn expired(app: &App, user: UserId, hold: HoldId) -> Result<(Outcome<Walle
     expiry.ok_or_else(|| Problem::failed("a call's hold is neither open nor expired"))
 }
 
-fn command(hold: HoldId, purpose: &str) -> CommandId {
+pub(super) fn command(hold: HoldId, purpose: &str) -> CommandId {
     CommandId::derive(hold.0, purpose)
 }
 

@@ -1,6 +1,7 @@
 //! The metered gateway as its clients meet it.
 #![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
+mod bench;
 mod chats;
 mod completions;
 mod hanging_up;
@@ -15,4 +16,5 @@ mod script;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
+mod timing;
 mod used;

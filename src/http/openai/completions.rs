@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::errors::Failure;
 use super::request::Completion;
-use super::stream;
+use super::stream::{self, Writer};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
@@ -22,6 +22,7 @@ use crate::http::caller::{Ai, Allowed};
 use crate::http::idempotency::{IdempotencyKey, Intent, Replayable};
 use crate::http::json::Json;
 use crate::http::position::At;
+use crate::http::timing;
 use crate::metering::{self, Charged, Conversation, End, Flow, Poured, Reader};
 
 /// A long conversation: a million characters.
@@ -136,17 +137,19 @@ async fn complete(
     let (name, created) = (model.id.clone(), clock::now().timestamp());
     let payer = payer(&caller, &intent);
     let conversation = Conversation { payer, feature: "completions", model, request };
-    let is_stream = body.stream.unwrap_or(false);
+    let (is_stream, usage) = (body.stream.unwrap_or(false), body.usage_place());
     let head = |id: Uuid| Head { id: format!("chatcmpl-{}", id.simple()), created, model: name };
     let reader = if is_stream { Reader::Stream } else { Reader::Whole };
     match metering::pour(app, conversation, reader).await? {
-        Flow::Now(id, poured) if is_stream => Ok(stream::of(head(id), poured)),
+        Flow::Now(id, poured) if is_stream => {
+            Ok(stream::of(Writer { head: head(id), usage }, poured))
+        }
         Flow::Now(id, poured) => whole(head(id), poured).await,
         Flow::Before(charged, kept) => {
             let (text, end) = read(kept)?;
             let head = head(charged.id);
             if is_stream {
-                return Ok(stream::again(&head, text, end, *charged));
+                return Ok(stream::again(&Writer { head, usage }, text, end, *charged));
             }
             Ok(answer(head, text, end, &charged))
         }
@@ -191,7 +194,11 @@ fn answer(
         Completed { id, object: "chat.completion", created, model, choices: vec![choice], usage };
     let answer = At(charged.position, axum::Json(body));
     let mut response = Replayable { answer, replayed: charged.replayed }.into_response();
-    response.headers_mut().insert("credits-charged", HeaderValue::from(cost));
-    response.headers_mut().insert("credits-remaining", HeaderValue::from(left));
+    let headers = response.headers_mut();
+    headers.insert("credits-charged", HeaderValue::from(cost));
+    headers.insert("credits-remaining", HeaderValue::from(left));
+    if let Some(took) = &charged.took {
+        timing::tell(headers, took);
+    }
     response
 }

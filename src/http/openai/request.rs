@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::stream::UsagePlace;
 use crate::clients::llm::{self, Role, Task};
 use crate::error::{Problem, Result};
 use crate::models::Model;
@@ -25,6 +26,9 @@ pub(super) struct Completion {
     /// Whether the answer is to come as it is written, in server-sent events.
     #[serde(default)]
     pub(super) stream: Option<bool>,
+    /// What the events are to tell besides.
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
     /// The longest answer, in tokens.
     max_completion_tokens: Option<u32>,
     /// The same, by its older name.
@@ -43,6 +47,15 @@ pub(super) struct Completion {
     /// `{"type": "text"}`.
     #[schema(value_type = Option<Object>)]
     response_format: Option<Value>,
+}
+
+/// What events tell besides the answer.
+#[derive(Serialize, Deserialize, ToSchema)]
+struct StreamOptions {
+    /// Whether what was used comes in an event of its own, without a choice; else the last event with a
+    /// choice has it.
+    #[serde(default)]
+    include_usage: Option<bool>,
 }
 
 /// Something said.
@@ -78,6 +91,14 @@ enum Stop {
 }
 
 impl Completion {
+    /// Where a stream tells what was used.
+    pub(super) fn usage_place(&self) -> UsagePlace {
+        match self.stream_options.as_ref().and_then(|options| options.include_usage) {
+            Some(true) => UsagePlace::Apart,
+            _ => UsagePlace::AtTheEnd,
+        }
+    }
+
     /// What a model is asked.
     pub(super) fn request(&self, model: &Model) -> Result<llm::Request> {
         self.check()?;

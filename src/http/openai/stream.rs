@@ -30,9 +30,25 @@ struct Chunk<'a> {
     usage: Option<Consumed>,
 }
 
-impl Head {
+/// Where what was used is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UsagePlace {
+    /// In the chunk that says why the answer ends: who does not ask for usage takes the first choice of every
+    /// chunk, and would fail where there is none.
+    AtTheEnd,
+    /// In a chunk of its own without a choice, as who asks for usage expects.
+    Apart,
+}
+
+/// Who writes an answer down.
+pub(super) struct Writer {
+    pub(super) head: Head,
+    pub(super) usage: UsagePlace,
+}
+
+impl Writer {
     fn chunk(&self, choices: Value, usage: Option<Consumed>) -> Event {
-        let Self { id, created, model } = self;
+        let Head { id, created, model } = &self.head;
         let object = "chat.completion.chunk";
         event(&Chunk { id, object, created: *created, model, choices, usage })
     }
@@ -48,9 +64,22 @@ impl Head {
 
     /// Why it ends; what was used, and what it cost; and that nothing follows.
     fn ends(&self, end: End, charged: &Charged) -> Vec<Event> {
-        let why = self.chunk(choice(&json!({}), Some(reason(end))), None);
-        let used = self.chunk(json!([]), Some(charged.into()));
-        vec![why, used, Event::default().data("[DONE]")]
+        let (why, used) = (choice(&json!({}), Some(reason(end))), Some(charged.into()));
+        let mut events = match self.usage {
+            UsagePlace::AtTheEnd => vec![self.chunk(why, used)],
+            UsagePlace::Apart => vec![self.chunk(why, None), self.chunk(json!([]), used)],
+        };
+        events.push(Event::default().data("[DONE]"));
+        events
+    }
+
+    /// What was used of an answer that did not come to its end.
+    fn used(&self, charged: &Charged) -> Event {
+        let choices = match self.usage {
+            UsagePlace::AtTheEnd => choice(&json!({}), None),
+            UsagePlace::Apart => json!([]),
+        };
+        self.chunk(choices, Some(charged.into()))
     }
 
     /// What goes to a client of what comes from the meter.
@@ -59,7 +88,7 @@ impl Head {
             Poured::Text(text) => vec![self.says(&text)],
             Poured::Ended(end, charged) => self.ends(end, &charged),
             Poured::Failed(problem, charged) => {
-                let used = charged.map(|charged| self.chunk(json!([]), Some((&charged).into())));
+                let used = charged.map(|charged| self.used(&charged));
                 used.into_iter().chain([event(&Failure::from(&problem))]).collect()
             }
         }
@@ -76,21 +105,21 @@ fn event(what: &impl Serialize) -> Event {
 }
 
 /// An answer that is being written.
-pub(super) fn of(head: Head, poured: Receiver<Poured>) -> Response {
-    let begins = stream::iter([head.begins()]);
+pub(super) fn of(writer: Writer, poured: Receiver<Poured>) -> Response {
+    let begins = stream::iter([writer.begins()]);
     let parts = stream::unfold(poured, async |mut poured| {
         let part = poured.recv().await?;
         Some((part, poured))
     });
-    let parts = parts.flat_map(move |part| stream::iter(head.events(part)));
+    let parts = parts.flat_map(move |part| stream::iter(writer.events(part)));
     respond(begins.chain(parts))
 }
 
 /// An answer that was written before.
-pub(super) fn again(head: &Head, text: String, end: End, charged: Charged) -> Response {
+pub(super) fn again(writer: &Writer, text: String, end: End, charged: Charged) -> Response {
     let all = [Poured::Text(text), Poured::Ended(end, charged)];
-    let parts: Vec<_> = all.into_iter().flat_map(|part| head.events(part)).collect();
-    let mut response = respond(stream::iter([head.begins()].into_iter().chain(parts)));
+    let parts: Vec<_> = all.into_iter().flat_map(|part| writer.events(part)).collect();
+    let mut response = respond(stream::iter([writer.begins()].into_iter().chain(parts)));
     response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
     response
 }

@@ -11,7 +11,9 @@ use crate::support::{Answer, Database, Person, Server};
 const TEXT: &str = "Credits are granted. Calls spend credits. Every credit that moved is an event.";
 const SUMMARY: &str = r#"{"summary": "Credits move.", "language": "en"}"#;
 /// Calls that one process makes at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
+/// A price at which as many and another are paid for by a hundred credits.
+const CHEAP: i64 = 3;
 
 /// A server process with a provider beside it, and Ada, who has a hundred credits.
 struct House {
@@ -34,7 +36,23 @@ fn serve(database: &Database, provider: &Recorder, settings: &[(&str, &str)]) ->
 
 impl House {
     async fn open(settings: &[(&str, &str)]) -> Self {
-        let (database, provider) = (Database::in_memory().await, Recorder::start().await);
+        Self::of(Database::in_memory().await, settings).await
+    }
+
+    /// A summary costs [`CHEAP`].
+    async fn cheap(settings: &[(&str, &str)]) -> Self {
+        let database = Database::in_memory().await;
+        let mut models: Value =
+            serde_json::from_str(include_str!("../../src/models/default.json")).expect("JSON");
+        models["fixed"]["summarize"] = json!(CHEAP);
+        std::fs::create_dir_all(&database.data).expect("a folder");
+        let file = database.data.join("cheap.json").display().to_string();
+        std::fs::write(&file, models.to_string()).expect("a file");
+        Self::of(database, &[&[("SALDO_MODELS", file.as_str())], settings].concat()).await
+    }
+
+    async fn of(database: Database, settings: &[(&str, &str)]) -> Self {
+        let provider = Recorder::start().await;
         provider.always(Wire::OpenAi, Reply::says(SUMMARY));
         let server = serve(&database, &provider, settings);
         let ada = server.register("ada@example.com").await;
@@ -206,7 +224,8 @@ async fn without_credits_nothing_is_queued_and_what_fails_says_why_and_costs_not
 
 #[tokio::test]
 async fn a_call_that_waits_for_longer_than_its_hold_fails_and_is_free() {
-    let house = House::open(&[("SALDO_QUEUED_HOLD_S", "8")]).await;
+    let house = House::cheap(&[("SALDO_QUEUED_HOLD_S", "8")]).await;
+    let price = |calls: usize| CHEAP * i64::try_from(calls).expect("a few");
     let gate = Gate::closed();
     house.provider.always(Wire::OpenAi, Reply::says(SUMMARY).held_after(0, &gate));
     for number in 0..AT_ONCE {
@@ -214,9 +233,9 @@ async fn a_call_that_waits_for_longer_than_its_hold_fails_and_is_free() {
     }
     house.provider.called(AT_ONCE).await;
     let late = id(&house.queue("late").await);
-    assert_eq!(house.wallet().await, (10, 90));
+    assert_eq!(house.wallet().await, (100 - price(AT_ONCE + 1), price(AT_ONCE + 1)));
     let look = || async { house.server.get(&house.ada, "/wallet").await.body };
-    house.until("the expiry of the hold", look, |wallet| wallet["held"] == 80).await;
+    house.until("the expiry of the hold", look, |wallet| wallet["held"] == price(AT_ONCE)).await;
     gate.open();
     let failed = house.ended(&late).await;
     assert_eq!(
@@ -224,7 +243,7 @@ async fn a_call_that_waits_for_longer_than_its_hold_fails_and_is_free() {
         (&json!("failed"), &json!("expired"))
     );
     house.until("the end of the others", look, |wallet| wallet["held"] == 0).await;
-    assert_eq!(house.wallet().await, (20, 0));
+    assert_eq!(house.wallet().await, (100 - price(AT_ONCE), 0));
     assert_eq!(house.provider.calls().len(), AT_ONCE);
     house.close().await;
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aggregates::id::UserId;
 use secrecy::SecretString;
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::clients::llm::Llm;
 use crate::clients::oauth::Providers;
@@ -62,6 +63,8 @@ pub struct Parts {
     pub models: Models,
     /// Who waits on this node for news of chats.
     pub wakes: Wakes,
+    /// Turns true when this node is about to stop: whoever keeps a connection open lets it go.
+    pub leaving: watch::Sender<bool>,
     /// The last position that each caller wrote on this node.
     pub written: Mutex<HashMap<UserId, i64>>,
 }

@@ -35,6 +35,9 @@ use crate::{http, processes};
 const OLDEST: i32 = 15;
 /// How long background work may take to come to an end.
 const STOPPING: Duration = Duration::from_secs(5);
+/// How long requests that are under way may take when the node is told to stop: with what comes after,
+/// less than the half minute after which operators' tools kill.
+const LEAVING: Duration = Duration::from_secs(15);
 /// How long a database may take to answer at start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -181,6 +184,7 @@ impl Node {
             webhooks,
             llm,
             wakes: Wakes::default(),
+            leaving: watch::Sender::new(false),
             written: std::sync::Mutex::default(),
             store,
             keys,
@@ -240,9 +244,26 @@ pub async fn serve_until(
             tracing::debug!(error = %error, "TCP_NODELAY could not be set");
         }
     });
-    axum::serve(listener, router).with_graceful_shutdown(stop).await.map_err(StartError::Served)?;
+    let app = node.app.clone();
+    let left = app.leaving.subscribe();
+    let stop = async move {
+        stop.await;
+        app.leaving.send_replace(true);
+    };
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop);
+    tokio::select! {
+        served = serving.into_future() => served.map_err(StartError::Served)?,
+        () = overdue(left) => tracing::warn!("requests that have not ended in time are cut"),
+    }
     node.stop().await;
     Ok(())
+}
+
+/// Ends when the requests that were under way have had their time.
+async fn overdue(mut leaving: watch::Receiver<bool>) {
+    // Whoever could tell is gone only with the server.
+    let _ = leaving.wait_for(|leaving| *leaving).await;
+    tokio::time::sleep(LEAVING).await;
 }
 
 /// Runs jobs and keeps the read models until told to stop, without serving.

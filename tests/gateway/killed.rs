@@ -19,14 +19,14 @@ const LATEST: u64 = 900;
 const WORDS: &str = "one two three four five six seven eight nine ten";
 
 /// A server of its own, whose provider is a double that it reaches by HTTP.
-struct Place {
-    database: Database,
-    server: Server,
-    recorder: Recorder,
+pub struct Place {
+    pub database: Database,
+    pub server: Server,
+    pub recorder: Recorder,
 }
 
 impl Place {
-    async fn open() -> Self {
+    pub async fn open() -> Self {
         let database = Database::in_memory().await;
         std::fs::create_dir_all(&database.data).expect("a folder");
         let models = MODELS
@@ -53,14 +53,14 @@ impl Place {
     }
 
     /// Somebody, and their chat.
-    async fn somebody(&self, number: usize) -> (Person, String) {
+    pub async fn somebody(&self, number: usize) -> (Person, String) {
         let person = self.server.register(&format!("{number}@example.com")).await;
         let chat = self.server.post(&person, "/chats", "", &json!({})).await;
         let chat = chat.body["id"].as_str().expect("an id").to_owned();
         (person, chat)
     }
 
-    async fn count(&self, query: &'static str) -> i64 {
+    pub async fn count(&self, query: &'static str) -> i64 {
         let pool = self.database.pool().await;
         let count = sqlx::query_scalar(query).fetch_one(&pool).await.expect("a count");
         pool.close().await;
@@ -92,7 +92,7 @@ fn serve(database: &Database, recorder: &Recorder) -> Server {
 }
 
 /// An answer under a key, unless the server dies.
-async fn complete(server: &Server, person: &Person, key: &str) -> Option<Answer> {
+pub async fn complete(server: &Server, person: &Person, key: &str) -> Option<Answer> {
     let bearer = format!("Bearer {}", person.token);
     let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
     let body = question("count", false);

@@ -13,6 +13,7 @@ mod listening;
 mod llm;
 mod queued;
 mod script;
+mod stopping;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;

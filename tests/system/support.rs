@@ -227,8 +227,18 @@ impl Server {
 
     /// Ends the server as an operator does, and waits for it.
     pub fn stop(&mut self) {
+        self.tell_to_stop();
+        self.ended();
+    }
+
+    /// Has the server end, as an operator does.
+    pub fn tell_to_stop(&self) {
         let told = Command::new("kill").args(["-TERM", &self.id()]).status();
         assert!(told.expect("kill runs").success());
+    }
+
+    /// Waits until the server has ended well.
+    pub fn ended(&mut self) {
         let process = self.process.as_mut().expect("a process of its own");
         let ended = process.wait().expect("the server ends");
         assert!(ended.success(), "the server ended with {ended}");

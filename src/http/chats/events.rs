@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use aggregates::id::{ChatId, UserId};
+use aggregates::id::{ChatId, SessionId, UserId};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::chats;
 use crate::chats::telling::{self, Told};
 use crate::error::{Problem, Result};
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, InPerson};
 use crate::http::json::{Path, Query};
 
 /// How often it is looked for news, where nobody was heard to tell any.
@@ -49,9 +49,11 @@ struct After {
 struct Listener {
     app: App,
     user: UserId,
+    session: SessionId,
     chat: ChatId,
     heard: i64,
     news: watch::Receiver<()>,
+    leaving: watch::Receiver<bool>,
     ends: Instant,
     over: bool,
 }
@@ -67,12 +69,13 @@ struct Listener {
     security(("bearer" = [])))]
 async fn events(
     State(app): State<App>,
-    caller: Caller,
+    person: InPerson,
     Path(chat): Path<ChatId>,
     Query(After { after }): Query<After>,
     headers: HeaderMap,
 ) -> Result<Response> {
-    chats::own(&app, caller.user, chat).await?;
+    let InPerson { caller: Caller { user, .. }, session } = person;
+    chats::own(&app, user, chat).await?;
     let after = last_event(&headers)?.or(after);
     // Whoever listens before they look misses nothing.
     let news = app.wakes.of(chat.0);
@@ -82,7 +85,8 @@ async fn events(
     let heard = if is_lost { last } else { wanted };
     let reset = is_lost.then(|| event(heard, "reset", &json!({})));
     let ends = Instant::now() + LASTS;
-    let listener = Listener { app, user: caller.user, chat, heard, news, ends, over: false };
+    let leaving = app.leaving.subscribe();
+    let listener = Listener { app, user, session, chat, heard, news, leaving, ends, over: false };
     Ok(respond(stream::iter(reset).chain(listener.told())))
 }
 
@@ -93,7 +97,7 @@ fn last_event(headers: &HeaderMap) -> Result<Option<i64>> {
 }
 
 impl Listener {
-    /// All that is told, until the time is over or the chat is gone. An error ends it: the client comes back.
+    /// All that is told, as long as it is heard and the chat is there. An error ends it: the client comes back.
     fn told(self) -> impl Stream<Item = Event> + Send {
         let pages = stream::unfold(self, async |mut listener| {
             let page = listener.next().await?;
@@ -103,7 +107,7 @@ impl Listener {
     }
 
     async fn next(&mut self) -> Option<Vec<Event>> {
-        while !self.over && Instant::now() < self.ends {
+        while self.is_heard() {
             self.news.mark_unchanged();
             let told = telling::after(&self.app, self.user, self.chat, self.heard).await.ok()?;
             if let Some(last) = told.last() {
@@ -114,10 +118,20 @@ impl Listener {
                 self.over = true;
                 return Some(vec![event(self.heard, "chat.deleted", &json!({}))]);
             }
+            let news = timeout_at(self.ends, timeout(LOOK, self.news.changed()));
             // Too late is as good as in time.
-            let _ = timeout_at(self.ends, timeout(LOOK, self.news.changed())).await;
+            tokio::select! {
+                _ = news => {}
+                _ = self.leaving.wait_for(|leaving| *leaving) => {}
+            }
         }
         None
+    }
+
+    /// Whether it goes on: not when the node is to stop, the session is over, or it has lasted long enough.
+    fn is_heard(&self) -> bool {
+        let is_over = self.over || *self.leaving.borrow() || self.app.closings.has(self.session);
+        !is_over && Instant::now() < self.ends
     }
 }
 

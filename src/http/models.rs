@@ -131,7 +131,7 @@ async fn estimate(
     let longest = model.max_output_tokens;
     let most = body.max_output_tokens.map_or(longest, |most| most.min(longest));
     let messages = [Message { role: Role::User, text: body.text }];
-    let estimate = metering::estimate(model, &messages, most);
+    let estimate = metering::estimate(model, &messages, most).await;
     Ok(axum::Json(Answer {
         model: model.id.clone(),
         version: app.models.version().to_owned(),

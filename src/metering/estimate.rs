@@ -18,9 +18,8 @@ pub struct Estimate {
 }
 
 /// Estimates what `messages` cost with an answer of at most so many tokens.
-#[must_use]
-pub fn estimate(model: &Model, messages: &[Message], max_output_tokens: u32) -> Estimate {
-    let input = tokens::of_all(messages);
+pub async fn estimate(model: &Model, messages: &[Message], max_output_tokens: u32) -> Estimate {
+    let input = tokens::of_all(messages).await;
     let cost = |output| model.rates.cost(Counted { input, output });
     Estimate { input_tokens: input, least: cost(0), most: cost(max_output_tokens.into()) }
 }

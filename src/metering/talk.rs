@@ -136,7 +136,7 @@ impl Talk {
         left: impl Future<Output = ()>,
     ) -> Result<Begun> {
         let Conversation { payer, feature, model, request } = conversation;
-        let input = tokens::of_all(&request.messages);
+        let input = tokens::of_all(&request.messages).await;
         let covered = SLICE.min(request.max_output_tokens.into());
         let cost = |output| model.rates.cost(Counted { input: tokens::at_most(input), output });
         let price = Price::Metered { version: app.models.version().to_owned() };

@@ -6,14 +6,33 @@ use crate::clients::llm::Message;
 /// What a message has besides its text: who speaks, where it begins and ends.
 const AROUND: u64 = 4;
 
+/// Bytes that are counted in one go: about a millisecond of work. A token more at each end of a stretch does no
+/// harm to an estimate.
+const STRETCH: usize = 16 * 1024;
+
 /// Tokens of a text, about.
 pub(super) fn of(text: &str) -> u64 {
     bpe_openai::o200k_base().count(text) as u64
 }
 
-/// Tokens of a conversation as a model reads it, about.
-pub(super) fn of_all(messages: &[Message]) -> u64 {
-    messages.iter().map(|message| AROUND + of(&message.text)).sum()
+/// Tokens of a conversation as a model reads it, about. A long one lets others go on meanwhile.
+pub(super) async fn of_all(messages: &[Message]) -> u64 {
+    let mut sum = 0;
+    for message in messages {
+        sum += AROUND + of_long(&message.text).await;
+    }
+    sum
+}
+
+async fn of_long(text: &str) -> u64 {
+    let (mut sum, mut rest) = (0, text);
+    while rest.len() > STRETCH {
+        let (stretch, more) = rest.split_at(rest.floor_char_boundary(STRETCH));
+        sum += of(stretch);
+        rest = more;
+        tokio::task::yield_now().await;
+    }
+    sum + of(rest)
 }
 
 /// Somewhat more: what is held for what is to be read, since the provider may count it otherwise.
@@ -22,14 +41,16 @@ pub(super) fn at_most(estimate: u64) -> u64 {
 }
 
 /// The latest of a conversation, as far as so many tokens go, about; the last in any case.
-pub fn latest(mut messages: Vec<Message>, most: u64) -> Vec<Message> {
-    let mut sum = 0;
-    let kept = messages.iter().rev().take_while(|message| {
-        sum += AROUND + of(&message.text);
-        sum <= most
-    });
-    let kept = kept.count().max(1);
-    messages.split_off(messages.len().saturating_sub(kept))
+pub async fn latest(mut messages: Vec<Message>, most: u64) -> Vec<Message> {
+    let (mut sum, mut kept) = (0, 0);
+    for message in messages.iter().rev() {
+        sum += AROUND + of_long(&message.text).await;
+        if sum > most {
+            break;
+        }
+        kept += 1;
+    }
+    messages.split_off(messages.len().saturating_sub(kept.max(1)))
 }
 
 #[cfg(test)]
@@ -37,15 +58,40 @@ mod tests {
     use super::*;
     use crate::clients::llm::Role;
 
-    #[test]
-    fn of_a_long_conversation_the_latest_is_kept_and_the_last_in_any_case() {
+    #[tokio::test]
+    async fn of_a_long_conversation_the_latest_is_kept_and_the_last_in_any_case() {
         let said = |text: &str| Message { role: Role::User, text: text.to_owned() };
         let all = || vec![said("one"), said("two two"), said("three three three")];
-        let kept =
-            |most| latest(all(), most).iter().map(|said| said.text.len()).collect::<Vec<_>>();
-        assert_eq!(kept(1000), [3, 7, 17]);
-        assert_eq!(kept(13), [7, 17]);
-        assert_eq!(kept(0), [17]);
-        assert!(latest(vec![], 10).is_empty());
+        let kept = async |most| {
+            let latest = latest(all(), most).await;
+            latest.iter().map(|said| said.text.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(1000).await, [3, 7, 17]);
+        assert_eq!(kept(13).await, [7, 17]);
+        assert_eq!(kept(0).await, [17]);
+        assert!(latest(vec![], 10).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_long_text_lets_others_go_on_and_counts_about_as_in_one_go() {
+        let text = "Über die Kredite, 25 of them. ".repeat(4000);
+        let others = async {
+            for step in 0.. {
+                tokio::task::yield_now().await;
+                if step == 5 {
+                    return;
+                }
+            }
+        };
+        let counted = async { of_long(&text).await };
+        let mut others = std::pin::pin!(others);
+        let mut counted = std::pin::pin!(counted);
+        tokio::select! {
+            biased;
+            () = &mut others => {}
+            _ = &mut counted => panic!("it was counted in one go"),
+        }
+        let (counted, whole) = (counted.await, of(&text));
+        assert!(counted.abs_diff(whole) <= 8, "{counted}, {whole} in one go");
     }
 }

@@ -50,7 +50,7 @@ async fn request(app: &App, user: UserId, past: &[Exchange], model: &Model) -> R
     });
     Ok(Request {
         task: Task::Chat,
-        messages: metering::latest(said.collect(), PAST),
+        messages: metering::latest(said.collect(), PAST).await,
         max_output_tokens: model.max_output_tokens.min(LONGEST),
         temperature: None,
         top_p: None,

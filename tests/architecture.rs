@@ -100,6 +100,26 @@ fn only_its_client_knows_how_stripe_is_called() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// `tests/gateway/inventory.rs` asks all routes; this is that there are no others.
+#[test]
+fn only_the_meter_asks_ai_providers_and_only_routes_of_ai_have_it_do_so() {
+    let mut wrong = Vec::new();
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut |path, text| {
+        let is_below = |places: &[&str]| places.iter().any(|place| path.starts_with(place));
+        let asks = text.contains("llm.answer(");
+        let has_asked =
+            ["metering::call(", "metering::pour(", "metering::queue(", "metering::make("];
+        let has_asked = has_asked.iter().any(|way| text.contains(way)) || text.contains("chats::");
+        let routes = ["src/http/ai.rs", "src/http/chats", "src/http/openai", "src/http/mod.rs"];
+        if asks && !is_below(&["src/metering", "src/clients/llm"])
+            || has_asked && path.starts_with("src/http") && !is_below(&routes)
+        {
+            wrong.push(path.display().to_string());
+        }
+    });
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
 #[test]
 fn the_domain_and_the_read_side_know_nothing_of_the_world() {
     let manifest = |name: &str| {

@@ -21,14 +21,14 @@ fn waits(text: &str) -> Vec<Step> {
 }
 
 impl House {
-    async fn chat(&self) -> String {
+    pub async fn chat(&self) -> String {
         let begun = self.post("/chats", &json!({})).await;
         assert_eq!(begun.status, StatusCode::CREATED, "{:?}", begun.body);
         begun.body["id"].as_str().expect("an id").to_owned()
     }
 
     /// Says something; the reply's id.
-    async fn say(&self, chat: &str, text: &str) -> String {
+    pub async fn say(&self, chat: &str, text: &str) -> String {
         let path = format!("/chats/{chat}/messages");
         let accepted = self.post(&path, &json!({ "text": text })).await;
         assert_eq!(accepted.status, StatusCode::ACCEPTED, "{:?}", accepted.body);
@@ -37,7 +37,7 @@ impl House {
     }
 
     /// The message, once it has come to this state.
-    async fn until(&self, chat: &str, message: &str, state: &str) -> Value {
+    pub async fn until(&self, chat: &str, message: &str, state: &str) -> Value {
         let path = format!("/chats/{chat}/messages/{message}");
         for _ in 0..200 {
             let message = self.get(&path).await;
@@ -50,7 +50,7 @@ impl House {
     }
 
     /// Waits until the provider was asked so often.
-    async fn until_asked(&self, times: usize) {
+    pub async fn until_asked(&self, times: usize) {
         for _ in 0..200 {
             if self.script.asked() >= times {
                 return;

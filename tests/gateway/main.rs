@@ -6,6 +6,7 @@ mod chats;
 mod completions;
 mod hanging_up;
 mod house;
+mod inventory;
 mod killed;
 mod listening;
 #[path = "../support/llm/mod.rs"]

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt, stream};
 use saldo::clients::llm::{Answer, Finish, LlmProvider, Piece, ProviderError, Request, Tokens};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// What happens next in an answer.
 #[derive(Clone)]
@@ -31,6 +32,7 @@ pub struct Script(Arc<Inside>);
 struct Inside {
     answers: Mutex<HashMap<String, Vec<Step>>>,
     requests: Mutex<Vec<Vec<String>>>,
+    holds: Mutex<Vec<Uuid>>,
     left: AtomicUsize,
     leave: Semaphore,
     charges_on: bool,
@@ -42,6 +44,7 @@ impl Script {
         Self(Arc::new(Inside {
             answers: Mutex::default(),
             requests: Mutex::default(),
+            holds: Mutex::default(),
             left: AtomicUsize::new(0),
             leave: Semaphore::new(0),
             charges_on,
@@ -66,6 +69,11 @@ impl Script {
     /// The texts of all requests.
     pub fn requests(&self) -> Vec<Vec<String>> {
         self.0.requests.lock().expect("not poisoned").clone()
+    }
+
+    /// On account of which holds it was asked.
+    pub fn holds(&self) -> Vec<Uuid> {
+        self.0.holds.lock().expect("not poisoned").clone()
     }
 
     /// How many answers were left before their end.
@@ -96,13 +104,14 @@ impl LlmProvider for Script {
 
     fn answer<'a>(
         &'a self,
-        _: &'a OpenHold,
+        hold: &'a OpenHold,
         _: &'a str,
         request: &'a Request,
     ) -> BoxFuture<'a, Result<Answer, ProviderError>> {
         Box::pin(async move {
             let texts = request.messages.iter().map(|message| message.text.clone()).collect();
             self.0.requests.lock().expect("not poisoned").push(texts);
+            self.0.holds.lock().expect("not poisoned").push(hold.id().0);
             let message = request.messages.last().map_or("", |message| message.text.as_str());
             let steps = self.0.answers.lock().expect("not poisoned").get(message).cloned();
             let steps = steps.unwrap_or_else(|| panic!("no script for {message:?}"));

@@ -4,9 +4,8 @@ use aggregates::catalogue::{PackTerms, PlanTerms};
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
+use super::given::{app, told};
 use crate::billing::{customers, heal, inbox, letters, offers, recharge, reconcile, refunds};
-use crate::error::Problem;
 use crate::queue::{self, About};
 
 /// Makes a person a customer of Stripe's.
@@ -134,13 +133,4 @@ impl TaskHandler for Reconcile {
         }
         reconcile::reconcile(&app).await.map_err(told)
     }
-}
-
-pub(super) fn app(context: &WorkerContext) -> Result<App, String> {
-    let app = context.get_ext::<App>().cloned();
-    app.ok_or_else(|| "the worker was started without its parts".to_owned())
-}
-
-pub(super) fn told(problem: Problem) -> String {
-    problem.cause.unwrap_or(problem.detail)
 }

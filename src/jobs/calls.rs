@@ -3,7 +3,7 @@
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
-use super::billing::{app, told};
+use super::given::{app, told};
 use crate::metering;
 use crate::queue::{self, About};
 

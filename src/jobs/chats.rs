@@ -4,7 +4,7 @@
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
-use super::billing::{app, told};
+use super::given::{app, told};
 use crate::chats::reply;
 use crate::queue::{self, About};
 

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::given::part;
 use crate::app::App;
 use crate::clients::mail::Mailer;
 use crate::clients::sms::Sms;
@@ -86,9 +87,7 @@ impl TaskHandler for SendText {
 
 /// What the worker was started with.
 fn parts(context: &WorkerContext) -> Result<(App, Messages), String> {
-    let app = context.get_ext::<App>().cloned();
-    let messages = context.get_ext::<Messages>().cloned();
-    app.zip(messages).ok_or_else(|| "the worker was started without its parts".to_owned())
+    Ok((part(context)?, part(context)?))
 }
 
 fn unseal<T: DeserializeOwned>(app: &App, task: &str, sealed: &Sealed) -> Result<T, String> {

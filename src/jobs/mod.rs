@@ -5,6 +5,7 @@
 mod billing;
 mod calls;
 mod chats;
+mod given;
 mod messages;
 mod recharge;
 mod sweep;

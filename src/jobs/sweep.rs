@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use graphile_worker::{IntoTaskHandlerResult, TaskHandler, WorkerContext};
 use serde::{Deserialize, Serialize};
 
-use crate::app::App;
+use super::given::app;
 use crate::clock;
 use crate::error::chain;
 
@@ -24,8 +24,7 @@ impl TaskHandler for Sweep {
     const IDENTIFIER: &'static str = "sweep";
 
     async fn run(self, context: WorkerContext) -> impl IntoTaskHandlerResult {
-        let app = context.get_ext::<App>().cloned();
-        let app = app.ok_or_else(|| "the worker was started without its parts".to_owned())?;
+        let app = app(&context)?;
         let now = clock::now();
         for (statement, before) in [
             ("delete from limits where empty_at < $1", now),

@@ -12,6 +12,8 @@ mod installed;
 mod keys;
 mod lies;
 mod limits;
+#[path = "../shared/neighbour.rs"]
+mod neighbour;
 mod node;
 mod signing;
 #[path = "../shared/skip.rs"]

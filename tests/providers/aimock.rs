@@ -6,13 +6,13 @@ use saldo::clients::llm::{Finish, ProviderError};
 
 use crate::asking::{Heard, ask, milliseconds, unavailable};
 use crate::llm::Wire;
-use crate::node::Aimock;
+use crate::node::aimock;
 
 const TEXT: &str = "Credits are granted to wallets, and each that moved is an event.";
 
 /// Asks on each wire.
 async fn each(text: &str, mut see: impl FnMut(Wire, Heard)) {
-    let Some(aimock) = Aimock::start() else { return };
+    let Some(aimock) = aimock() else { return };
     for wire in Wire::ALL {
         see(wire, ask(wire, &aimock.url, text).await);
     }
@@ -67,7 +67,7 @@ async fn an_answer_that_is_truncated_or_disconnected_is_cut_short_after_what_cam
 
 #[tokio::test]
 async fn a_provider_that_takes_its_time_is_heard_out() {
-    let Some(aimock) = Aimock::start() else { return };
+    let Some(aimock) = aimock() else { return };
     for (text, least) in [("Answer late", 400), ("Answer slowly", 200)] {
         for wire in Wire::ALL {
             let asked = Instant::now();

@@ -13,6 +13,8 @@ mod installed;
 mod ladder;
 #[path = "../support/llm/mod.rs"]
 mod llm;
+#[path = "../shared/neighbour.rs"]
+mod neighbour;
 mod node;
 mod requests;
 mod rest;

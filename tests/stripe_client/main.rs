@@ -6,6 +6,8 @@ mod answers;
 mod errors;
 #[path = "../shared/installed.rs"]
 mod installed;
+#[path = "../shared/library.rs"]
+mod library;
 mod lists;
 mod objects;
 mod requests;

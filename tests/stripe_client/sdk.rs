@@ -1,9 +1,7 @@
 //! Webhooks against Stripe's own libraries: what they sign is taken here, and what they refuse is
 //! refused.
 
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use saldo::clients::stripe::webhook::verify;
 use saldo::clock;
@@ -11,13 +9,8 @@ use serde_json::{Value, json};
 
 use crate::answers::event;
 use crate::installed::{NPM, PIP, Package};
+use crate::library::Library;
 use crate::signing::{header, v1};
-
-/// A library of Stripe's, and the script that uses it.
-struct Library {
-    package: Package,
-    script: &'static str,
-}
 
 const NODE: Library = Library {
     package: Package {
@@ -60,14 +53,14 @@ fn what_pypi_stripe_signs_and_refuses_is_taken_and_refused() {
 }
 
 fn agree(library: &Library) {
-    let Some(folder) = library.package.folder() else { return };
+    let Some(folder) = library.folder() else { return };
     let now = clock::now().timestamp();
     takes_what_it_signs(library, &folder, now);
     let cases = headers(now);
     let asked = cases.iter().map(
         |(_, body, header)| json!({ "verify": { "body": body, "header": header, "secret": OURS } }),
     );
-    let theirs = ask(library, &folder, &asked.collect());
+    let theirs = library.ask(&folder, &asked.collect());
     for ((name, body, header), theirs) in cases.iter().zip(&theirs) {
         let ours = verify(body.as_bytes(), header, &[OURS.into()]).is_ok();
         assert_eq!(Value::Bool(ours), *theirs, "{name}: {header}");
@@ -85,7 +78,7 @@ fn takes_what_it_signs(library: &Library, folder: &Path, now: i64) {
         }
     }
     let sign = |(body, secret, time, _): &(String, &str, i64, bool)| json!({ "sign": { "body": body, "secret": secret, "time": time } });
-    let signed = ask(library, folder, &cases.iter().map(sign).collect());
+    let signed = library.ask(folder, &cases.iter().map(sign).collect());
     assert_eq!(signed.len(), cases.len());
     for ((body, secret, time, good), header) in cases.iter().zip(&signed) {
         let header = header.as_str().expect("a header");
@@ -129,21 +122,4 @@ fn headers(now: i64) -> Vec<(&'static str, String, String)> {
         ("signed after the change", changed.clone(), header(OURS, now, &changed)),
         ("one more line", format!("{body}\n"), header(OURS, now, &body)),
     ]
-}
-
-/// What the library says to each case.
-fn ask(library: &Library, folder: &Path, cases: &Value) -> Vec<Value> {
-    let mut process = Command::new(library.package.program)
-        .arg(library.script)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it can be started");
-    let mut stdin = process.stdin.take().expect("stdin is piped");
-    stdin.write_all(cases.to_string().as_bytes()).expect("it reads");
-    drop(stdin);
-    let said = process.wait_with_output().expect("it ends");
-    assert!(said.status.success(), "{} fails", library.package.name);
-    serde_json::from_slice(&said.stdout).expect("a list")
 }

@@ -6,6 +6,8 @@ mod erasure;
 #[path = "../shared/installed.rs"]
 mod installed;
 mod kill;
+#[path = "../shared/library.rs"]
+mod library;
 mod reach;
 mod receiver;
 mod retries;

@@ -1,20 +1,11 @@
 //! Signatures, as the official libraries of Standard Webhooks check them.
 
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
-
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::installed::{NPM, PIP, Package};
+use crate::library::Library;
 use crate::webhook_house::House;
-
-/// An official library, and the script that uses it.
-struct Library {
-    package: Package,
-    script: &'static str,
-}
 
 const NODE: Library = Library {
     package: Package {
@@ -54,7 +45,7 @@ async fn pypi_standardwebhooks_takes_what_is_signed_also_while_one_secret_replac
 }
 
 async fn is_taken_by(library: &Library) {
-    let Some(folder) = library.package.folder() else { return };
+    let Some(folder) = library.folder() else { return };
     let house = House::open().await;
     let other = house.listen(&["hold.expired"]).await;
     let opened = house.listen(&["hold.expired"]).await;
@@ -80,25 +71,8 @@ async fn is_taken_by(library: &Library) {
         (changed.case(&new), false),
         (renamed.case(&new), false),
     ];
-    let verdicts = ask(library, &folder, &cases.iter().map(|(case, _)| case.clone()).collect());
+    let verdicts = library.ask(&folder, &cases.iter().map(|(case, _)| case.clone()).collect());
     let wanted: Vec<_> = cases.iter().map(|(_, taken)| Value::Bool(*taken)).collect();
     assert_eq!(verdicts, wanted);
     house.close().await;
-}
-
-/// What the library says to each case.
-fn ask(library: &Library, folder: &Path, cases: &Value) -> Vec<Value> {
-    let mut process = Command::new(library.package.program)
-        .arg(library.script)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it can be started");
-    let mut stdin = process.stdin.take().expect("stdin is piped");
-    stdin.write_all(cases.to_string().as_bytes()).expect("it reads");
-    drop(stdin);
-    let said = process.wait_with_output().expect("it ends");
-    assert!(said.status.success(), "{} fails", library.package.name);
-    serde_json::from_slice(&said.stdout).expect("a list")
 }

@@ -30,11 +30,16 @@ impl NodeProvider {
         Neighbour::start(&PACKAGE, &arguments, "issuer ").map(Self)
     }
 
+    /// Where it is.
+    pub fn issuer(&self) -> &str {
+        &self.0.url
+    }
+
     pub fn providers(&self) -> Providers {
         let google = ProviderSettings {
             client_id: CLIENT_ID.to_owned(),
             client_secret: CLIENT_SECRET.into(),
-            base: Issuer::new(&self.0.url).expect("an issuer"),
+            base: Issuer::new(self.issuer()).expect("an issuer"),
         };
         Providers::new(Settings { google: Some(google), ..Settings::default() }).expect("clients")
     }

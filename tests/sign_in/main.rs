@@ -18,6 +18,8 @@ mod installed;
 mod keys;
 mod linked;
 mod links;
+#[path = "../shared/neighbour.rs"]
+mod neighbour;
 #[path = "../oauth/node.rs"]
 #[expect(dead_code, reason = "shared with the tests of the providers' clients")]
 mod node;

@@ -158,7 +158,7 @@ async fn somebody_comes_in_with_google_and_the_tokens_go_on_being_refreshed() {
         ("SALDO_PUBLIC_URL", BACK.split_once("/api").expect("a path").0),
         ("SALDO_GOOGLE_CLIENT_ID", CLIENT_ID),
         ("SALDO_GOOGLE_CLIENT_SECRET", CLIENT_SECRET),
-        ("SALDO_GOOGLE_ISSUER", &google.issuer),
+        ("SALDO_GOOGLE_ISSUER", google.issuer()),
     ];
     let server = database.server_with(&database.url(), &settings);
     let ada = Tokens::of(&sign_in_with_google(&server).await);

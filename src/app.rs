@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::clients::llm::Llm;
 use crate::clients::oauth::Providers;
+use crate::clients::redis::Redis;
 use crate::clients::stripe::Stripe;
 use crate::clients::webhooks::Webhooks;
 use crate::closings::Closings;
@@ -61,6 +62,8 @@ pub struct Parts {
     pub llm: Llm,
     /// With which models, at which price.
     pub models: Models,
+    /// What nodes keep together, where there is a Redis.
+    pub redis: Option<Redis>,
     /// Who waits on this node for news of chats.
     pub wakes: Wakes,
     /// Turns true when this node is about to stop: whoever keeps a connection open lets it go.
@@ -108,18 +111,20 @@ impl App {
     }
 
     /// Waits until the read model has what the caller wrote on this node, and `at_least`, where
-    /// the caller names a position of any node.
+    /// the caller names a position of any node. Gives back the position that the caller must see.
     pub async fn caught_up(
         &self,
         model: &'static str,
         user: UserId,
         at_least: Option<i64>,
-    ) -> Result<()> {
+    ) -> Result<i64> {
         let own = {
             let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             written.get(&user).copied().unwrap_or(0)
         };
-        self.reached(model, own.max(at_least.unwrap_or(0))).await
+        let wanted = own.max(at_least.unwrap_or(0));
+        self.reached(model, wanted).await?;
+        Ok(wanted)
     }
 
     /// Waits until the read model has what is in the log up to a position.

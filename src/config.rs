@@ -3,6 +3,7 @@
 mod ai;
 mod billing;
 mod meter;
+mod redis;
 mod sign_in;
 mod webhooks;
 
@@ -13,10 +14,12 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use crate::clients::address::AddressError;
+use crate::clients::redis::RedisUrlError;
 
 pub use ai::AiConfig;
 pub use billing::{BillingConfig, Disputed, FraudWarning, PastDue};
 pub use meter::MeterConfig;
+pub use redis::RedisConfig;
 pub use sign_in::SignInConfig;
 pub use webhooks::WebhookConfig;
 
@@ -51,6 +54,9 @@ pub struct Config {
     /// Connections to the database, besides the writer's and the projections' own.
     #[arg(long, env = "SALDO_DATABASE_CONNECTIONS", default_value = "16")]
     pub database_connections: u32,
+    /// Where nodes keep together what helps and is not needed.
+    #[command(flatten)]
+    pub redis: RedisConfig,
     /// How people come in, and how they are written to.
     #[command(flatten)]
     pub sign_in: SignInConfig,
@@ -92,6 +98,9 @@ pub enum ConfigError {
     /// An address of a provider cannot be used.
     #[error("{0}: {1}")]
     Url(&'static str, AddressError),
+    /// An address of a Redis cannot be used.
+    #[error("REDIS_URL {0}")]
+    Redis(#[from] RedisUrlError),
     /// Not three addresses.
     #[error("{0} must have three addresses with commas: authorize, token, API")]
     Urls(&'static str),

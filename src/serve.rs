@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::app::{App, Parts};
 use crate::billing::offers;
 use crate::clients::llm::Llm;
+use crate::clients::redis::Redis;
 use crate::closings::Closings;
 use crate::config::{Config, ConfigError};
 use crate::embedded::{Cluster, EmbeddedError, Mode};
@@ -150,6 +151,16 @@ fn new_enough(version: i32) -> Result<(), StartError> {
     }
 }
 
+/// A name that no other database has: several may share a Redis.
+async fn installation(pool: &PgPool) -> sqlx::Result<String> {
+    sqlx::query_scalar(
+        "select system_identifier::text || '-' || oid::text
+         from pg_control_system(), pg_database where datname = current_database()",
+    )
+    .fetch_one(pool)
+    .await
+}
+
 /// A node that runs: handlers' state, projections and process managers.
 pub struct Node {
     /// What handlers share.
@@ -169,9 +180,14 @@ impl Node {
         let stripe = config.stripe()?;
         let models = Models::load(config.meter.models.as_deref(), &llm)?;
         let webhooks = config.webhooks()?;
+        let redis = config.redis()?;
         let database = database(config).await?;
         let keys = Keys::in_folder(&config.data_dir)?;
         let (pool, options) = (database.pool.clone(), database.options.clone());
+        let redis = match redis {
+            Some(url) => Some(Redis::new(&url, &installation(&pool).await?)),
+            None => None,
+        };
         let store = Store::start(pool.clone(), options.clone(), keys.wrapping()).await?;
         let (stop, stopped) = watch::channel(false);
         let unseal: Arc<dyn Unseal> = Arc::new(store.codec().clone());
@@ -183,6 +199,7 @@ impl Node {
             models,
             webhooks,
             llm,
+            redis,
             wakes: Wakes::default(),
             leaving: watch::Sender::new(false),
             written: std::sync::Mutex::default(),
@@ -194,7 +211,7 @@ impl Node {
             stripe,
             stripe_secrets: config.billing.webhook_secrets.clone(),
         });
-        processes::look(&app).await?;
+        processes::prepare(&app).await?;
         if app.stripe.is_some() {
             offers::open_shop(&app).await.map_err(|problem| StartError::Shop(problem.detail))?;
             let mut db = pool.acquire().await?;

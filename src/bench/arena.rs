@@ -22,7 +22,8 @@ use super::load::{Client, Spender};
 use super::{BenchError, WALLETS};
 use crate::clock;
 use crate::config::{
-    AiConfig, BillingConfig, Config, Environment, MeterConfig, SignInConfig, WebhookConfig,
+    AiConfig, BillingConfig, Config, Environment, MeterConfig, RedisConfig, SignInConfig,
+    WebhookConfig,
 };
 use crate::keys::Keys;
 use crate::serve::{self, Database};
@@ -59,6 +60,7 @@ impl Arena {
             ai: AiConfig::default(),
             meter: MeterConfig::default(),
             webhooks: WebhookConfig::default(),
+            redis: RedisConfig::default(),
         };
         let database = serve::database(&config).await?;
         let keys = Keys::in_folder(&scratch.data)?;

@@ -4,6 +4,7 @@ pub mod address;
 pub mod llm;
 pub mod mail;
 pub mod oauth;
+pub mod redis;
 pub mod sms;
 pub mod stripe;
 pub mod webhooks;

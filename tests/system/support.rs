@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use reqwest::{Method, StatusCode};
 use saldo::config::{
-    AiConfig, BillingConfig, Config, Environment, MeterConfig, SignInConfig, Switch, WebhookConfig,
+    AiConfig, BillingConfig, Config, Environment, MeterConfig, RedisConfig, SignInConfig, Switch,
+    WebhookConfig,
 };
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
@@ -125,6 +126,7 @@ impl Database {
             ai: AiConfig::default(),
             meter: MeterConfig::default(),
             webhooks: WebhookConfig::default(),
+            redis: RedisConfig::default(),
         }
     }
 

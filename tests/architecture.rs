@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("explain", &["app", "store"]),
     ("metering", &["app", "clients", "models", "queue", "store"]),
     ("chats", &["app", "clients", "metering", "models", "queue", "store"]),
-    ("processes", &["app", "billing", "clients", "queue", "store", "webhooks"]),
+    ("processes", &["app", "billing", "chats", "clients", "queue", "store", "webhooks"]),
     (
         "jobs",
         &["app", "billing", "chats", "clients", "inbox", "metering", "queue", "store", "webhooks"],

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, PgExecutor};
 
 use crate::journal::{self, JournalError, Obstacle, Page, Recorded, Unseal, chain, is_passing};
 use crate::tail::Tail;
@@ -56,7 +56,7 @@ pub async fn step(
     let name = projection.name();
     let mut tx = db.begin().await?;
     let Some(position) = lead(&mut tx, name).await? else {
-        let position = checkpoint(&mut tx, name).await?;
+        let position = checkpoint(&mut *tx, name).await?;
         tx.rollback().await?;
         return Ok(Step::Led(position));
     };
@@ -98,7 +98,8 @@ async fn lead(db: &mut PgConnection, name: &str) -> sqlx::Result<Option<i64>> {
     .await
 }
 
-async fn checkpoint(db: &mut PgConnection, name: &str) -> sqlx::Result<i64> {
+/// Where it stands: what is read of its tables from now on has all up to there.
+pub async fn checkpoint(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<i64> {
     sqlx::query_scalar("select position from projections.checkpoints where name = $1")
         .bind(name)
         .fetch_one(db)

@@ -143,6 +143,13 @@ impl Runner {
         matches!(timeout(patience, waiting).await, Ok(Ok(_)))
     }
 
+    /// Waits until the projection stands elsewhere than at `position`; hurries nobody.
+    pub async fn moved_from(&self, name: &str, position: i64) {
+        let Some(model) = self.models.get(name) else { return };
+        // An error is a projection that ends: so does whoever waits for it.
+        let _ = model.reached.clone().wait_for(|at| *at != position).await;
+    }
+
     /// Waits until every task has ended; only after `stop` was told.
     pub async fn ended(&self) {
         for model in self.models.values() {

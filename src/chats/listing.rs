@@ -6,7 +6,7 @@ use projections::chats::{ChatRow, MessageRow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::texts;
+use super::{cached, texts};
 use crate::app::App;
 use crate::error::{Problem, Result};
 
@@ -45,8 +45,22 @@ pub struct Said {
     pub text: Option<String>,
 }
 
-/// The person's chats, newest first, from after one of them.
+/// The person's chats, newest first, from after one of them; as of the position `seen` or later.
 pub async fn chats(
+    app: &App,
+    user: UserId,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+    seen: i64,
+) -> Result<Vec<Listed>> {
+    match (&app.redis, after) {
+        (Some(redis), None) => cached::first(app, redis, user, limit, seen).await,
+        _ => page(app, user, after, limit).await,
+    }
+}
+
+/// The same, as the database has it.
+pub(super) async fn page(
     app: &App,
     user: UserId,
     after: Option<(DateTime<Utc>, Uuid)>,

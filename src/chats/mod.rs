@@ -4,6 +4,7 @@
 //! key, and are gone when their chat is deleted.
 
 mod asking;
+pub mod cached;
 mod listing;
 pub mod reply;
 pub mod telling;

@@ -1,5 +1,6 @@
 //! Process managers: whenever X, then Y. One file each, named Y.
 
+mod drop_chat_lists;
 mod expire_due;
 mod hear_chats;
 mod recharge;
@@ -21,10 +22,15 @@ use tokio::sync::watch;
 use crate::app::App;
 
 pub use sign_heads::Signer;
-pub use watch_closings::look;
 
 /// How long after a panic a process manager goes on.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// What must be known before anybody is served.
+pub async fn prepare(app: &App) -> sqlx::Result<()> {
+    drop_chat_lists::begin(app).await?;
+    watch_closings::look(app).await
+}
 
 /// Starts every process manager; they end when `stop` turns true. `keys` is the folder of the keys
 /// of the house.
@@ -34,6 +40,7 @@ pub fn start(app: &App, signer: &Signer, keys: PathBuf, stop: &watch::Receiver<b
     keep(stop, app, |app| async move { recharge::run(&app).await });
     keep(stop, app, |app| async move { write_letters::run(&app).await });
     keep(stop, app, |app| async move { hear_chats::run(&app).await });
+    keep(stop, app, |app| async move { drop_chat_lists::run(&app).await });
     keep(stop, app, |app| async move { send_webhooks::run(&app).await });
     keep(stop, app, |app| async move { tell_expiries::run(&app).await });
     keep(stop, app, |app| async move { watch_closings::run(&app).await });

@@ -11,7 +11,7 @@ use crate::app::App;
 const EVERY: Duration = Duration::from_millis(250);
 
 /// Looks once: what this node forgets, it forgets before it serves.
-pub async fn look(app: &App) -> sqlx::Result<()> {
+pub(super) async fn look(app: &App) -> sqlx::Result<()> {
     for user in app.closings.look(app.db()).await? {
         app.store.codec().evict(user);
         app.store.forget::<User>(user);

@@ -11,7 +11,7 @@ use crate::house::House;
 use crate::listening::{Listener, kinds, text};
 use crate::script::Step;
 
-fn says(text: &str) -> Vec<Step> {
+pub fn says(text: &str) -> Vec<Step> {
     vec![Step::Says(text.to_owned()), Step::Used(Some(10), Some(5)), Step::Ends(Finish::Stop)]
 }
 

@@ -13,6 +13,7 @@ use saldo::http;
 use saldo::serve::Node;
 use saldo::store::{Envelope, Metadata};
 use serde_json::{Value, json};
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -40,6 +41,7 @@ pub struct House {
     pub script: Script,
     pub ada: Person,
     database: Database,
+    redis: Option<String>,
 }
 
 /// An answer as it came.
@@ -55,12 +57,21 @@ impl House {
     }
 
     pub async fn with(credits: i64, script: Script) -> Self {
+        Self::on(credits, script, None).await
+    }
+
+    /// With a Redis at this address.
+    pub async fn with_redis(credits: i64, url: &str) -> Self {
+        Self::on(credits, Script::new(false), Some(url.to_owned())).await
+    }
+
+    async fn on(credits: i64, script: Script, redis: Option<String>) -> Self {
         let database = Database::in_memory().await;
         std::fs::create_dir_all(&database.data).expect("a folder");
         std::fs::write(database.data.join("models.json"), MODELS).expect("a file");
-        let (server, node) = node(&config(&database), &script).await;
+        let (server, node) = node(&config(&database, redis.as_deref()), &script).await;
         let ada = server.register("ada@example.com").await;
-        let house = Self { node, server, script, ada, database };
+        let house = Self { node, server, script, ada, database, redis };
         // Everybody begins with a hundred.
         if credits < 100 {
             house.server.debit(&house.ada, 100 - credits, "").await;
@@ -70,8 +81,22 @@ impl House {
 
     /// Another node on the same database, with the same provider.
     pub async fn another_node(&self) -> (Node, Server) {
-        let (server, node) = node(&config(&self.database), &self.script).await;
+        self.beside(self.redis.as_deref()).await
+    }
+
+    /// The same, without Redis.
+    pub async fn plain_node(&self) -> (Node, Server) {
+        self.beside(None).await
+    }
+
+    async fn beside(&self, redis: Option<&str>) -> (Node, Server) {
+        let (server, node) = node(&config(&self.database, redis), &self.script).await;
         (node, server)
+    }
+
+    /// The database as its owner sees it.
+    pub async fn pool(&self) -> PgPool {
+        self.database.pool().await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
@@ -226,10 +251,11 @@ impl House {
     }
 }
 
-fn config(database: &Database) -> Config {
+fn config(database: &Database, redis: Option<&str>) -> Config {
     let mut config = database.config();
     config.meter.models = Some(config.data_dir.join("models.json"));
     config.meter.call_hold_s = Some(2);
+    config.redis.url = redis.map(Into::into);
     config
 }
 

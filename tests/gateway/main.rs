@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
 mod bench;
+mod cached;
 mod chats;
 mod completions;
 mod hanging_up;
@@ -12,8 +13,15 @@ mod listening;
 #[path = "../support/llm/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "other tests use the rest")]
 mod llm;
+mod nodes;
 mod queued;
+mod redis_away;
+#[path = "../support/redis.rs"]
+mod redis_server;
+mod redis_tls;
 mod script;
+#[path = "../shared/skip.rs"]
+mod skip;
 mod stopping;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

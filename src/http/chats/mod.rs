@@ -141,9 +141,9 @@ async fn list(
     MinPosition(at_least): MinPosition,
     page: Page<Cursor>,
 ) -> Result<axum::Json<Chats>> {
-    app.caught_up("chats", caller.user, at_least).await?;
+    let seen = app.caught_up("chats", caller.user, at_least).await?;
     let after = page.cursor.as_ref().map(|Cursor(at, id)| (*at, *id));
-    let chats = chats::chats(&app, caller.user, after, page.limit).await?;
+    let chats = chats::chats(&app, caller.user, after, page.limit, seen).await?;
     let next_cursor =
         page.next(&chats, |chat| format!("{}_{}", chat.updated_at.timestamp_micros(), chat.id));
     let items = chats.into_iter().map(Chat::from).collect();

@@ -6,7 +6,7 @@ use aggregates::id::UserId;
 use reqwest::StatusCode;
 use saldo::chats::cached::{Kept, forget, keep, look};
 use saldo::clients::redis::Redis;
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::chats::says;
@@ -101,8 +101,8 @@ async fn every_change_is_seen_at_its_position_at_once_and_without_one_within_a_m
         let before = nodes.truth("/chats").await;
         // Nothing is dropped until this ends.
         let mut held = pool.begin().await.expect("a transaction");
-        let hold = "select from process_checkpoints where name = 'drop_chat_lists' for update";
-        sqlx::query(hold).execute(&mut *held).await.expect("a lock");
+        let lock = "select from process_checkpoints where name = 'drop_chat_lists' for update";
+        sqlx::query(lock).execute(&mut *held).await.expect("a lock");
         let by_a_node = change(house, what, &chat, &other).await;
         let now = nodes.truth("/chats").await;
         assert_ne!(now, before, "{what}");
@@ -176,8 +176,8 @@ async fn a_list_is_dropped_only_when_the_read_model_has_the_change() {
     nodes.dropped().await;
     nodes.until_kept(&redis, 7).await;
     let mut held = pool.begin().await.expect("a transaction");
-    let hold = "select from projections.checkpoints where name = 'chats' for update";
-    sqlx::query(hold).execute(&mut *held).await.expect("a lock");
+    let lock = "select from projections.checkpoints where name = 'chats' for update";
+    sqlx::query(lock).execute(&mut *held).await.expect("a lock");
     nodes.house.chat().await;
     // Time enough to drop it, were it dropped too early.
     let began = Instant::now();

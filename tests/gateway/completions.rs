@@ -4,8 +4,9 @@ use reqwest::StatusCode;
 use saldo::clients::llm::{Finish, ProviderError};
 use serde_json::{Value, json};
 
-use crate::house::{House, question, said};
+use crate::house::{House, question};
 use crate::script::Step;
+use crate::stream::said;
 
 fn words(count: usize) -> String {
     " one".repeat(count)

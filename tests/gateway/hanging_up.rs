@@ -9,8 +9,9 @@ use reqwest::StatusCode;
 use saldo::clients::llm::Finish;
 use saldo::store::{Envelope, Metadata};
 
-use crate::house::{House, Stream, said};
+use crate::house::House;
 use crate::script::{Script, Step};
+use crate::stream::{Stream, said};
 
 fn ten() -> Step {
     Step::Says(" one".repeat(10))

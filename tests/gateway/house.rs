@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::script::Script;
+use crate::stream::Stream;
 use crate::support::{Answer, Database, Person, Server};
 
 pub const MODELS: &str = r#"{
@@ -42,12 +43,6 @@ pub struct House {
     pub ada: Person,
     database: Database,
     redis: Option<String>,
-}
-
-/// An answer as it came.
-pub struct Stream {
-    response: reqwest::Response,
-    unread: String,
 }
 
 impl House {
@@ -210,7 +205,7 @@ impl House {
         let request = if key.is_empty() { request } else { request.header("idempotency-key", key) };
         let response = request.send().await.expect("an answer");
         assert_eq!(response.status(), StatusCode::OK);
-        Stream { response, unread: String::new() }
+        Stream::new(response)
     }
 
     /// Available and held.
@@ -274,49 +269,4 @@ pub fn question(message: &str, stream: bool) -> Value {
         "model": "auto", "stream": stream,
         "messages": [{ "role": "user", "content": message }],
     })
-}
-
-impl Stream {
-    /// The next event; none at the end.
-    pub async fn next(&mut self) -> Option<String> {
-        loop {
-            if let Some((event, rest)) = self.unread.split_once("\n\n") {
-                let data = event.strip_prefix("data: ").map(str::to_owned);
-                self.unread = rest.into();
-                match data {
-                    Some(data) => return Some(data),
-                    None => continue,
-                }
-            }
-            let chunk = self.response.chunk().await.expect("a chunk")?;
-            self.unread.push_str(std::str::from_utf8(&chunk).expect("plain text"));
-        }
-    }
-
-    /// Reads until this text has come.
-    pub async fn until(&mut self, text: &str) {
-        let mut said = String::new();
-        while !said.contains(text) {
-            let event = self.next().await.unwrap_or_else(|| panic!("it ended after {said:?}"));
-            let event: Value = serde_json::from_str(&event).expect("JSON");
-            said.push_str(event["choices"][0]["delta"]["content"].as_str().unwrap_or(""));
-        }
-    }
-
-    /// All that comes, as JSON; and whether it ends as it should.
-    pub async fn rest(mut self) -> (Vec<Value>, bool) {
-        let mut events = Vec::new();
-        while let Some(event) = self.next().await {
-            if event == "[DONE]" {
-                return (events, true);
-            }
-            events.push(serde_json::from_str(&event).expect("JSON"));
-        }
-        (events, false)
-    }
-}
-
-/// What was said in these events.
-pub fn said(events: &[Value]) -> String {
-    events.iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str()).collect()
 }

@@ -23,6 +23,7 @@ mod script;
 #[path = "../shared/skip.rs"]
 mod skip;
 mod stopping;
+mod stream;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;

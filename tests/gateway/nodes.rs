@@ -15,7 +15,7 @@ pub struct Nodes {
     pub house: House,
     pub other: Server,
     pub plain: Server,
-    nodes: [Node; 2],
+    running: [Node; 2],
 }
 
 impl Nodes {
@@ -24,11 +24,11 @@ impl Nodes {
         house.give(5000).await;
         let (node, other) = house.another_node().await;
         let (plain_node, plain) = house.plain_node().await;
-        Self { house, other, plain, nodes: [node, plain_node] }
+        Self { house, other, plain, running: [node, plain_node] }
     }
 
     pub async fn close(self) {
-        for node in self.nodes {
+        for node in self.running {
             node.stop().await;
         }
         self.house.close().await;

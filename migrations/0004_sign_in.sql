@@ -58,6 +58,8 @@ create table api_keys (
     key_hash     bytea       not null unique,
     prefix       text        not null,
     scopes       text[]      not null,
+    -- Requests that it may make within any second.
+    per_second   int         not null,
     sealed       text        not null,
     created_at   timestamptz not null,
     last_used_at timestamptz,

@@ -102,12 +102,12 @@ begin
     end if;
 
     if 'api_key' = any (kinds) then
-        insert into api_keys (key_id, user_id, key_hash, prefix, scopes, sealed, created_at)
+        insert into api_keys (key_id, user_id, key_hash, prefix, scopes, per_second, sealed, created_at)
         select r.key_id, r.user_id, decode(r.key_hash, 'hex'), r.prefix,
-            array(select jsonb_array_elements_text(r.scopes)), r.sealed, r.created_at
+            array(select jsonb_array_elements_text(r.scopes)), r.per_second, r.sealed, r.created_at
         from jsonb_to_recordset(side)
             as r (unit int, kind text, key_id uuid, user_id uuid, key_hash text, prefix text,
-                scopes jsonb, sealed text, created_at timestamptz)
+                scopes jsonb, per_second int, sealed text, created_at timestamptz)
         where r.kind = 'api_key' and r.unit <> all (refused);
     end if;
 

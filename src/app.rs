@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aggregates::id::UserId;
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::sync::watch;
@@ -17,9 +18,11 @@ use crate::clients::webhooks::Webhooks;
 use crate::closings::Closings;
 use crate::config::Settings;
 use crate::error::{Problem, Result};
+use crate::health::Probes;
 use crate::keys::Keys;
 use crate::models::Models;
 use crate::passwords::Passwords;
+use crate::rates::Rates;
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::wakes::Wakes;
@@ -64,6 +67,12 @@ pub struct Parts {
     pub models: Models,
     /// What nodes keep together, where there is a Redis.
     pub redis: Option<Redis>,
+    /// How often somebody has asked lately.
+    pub rates: Rates,
+    /// How the parts of this node were when they were last asked.
+    pub probes: Probes,
+    /// Since when this node runs.
+    pub started_at: DateTime<Utc>,
     /// Who waits on this node for news of chats.
     pub wakes: Wakes,
     /// Turns true when this node is about to stop: whoever keeps a connection open lets it go.

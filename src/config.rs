@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
+use ipnet::IpNet;
 use secrecy::SecretString;
 
 use crate::clients::address::AddressError;
@@ -123,6 +124,8 @@ pub struct Settings {
     pub must_verify: bool,
     /// Whether requests are limited.
     pub rate_limits: bool,
+    /// Proxies whose word is taken for whom they speak for.
+    pub trusted_proxies: Vec<IpNet>,
     /// Whether text messages go anywhere: to whoever was configured, or in `local` to the inbox.
     pub sends_texts: bool,
     /// What becomes of a wallet while a subscription is not paid in time.
@@ -157,6 +160,7 @@ impl Config {
                 .verify_addresses
                 .map_or(!local, |switch| switch == Switch::On),
             rate_limits,
+            trusted_proxies: self.sign_in.trusted_proxies.clone(),
             sends_texts: local || self.sms()?.is_some(),
             past_due: self.billing.past_due.unwrap_or_default(),
             past_due_grace: self.billing.grace(),

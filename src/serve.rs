@@ -17,15 +17,18 @@ use crate::app::{App, Parts};
 use crate::billing::offers;
 use crate::clients::llm::Llm;
 use crate::clients::redis::Redis;
+use crate::clock;
 use crate::closings::Closings;
 use crate::config::{Config, ConfigError};
 use crate::embedded::EmbeddedError;
+use crate::health::Probes;
 use crate::jobs::{self, JobsError, Messages};
 use crate::keys::{Keys, KeysError};
 use crate::models::{Models, ModelsError};
 use crate::passwords::{PasswordError, Passwords};
 use crate::processes::Signer;
 use crate::queue::{self, Job};
+use crate::rates::Rates;
 use crate::store::{Store, heads};
 use crate::tokens::Tokens;
 use crate::wakes::Wakes;
@@ -110,7 +113,12 @@ impl Node {
         let keys = Keys::in_folder(&config.data_dir)?;
         let (pool, options) = (database.pool.clone(), database.options.clone());
         let redis = match redis {
-            Some(url) => Some(Redis::new(&url, &installation(&pool).await?)),
+            Some(url) => {
+                let redis = Redis::new(&url, &installation(&pool).await?);
+                // The first who ask are to find it connected, should it be there.
+                let _ = redis.ping().await;
+                Some(redis)
+            }
             None => None,
         };
         let store = Store::start(pool.clone(), options.clone(), keys.wrapping()).await?;
@@ -124,7 +132,10 @@ impl Node {
             models,
             webhooks,
             llm,
+            rates: Rates::new(redis.clone()),
             redis,
+            probes: Probes::default(),
+            started_at: clock::now(),
             wakes: Wakes::default(),
             leaving: watch::Sender::new(false),
             written: std::sync::Mutex::default(),

@@ -10,7 +10,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("unseal", &["store"]),
     ("queue", &["clients", "store"]),
     ("models", &["clients"]),
-    ("app", &["clients", "models", "store"]),
+    ("rates", &["clients"]),
+    ("app", &["clients", "models", "rates", "store"]),
     ("accounts", &["app", "clients", "metering", "queue", "store"]),
     ("inbox", &[]),
     ("billing", &["accounts", "app", "clients", "queue", "store"]),
@@ -27,12 +28,23 @@ const ARROWS: &[(&str, &[&str])] = &[
         "http",
         &[
             "accounts", "app", "billing", "chats", "clients", "explain", "inbox", "metering",
-            "models", "store", "webhooks",
+            "models", "rates", "store", "webhooks",
         ],
     ),
     (
         "serve",
-        &["app", "billing", "clients", "http", "jobs", "models", "processes", "queue", "store"],
+        &[
+            "app",
+            "billing",
+            "clients",
+            "http",
+            "jobs",
+            "models",
+            "processes",
+            "queue",
+            "rates",
+            "store",
+        ],
     ),
     ("verify", &["store"]),
     ("bench", &["serve", "store", "verify"]),
@@ -40,8 +52,18 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What lies on the ground: it uses nothing of the crate but the ground and the store's words.
-const GROUND: &[&str] =
-    &["clock", "closings", "config", "embedded", "error", "keys", "passwords", "tokens", "wakes"];
+const GROUND: &[&str] = &[
+    "clock",
+    "closings",
+    "config",
+    "embedded",
+    "error",
+    "health",
+    "keys",
+    "passwords",
+    "tokens",
+    "wakes",
+];
 
 #[test]
 fn arrows_run_down_only() {

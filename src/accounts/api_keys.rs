@@ -24,6 +24,11 @@ const SHOWN: usize = PREFIX.len() + 6;
 /// How often a key's last use is written down, at most, in seconds.
 const NOTED_EVERY: f64 = 60.0;
 
+/// Requests a second that a key may make, where its owner does not say.
+const PER_SECOND: u32 = 100;
+/// The most that its owner may say.
+const MOST_PER_SECOND: u32 = 1000;
+
 /// A key as its owner sees it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct KeyRow {
@@ -38,6 +43,8 @@ pub struct KeyRow {
     /// What it may be used for.
     #[schema(value_type = Vec<String>, example = json!(["ai"]))]
     pub scopes: Vec<Scope>,
+    /// Requests that it may make within any second.
+    pub per_second: u32,
     /// Since when.
     pub created_at: DateTime<Utc>,
     /// When it was last used, to the minute; none when it never was.
@@ -54,6 +61,8 @@ pub struct Known {
     pub user: UserId,
     /// What it may be used for.
     pub scopes: Vec<Scope>,
+    /// Requests that it may make within any second.
+    pub per_second: u32,
 }
 
 /// Whether a bearer's token is a key.
@@ -76,6 +85,8 @@ pub struct NewKey {
     pub name: String,
     /// What it may be used for.
     pub scopes: Vec<Scope>,
+    /// Requests that it may make within any second; a hundred, where its owner does not say.
+    pub per_second: Option<u32>,
     /// What it may spend.
     pub limits: SpendLimits,
 }
@@ -86,9 +97,13 @@ pub async fn create(
     app: &App,
     visitor: &Visitor,
     user: UserId,
-    NewKey { name, scopes, limits }: NewKey,
+    NewKey { name, scopes, per_second, limits }: NewKey,
 ) -> Result<(KeyRow, String, i64)> {
-    let (row, secret, position) = unlimited(app, visitor, user, name, scopes).await?;
+    let per_second = per_second.unwrap_or(PER_SECOND);
+    if !(1..=MOST_PER_SECOND).contains(&per_second) {
+        return Err(Problem::field("per_second", format!("must be 1 to {MOST_PER_SECOND}")));
+    }
+    let (row, secret, position) = unlimited(app, visitor, user, name, (scopes, per_second)).await?;
     if limits == SpendLimits::default() {
         return Ok((row, secret, position));
     }
@@ -107,7 +122,7 @@ async fn unlimited(
     visitor: &Visitor,
     user: UserId,
     name: String,
-    mut scopes: Vec<Scope>,
+    (mut scopes, per_second): (Vec<Scope>, u32),
 ) -> Result<(KeyRow, String, i64)> {
     scopes.sort_unstable();
     scopes.dedup();
@@ -129,13 +144,15 @@ async fn unlimited(
         key_hash: hex(&hash(app, &secret)),
         prefix: prefix.clone(),
         scopes: scopes.clone(),
+        per_second,
         sealed: sealed.map_err(Problem::failed)?,
         created_at: now,
     };
     let ask = user::Ask::CreateApiKey { key: id, name: name.clone(), scopes: scopes.clone() };
     let position = super::tell(app, visitor, user, ask, [row]).await?;
     let (last_used_at, revoked_at) = (None, None);
-    let row = KeyRow { id, name, prefix, scopes, created_at: now, last_used_at, revoked_at };
+    let created_at = now;
+    let row = KeyRow { id, name, prefix, scopes, per_second, created_at, last_used_at, revoked_at };
     Ok((row, secret, position))
 }
 
@@ -172,7 +189,7 @@ pub async fn revoke(app: &App, visitor: &Visitor, user: UserId, key: ApiKeyId) -
 /// The person's keys, the newest first; revoked ones, too.
 pub async fn list(app: &App, user: UserId) -> Result<Vec<KeyRow>> {
     let rows = sqlx::query(
-        "select key_id, prefix, scopes, sealed, created_at, last_used_at, revoked_at
+        "select key_id, prefix, scopes, per_second, sealed, created_at, last_used_at, revoked_at
          from api_keys where user_id = $1 order by created_at desc, key_id desc",
     )
     .bind(user.0)
@@ -188,6 +205,7 @@ pub async fn list(app: &App, user: UserId) -> Result<Vec<KeyRow>> {
             name: name.map_err(Problem::failed)?.unwrap_or_default(),
             prefix: row.try_get("prefix")?,
             scopes: scopes(&row)?,
+            per_second: per_second(&row)?,
             created_at: row.try_get("created_at")?,
             last_used_at: row.try_get("last_used_at")?,
             revoked_at: row.try_get("revoked_at")?,
@@ -201,10 +219,15 @@ fn scopes(row: &sqlx::postgres::PgRow) -> Result<Vec<Scope>> {
     serde_json::from_value(serde_json::json!(names)).map_err(Problem::failed)
 }
 
+fn per_second(row: &sqlx::postgres::PgRow) -> Result<u32> {
+    let per_second: i32 = row.try_get("per_second")?;
+    u32::try_from(per_second).map_err(Problem::failed)
+}
+
 /// Whom the key speaks for; none when it is not ours, was revoked, or its owner's account rests.
 pub async fn check(app: &App, secret: &str) -> Result<Option<Known>> {
     let row = sqlx::query(
-        "select key_id, user_id, scopes,
+        "select key_id, user_id, scopes, per_second,
              last_used_at is null or last_used_at < clock_timestamp() - make_interval(secs => $2)
                  as to_note
          from api_keys
@@ -222,5 +245,6 @@ pub async fn check(app: &App, secret: &str) -> Result<Option<Known>> {
             .execute(app.db())
             .await?;
     }
-    Ok(Some(Known { key, user, scopes: scopes(&row)? }))
+    let (scopes, per_second) = (scopes(&row)?, per_second(&row)?);
+    Ok(Some(Known { key, user, scopes, per_second }))
 }

@@ -127,6 +127,13 @@ impl Redis {
         answer.map_err(|error| self.lost(&link, &error))
     }
 
+    /// Whether it answers.
+    pub async fn ping(&self) -> Result<(), Away> {
+        let mut link = self.link().await?;
+        let answer = in_time(cmd("PING").exec_async(&mut link.connection)).await;
+        answer.map_err(|error| self.lost(&link, &error))
+    }
+
     /// Removes what has these names.
     pub async fn forget(&self, names: &[String]) -> Result<(), Away> {
         if names.is_empty() {

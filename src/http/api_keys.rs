@@ -38,6 +38,8 @@ struct Wanted {
     /// What it may be used for.
     #[schema(value_type = Vec<String>, example = json!(["ai"]))]
     scopes: Vec<Scope>,
+    /// Requests that it may make within any second: 1 to 1000; 100 by default.
+    per_second: Option<u32>,
     /// What it may spend; no limit but the wallet's by default.
     spend_limits: Option<SpendLimits>,
 }
@@ -93,7 +95,8 @@ async fn create(
     let name = checked_name(Some(body.name))?
         .ok_or_else(|| Problem::field("name", "must not be empty"))?;
     let limits = body.spend_limits.map(Into::into).unwrap_or_default();
-    let new = NewKey { name, scopes: body.scopes, limits };
+    let (scopes, per_second) = (body.scopes, body.per_second);
+    let new = NewKey { name, scopes, per_second, limits };
     let created = api_keys::create(&app, &caller.visitor, caller.user, new).await?;
     let (row, secret, position) = created;
     let wallet = app.store.load::<Wallet>(caller.wallet()).await?;

@@ -11,7 +11,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use uuid::Uuid;
 
-use super::cookies;
+use super::{cookies, rate_limit};
 use crate::accounts::{Visitor, api_keys};
 use crate::app::App;
 use crate::clock;
@@ -126,6 +126,7 @@ impl FromRequestParts<App> for InPerson {
         if from_cookie.is_some() {
             cookies::check_csrf(parts, &app.keys, identity.session)?;
         }
+        rate_limit::count_person(app, parts, identity.user).await?;
         let Ok(visitor) = Visitor::from_request_parts(parts, app).await;
         let caller = Caller { user: identity.user, visitor, key: None };
         Ok(Self { caller, session: identity.session })
@@ -166,6 +167,7 @@ impl<S: Purpose> FromRequestParts<App> for Allowed<S> {
         };
         let known = api_keys::check(app, secret).await?;
         let known = known.ok_or_else(|| Problem::unauthorized("the API key is not valid"))?;
+        rate_limit::count_key(app, parts, known.key, known.per_second).await?;
         if ![S::SCOPE, S::OR].iter().any(|scope| known.scopes.contains(scope)) {
             return Err(not_by_key("this API key may not be used for this: see its scopes"));
         }

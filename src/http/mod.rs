@@ -11,6 +11,7 @@ mod checkout;
 mod cookies;
 mod debits;
 mod docs;
+mod health;
 mod holds;
 mod idempotency;
 mod inbox;
@@ -29,6 +30,7 @@ mod position;
 mod prefer;
 mod problems;
 mod proofs;
+mod rate_limit;
 mod recharge;
 mod sessions;
 mod spend_limits;
@@ -98,6 +100,7 @@ pub fn router(app: App) -> Router {
         )
         .merge(openai::routes())
         .merge(system::routes())
+        .merge(health::routes())
         .merge(inbox::routes())
         .split_for_parts();
     router
@@ -106,7 +109,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(problems::no_such_method)
         // One layer of four: each would cost every request an allocation.
         .layer((
-            axum::middleware::from_fn(problems::answer),
+            axum::middleware::from_fn_with_state(app.clone(), problems::answer),
             CatchPanicLayer::custom(problems::panicked),
             TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
             DefaultBodyLimit::max(BODY),

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use aggregates::id::CommandId;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -11,7 +11,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::rate_limit::Gate;
+use super::visitor::ClientAddress;
 use super::{REQUEST_ID, openai};
+use crate::app::App;
 use crate::error::Problem;
 
 /// The request's id: the caller's, where it is short and plain, else a new one.
@@ -26,7 +29,7 @@ struct Body<'a> {
 }
 
 /// Gives every request an id and every problem a body, and logs the request once.
-pub(super) async fn answer(mut request: Request, next: Next) -> Response {
+pub(super) async fn answer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request
         .headers()
@@ -38,11 +41,24 @@ pub(super) async fn answer(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let shape = Shape::of(request.uri().path());
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let mut response = next.run(request).await;
+    let trusted = &app.settings.trusted_proxies;
+    if let Some(client) = ClientAddress::find(request.extensions(), request.headers(), trusted) {
+        request.extensions_mut().insert(client);
+    }
+    let gate = Gate::new(&app, &mut request);
+    let mut response = match gate.enter().await {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
+    if let Err(problem) = gate.leave().await {
+        response = problem.into_response();
+    }
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         log(&problem, &id);
         response = shape.with_body(&response, &problem, &id);
-    } else if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+    } else if response.status() == StatusCode::SERVICE_UNAVAILABLE
+        && !response.headers().contains_key(CONTENT_TYPE)
+    {
         let problem = Problem::busy(
             "the request took too long; with the same Idempotency-Key it can be asked again",
         );
@@ -56,6 +72,7 @@ pub(super) async fn answer(mut request: Request, next: Next) -> Response {
         response = shape.with_body(&response, &problem, &id);
     }
     let headers = response.headers_mut();
+    gate.tell(headers);
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
     }

@@ -1,16 +1,23 @@
 //! What this is, and whether it is well.
 
 use axum::extract::State;
+use chrono::{DateTime, Utc};
+use clap::ValueEnum;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
+use crate::clock;
 use crate::error::{Problem, Result};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(root)).routes(routes!(health)).routes(routes!(public_keys))
+    OpenApiRouter::new()
+        .routes(routes!(root))
+        .routes(routes!(health))
+        .routes(routes!(info))
+        .routes(routes!(public_keys))
 }
 
 /// What this is.
@@ -21,6 +28,27 @@ struct About {
     version: &'static str,
     /// Where the API is described.
     docs: &'static str,
+}
+
+/// What runs here.
+#[derive(Serialize, ToSchema)]
+struct Info {
+    #[schema(example = "saldo")]
+    name: &'static str,
+    version: &'static str,
+    /// `local`, `dev`, `staging` or `production`.
+    environment: String,
+    started_at: DateTime<Utc>,
+    /// Seconds since then.
+    uptime_s: i64,
+    /// Whether money is taken, and whether it is real: `off`, `test` or `live`.
+    stripe: &'static str,
+    /// Whether nodes share a Redis.
+    redis: bool,
+    /// Who answers AI calls.
+    ai: Vec<&'static str>,
+    /// The version of the models and their prices.
+    prices: String,
 }
 
 /// How the server is.
@@ -48,6 +76,24 @@ struct Lag {
 #[utoipa::path(get, path = "/", tag = "system", responses((status = 200, body = About)))]
 async fn root() -> axum::Json<About> {
     axum::Json(About { name: "saldo", version: env!("CARGO_PKG_VERSION"), docs: "/docs" })
+}
+
+/// What runs here, and with what.
+#[utoipa::path(get, path = "/info", tag = "system", responses((status = 200, body = Info)))]
+async fn info(State(app): State<App>) -> axum::Json<Info> {
+    let stripe = app.stripe.as_ref().map(|stripe| if stripe.is_live() { "live" } else { "test" });
+    let environment = app.settings.environment.to_possible_value();
+    axum::Json(Info {
+        name: "saldo",
+        version: env!("CARGO_PKG_VERSION"),
+        environment: environment.map(|name| name.get_name().to_owned()).unwrap_or_default(),
+        started_at: app.started_at,
+        uptime_s: (clock::now() - app.started_at).num_seconds(),
+        stripe: stripe.unwrap_or("off"),
+        redis: app.redis.is_some(),
+        ai: app.llm.health().into_iter().map(|provider| provider.provider).collect(),
+        prices: app.models.version().to_owned(),
+    })
 }
 
 /// Whether the server can do its work; asks the database.

@@ -154,6 +154,7 @@ pub enum SideRow {
         key_hash: String,
         prefix: String,
         scopes: Vec<Scope>,
+        per_second: u32,
         sealed: String,
         created_at: DateTime<Utc>,
     },

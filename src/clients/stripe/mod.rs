@@ -11,6 +11,7 @@ mod dispute;
 mod error;
 mod event;
 mod fields;
+mod health;
 mod invoice;
 mod invoice_line;
 mod payment;
@@ -32,6 +33,7 @@ pub use customer::{Customer, NewCustomer};
 pub use dispute::Dispute;
 pub use error::StripeError;
 pub use event::{EventEnvelope, EventPage, ListedEvent, Malformed};
+pub use health::StripeHealth;
 pub use invoice::{BillingReason, Invoice, InvoiceStatus, Preview};
 pub use invoice_line::{InvoiceLine, Period};
 pub use payment::{Decline, Intent, IntentStatus, NewPayment, Payment};
@@ -63,13 +65,25 @@ pub struct Stripe {
     client: ::stripe::Client,
     timeout: Duration,
     live: bool,
+    seen: health::Seen,
 }
 
 impl Stripe {
     /// A client. Calls nobody.
     pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let live = settings.check()?;
-        Ok(Self { client: settings.client()?, timeout: settings.timeout, live })
+        Ok(Self {
+            client: settings.client()?,
+            timeout: settings.timeout,
+            live,
+            seen: health::Seen::default(),
+        })
+    }
+
+    /// How Stripe is doing, by what the last calls met.
+    #[must_use]
+    pub fn health(&self) -> StripeHealth {
+        self.seen.now()
     }
 
     /// Whether money moves. Events and objects whose `livemode` differs are not ours.

@@ -124,6 +124,20 @@ impl Stripe {
     where
         R: StripeRequest + Sync,
     {
+        let ended = self.persist(request, strategy, changes).await;
+        self.seen.note(&ended);
+        ended
+    }
+
+    async fn persist<R>(
+        &self,
+        request: &R,
+        strategy: RequestStrategy,
+        changes: bool,
+    ) -> Result<Value, StripeError>
+    where
+        R: StripeRequest + Sync,
+    {
         let mut patience = Patience::begin(self.timeout);
         let mut unknown = false;
         loop {

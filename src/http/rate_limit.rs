@@ -1,0 +1,197 @@
+//! How often the API may be asked: by a person, by a key, by an address that says nothing of who asks.
+//!
+//! Whoever is known is counted where they become known; all others by their address: before the work, where
+//! they bring nothing to be known by, else after it, so that what is not valid, or not asked for, lets nobody
+//! through.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aggregates::id::{ApiKeyId, UserId};
+use axum::extract::Request;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::cookies;
+use super::visitor::ClientAddress;
+use crate::app::App;
+use crate::error::Problem;
+use crate::rates::{Standing, Verdict, Window};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// For a person, and for an address.
+const GENERAL: [Window; 2] = [Window::new("minute", 60, MINUTE), Window::new("hour", 1000, HOUR)];
+/// For a person's AI calls, besides.
+const AI: Window = Window::new("ai", 20, MINUTE);
+/// What is not counted: who looks after the server, and Stripe, which must not lose a word.
+const EXEMPT: [&str; 6] =
+    ["/livez", "/readyz", "/healthz", "/health", "/metrics", "/api/v1/webhooks/stripe"];
+/// IPv6 is given out by networks of this many bits: a house has one, with more addresses than there is to count.
+const NETWORK: u32 = 64;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Where a request stands, once it was counted.
+#[derive(Clone)]
+pub(super) struct Counted {
+    verdict: Arc<OnceLock<Verdict>>,
+    /// Whether it may ask models, or wants to know of what they said.
+    is_of_ai: bool,
+}
+
+/// A request that is let in, before it is answered.
+pub(super) struct Gate {
+    app: App,
+    counted: Counted,
+    address: IpAddr,
+    is_counted: bool,
+    /// Whether it brings something to be known by.
+    may_be_known: bool,
+}
+
+impl Gate {
+    /// Has the request counted from now on.
+    pub(super) fn new(app: &App, request: &mut Request) -> Self {
+        let path = request.uri().path();
+        let is_of_ai = path.starts_with("/api/v1/ai/") || path.starts_with("/v1/");
+        let counted = Counted { verdict: Arc::default(), is_of_ai };
+        let is_exempt = EXEMPT.contains(&path) || path.starts_with("/healthz/");
+        let is_counted = app.settings.rate_limits && !is_exempt;
+        let address = request.extensions().get::<ClientAddress>();
+        let address = address.map_or(Ipv4Addr::UNSPECIFIED.into(), |ClientAddress(it)| *it);
+        let headers = request.headers();
+        let may_be_known =
+            headers.contains_key(AUTHORIZATION) || cookies::access(headers).is_some();
+        request.extensions_mut().insert(counted.clone());
+        Self { app: app.clone(), counted, address, is_counted, may_be_known }
+    }
+
+    /// Counts whoever brings nothing to be known by; 429, where that is one too many.
+    pub(super) async fn enter(&self) -> Result<(), Problem> {
+        if self.may_be_known {
+            return Ok(());
+        }
+        self.count_address().await
+    }
+
+    /// Counts whoever has not become known meanwhile; 429, where that is one too many.
+    pub(super) async fn leave(&self) -> Result<(), Problem> {
+        if self.counted.verdict.get().is_some() {
+            return Ok(());
+        }
+        self.count_address().await
+    }
+
+    async fn count_address(&self) -> Result<(), Problem> {
+        if !self.is_counted {
+            return Ok(());
+        }
+        let who = format!("address/{}", network(self.address));
+        self.counted.count(&self.app, &who, &GENERAL).await
+    }
+
+    /// Tells where the request stands: the fields of draft-ietf-httpapi-ratelimit-headers.
+    pub(super) fn tell(&self, headers: &mut HeaderMap) {
+        let Some(Verdict { standings, .. }) = self.counted.verdict.get() else { return };
+        let all = |item: fn(&Standing) -> String| {
+            standings.iter().map(item).collect::<Vec<_>>().join(", ")
+        };
+        let policy = all(|standing| {
+            let Window { name, most, within } = standing.window;
+            format!("\"{name}\";q={most};w={}", within.as_secs())
+        });
+        let limit = all(|standing| {
+            let (name, left) = (standing.window.name, standing.left);
+            format!("\"{name}\";r={left};t={}", seconds(standing.more_in))
+        });
+        for (header, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, limit)] {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(header, value);
+            }
+        }
+    }
+}
+
+impl Counted {
+    async fn count(&self, app: &App, who: &str, windows: &[Window]) -> Result<(), Problem> {
+        let verdict = app.rates.count(who, windows).await;
+        let refused = (!verdict.passes).then(|| seconds(verdict.retry_after()).max(1));
+        // Nobody is counted twice: the first verdict stands.
+        let _ = self.verdict.set(verdict);
+        let Some(wait) = refused else { return Ok(()) };
+        let mut problem = Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "rate_limited",
+            "there were too many requests: wait for Retry-After, and look at RateLimit-Policy",
+        );
+        problem.retry_after = u32::try_from(wait).ok();
+        Err(problem)
+    }
+}
+
+/// Counts a person who has become known.
+pub(super) async fn count_person(app: &App, parts: &Parts, user: UserId) -> Result<(), Problem> {
+    let [minute, hour] = GENERAL;
+    let is_of_ai = parts.extensions.get::<Counted>().is_some_and(|counted| counted.is_of_ai);
+    let windows: &[Window] = if is_of_ai { &[minute, hour, AI] } else { &GENERAL };
+    count(app, parts, &format!("person/{user}"), windows).await
+}
+
+/// Counts a key that has become known.
+pub(super) async fn count_key(
+    app: &App,
+    parts: &Parts,
+    key: ApiKeyId,
+    per_second: u32,
+) -> Result<(), Problem> {
+    let window = Window::new("second", per_second, SECOND);
+    count(app, parts, &format!("key/{key}"), &[window]).await
+}
+
+async fn count(app: &App, parts: &Parts, who: &str, windows: &[Window]) -> Result<(), Problem> {
+    if !app.settings.rate_limits {
+        return Ok(());
+    }
+    // A request is known by its gate; where none is, nothing of the API was asked.
+    let Some(counted) = parts.extensions.get::<Counted>() else { return Ok(()) };
+    if counted.verdict.get().is_some() {
+        return Ok(());
+    }
+    counted.count(app, who, windows).await
+}
+
+/// Whose address it is, as far as can be told: an IPv6 address stands for its network.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let kept = u128::from(address) >> (128 - NETWORK) << (128 - NETWORK);
+            Ipv6Addr::from(kept).into()
+        }
+        address => address,
+    }
+}
+
+/// Whole seconds, never fewer.
+fn seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_stands_for_its_network_and_a_mapped_one_for_itself() {
+        let network = |address: &str| network(address.parse().expect("an address")).to_string();
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(network("2001:db8:1:2:ffff::"), "2001:db8:1:2::");
+        assert_eq!(network("203.0.113.9"), "203.0.113.9");
+        assert_eq!(network("::ffff:203.0.113.9"), "203.0.113.9");
+    }
+}

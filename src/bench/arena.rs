@@ -204,6 +204,7 @@ impl Server {
             .env("SALDO_DATA_DIR", &config.data_dir)
             .env("SALDO_LISTEN", config.listen.to_string())
             .env("SALDO_ENV", "local")
+            .env("SALDO_RATE_LIMITS", "off")
             .env("RUST_LOG", "warn")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

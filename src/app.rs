@@ -20,7 +20,7 @@ use crate::config::Settings;
 use crate::error::{Problem, Result};
 use crate::health::Probes;
 use crate::keys::Keys;
-use crate::models::Models;
+use crate::models::{KnownTiers, Models};
 use crate::passwords::Passwords;
 use crate::rates::Rates;
 use crate::store::Store;
@@ -67,6 +67,8 @@ pub struct Parts {
     pub models: Models,
     /// What nodes keep together, where there is a Redis.
     pub redis: Option<Redis>,
+    /// Who has which tier, as it was looked up a moment ago.
+    pub tiers: KnownTiers,
     /// How often somebody has asked lately.
     pub rates: Rates,
     /// How the parts of this node were when they were last asked.

@@ -75,7 +75,7 @@ async fn models(
     State(app): State<App>,
     Allowed(caller, ..): Allowed<Ai>,
 ) -> Result<axum::Json<Offer>> {
-    let tier = metering::tier(&app, caller.user).await?;
+    let tier = metering::tier_now(&app, caller.user).await?;
     let fixed = |task| app.models.fixed(task).map(aggregates::credits::Credits::get);
     Ok(axum::Json(Offer {
         version: app.models.version().to_owned(),

@@ -1,5 +1,7 @@
 //! What somebody may use: by the subscription that they have.
 
+use std::time::Instant;
+
 use aggregates::credits::Credits;
 use aggregates::id::UserId;
 use aggregates::wallet::WalletError;
@@ -10,11 +12,21 @@ use crate::clock;
 use crate::error::{Problem, Result};
 use crate::models::{AUTO, Model, Tier};
 
-/// The person's tier now. Who is behind with a payment keeps it for the days of grace.
+/// The person's tier, as it was within the last second. Who is behind with a payment keeps it for the days of grace.
 pub async fn tier(app: &App, user: UserId) -> Result<Tier> {
-    let behind_since = clock::now() - app.settings.past_due_grace;
+    match app.tiers.of(user) {
+        Some(known) => Ok(known),
+        None => tier_now(app, user).await,
+    }
+}
+
+/// The person's tier as the read model has it now.
+pub async fn tier_now(app: &App, user: UserId) -> Result<Tier> {
+    let (asked, behind_since) = (Instant::now(), clock::now() - app.settings.past_due_grace);
     let tier = projections::billing::tier_of(app.db(), user.0, behind_since).await?;
-    tier.map_or(Ok(Tier::Free), |tier| tier.parse().map_err(Problem::failed))
+    let tier = tier.map_or(Ok(Tier::Free), |tier| tier.parse().map_err(Problem::failed))?;
+    app.tiers.note(user, asked, tier);
+    Ok(tier)
 }
 
 /// The model of this name, where the tier has it; the usual one of the tier, where none is named.

@@ -22,7 +22,7 @@ mod ticket;
 mod timing;
 mod tokens;
 
-pub use access::{can_pay, choose, tier};
+pub use access::{can_pay, choose, tier, tier_now};
 pub use analyses::Record;
 pub use entries::{Entry, State, entries, entry};
 pub use estimate::estimate;

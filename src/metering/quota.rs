@@ -51,7 +51,7 @@ impl PlanQuota {
 
 /// What the person has now.
 pub async fn quota(app: &App, user: UserId) -> Result<Quota> {
-    let tier = access::tier(app, user).await?;
+    let tier = access::tier_now(app, user).await?;
     let messages_per_day = app.models.chat_messages_per_day(tier);
     let plan = match billing::running_of(app.db(), user.0).await? {
         Some(running) => Some(of_plan(app, user, running).await?),

@@ -1,6 +1,7 @@
 //! What models are on offer: for whom, at which price, and who answers for them. One file says it, which
 //! an operator may replace; its version stands in every event that was charged by it.
 
+mod known;
 mod rate;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::clients::llm::{Llm, Route, Task};
 
+pub use known::KnownTiers;
 pub use rate::{Counted, Rate, RateError, Rates};
 
 /// What is on offer where no file says otherwise.

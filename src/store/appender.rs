@@ -131,11 +131,12 @@ impl Writer {
             batch.into_iter().map(|submission| (submission.unit, submission.answer)).unzip();
         match self.send_until_answered(&self.columns(&units)).await {
             Ok(verdicts) => {
-                self.tell(units, &verdicts);
-                for (answer, verdict) in answers.into_iter().zip(verdicts) {
+                // Who waits comes first: the read models gather what they are told anyway.
+                for (answer, verdict) in answers.into_iter().zip(&verdicts) {
                     // A caller that has gone needs no answer.
-                    let _ = answer.send(Ok(verdict));
+                    let _ = answer.send(Ok(*verdict));
                 }
+                self.tell(units, &verdicts);
             }
             Err(AppendError::Refused(error)) if units.len() > 1 => {
                 warn!(error = %error, units = units.len(), "a batch was refused; sending its units one by one");

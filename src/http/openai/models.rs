@@ -55,7 +55,7 @@ async fn models(
     State(app): State<App>,
     Allowed(caller, ..): Allowed<Ai>,
 ) -> Result<axum::Json<List>> {
-    let tier = metering::tier(&app, caller.user).await?;
+    let tier = metering::tier_now(&app, caller.user).await?;
     let data = app.models.all().iter().filter(|model| model.tier <= tier).map(Listed::from);
     Ok(axum::Json(List { object: "list", data: data.collect() }))
 }
@@ -69,7 +69,7 @@ async fn model(
     Allowed(caller, ..): Allowed<Ai>,
     Path(id): Path<String>,
 ) -> Result<axum::Json<Listed>> {
-    let tier = metering::tier(&app, caller.user).await?;
+    let tier = metering::tier_now(&app, caller.user).await?;
     let model = metering::choose(&app, tier, Some(&id)).map_err(|problem| match problem.code {
         "plan_required" => Problem::not_found(),
         _ => problem,

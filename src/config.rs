@@ -5,11 +5,13 @@ mod billing;
 mod meter;
 mod redis;
 mod sign_in;
+mod web;
 mod webhooks;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use axum::http::HeaderValue;
 use chrono::TimeDelta;
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -22,6 +24,7 @@ pub use billing::{BillingConfig, Disputed, FraudWarning, PastDue};
 pub use meter::MeterConfig;
 pub use redis::RedisConfig;
 pub use sign_in::SignInConfig;
+pub use web::WebConfig;
 pub use webhooks::WebhookConfig;
 
 /// Where Saldo runs; decides what is required and what is refused.
@@ -58,6 +61,9 @@ pub struct Config {
     /// Where nodes keep together what helps and is not needed.
     #[command(flatten)]
     pub redis: RedisConfig,
+    /// Who may ask from where, and by which way.
+    #[command(flatten)]
+    pub web: WebConfig,
     /// How people come in, and how they are written to.
     #[command(flatten)]
     pub sign_in: SignInConfig,
@@ -93,6 +99,16 @@ pub enum ConfigError {
     /// Elsewhere, customers could have the server speak to its neighbours.
     #[error("SALDO_WEBHOOKS_PRIVATE=on is for tests, with SALDO_ENV=local only: remove it")]
     WebhooksPrivate,
+    /// Not the address of a site.
+    #[error(
+        "SALDO_CORS_ORIGINS has {0:?}: name each site as browsers do, https://app.example.com, without a path"
+    )]
+    Origin(String),
+    /// Who would be sent where is not known.
+    #[error(
+        "SALDO_HTTPS_REDIRECT=on needs SALDO_TRUSTED_PROXIES, and a SALDO_PUBLIC_URL with https://"
+    )]
+    Redirect,
     /// Half of what a service needs.
     #[error("{0} needs {1} beside it: set both, or neither")]
     Half(&'static str, &'static str),
@@ -126,6 +142,10 @@ pub struct Settings {
     pub rate_limits: bool,
     /// Proxies whose word is taken for whom they speak for.
     pub trusted_proxies: Vec<IpNet>,
+    /// Sites whose scripts may ask, as browsers name them.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Whether who came to a proxy without TLS is sent to the public address.
+    pub https_redirect: bool,
     /// Whether text messages go anywhere: to whoever was configured, or in `local` to the inbox.
     pub sends_texts: bool,
     /// What becomes of a wallet while a subscription is not paid in time.
@@ -160,7 +180,9 @@ impl Config {
                 .verify_addresses
                 .map_or(!local, |switch| switch == Switch::On),
             rate_limits,
-            trusted_proxies: self.sign_in.trusted_proxies.clone(),
+            trusted_proxies: self.web.trusted_proxies.clone(),
+            cors_origins: self.cors_origins()?,
+            https_redirect: self.https_redirect()?,
             sends_texts: local || self.sms()?.is_some(),
             past_due: self.billing.past_due.unwrap_or_default(),
             past_due_grace: self.billing.grace(),

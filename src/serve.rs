@@ -1,5 +1,6 @@
 //! Starting and stopping a node.
 
+mod connections;
 mod database;
 
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ use crate::embedded::EmbeddedError;
 use crate::health::Probes;
 use crate::jobs::{self, JobsError, Messages};
 use crate::keys::{Keys, KeysError};
-use crate::models::{Models, ModelsError};
+use crate::models::{KnownTiers, Models, ModelsError};
 use crate::passwords::{PasswordError, Passwords};
 use crate::processes::Signer;
 use crate::queue::{self, Job};
@@ -84,9 +85,6 @@ pub enum StartError {
     /// The port is taken, or not allowed.
     #[error("cannot listen on {address}: {source}; set SALDO_LISTEN to a free address")]
     Listen { address: SocketAddr, source: std::io::Error },
-    /// The server ended.
-    #[error("the server ended: {0}")]
-    Served(std::io::Error),
 }
 
 /// A node that runs: handlers' state, projections and process managers.
@@ -132,6 +130,7 @@ impl Node {
             models,
             webhooks,
             llm,
+            tiers: KnownTiers::default(),
             rates: Rates::new(redis.clone()),
             redis,
             probes: Probes::default(),
@@ -189,23 +188,15 @@ pub async fn serve_until(
     let address = listener.local_addr().map_err(listen)?;
     let node = Node::start(config, address, config.llm()?).await?;
     let router = http::router(node.app.clone());
-    let router = router.into_make_service_with_connect_info::<SocketAddr>();
     ready(address);
-    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
-        // Answers are small: waiting to fill a packet would only delay them.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(error = %error, "TCP_NODELAY could not be set");
-        }
-    });
     let app = node.app.clone();
     let left = app.leaving.subscribe();
     let stop = async move {
         stop.await;
         app.leaving.send_replace(true);
     };
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stop);
     tokio::select! {
-        served = serving.into_future() => served.map_err(StartError::Served)?,
+        () = connections::serve(listener, router, stop) => {}
         () = overdue(left) => tracing::warn!("requests that have not ended in time are cut"),
     }
     node.stop().await;

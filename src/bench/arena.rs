@@ -23,7 +23,7 @@ use super::{BenchError, WALLETS};
 use crate::clock;
 use crate::config::{
     AiConfig, BillingConfig, Config, Environment, MeterConfig, RedisConfig, SignInConfig,
-    WebhookConfig,
+    WebConfig, WebhookConfig,
 };
 use crate::keys::Keys;
 use crate::serve::{self, Database};
@@ -59,6 +59,7 @@ impl Arena {
             billing: BillingConfig::default(),
             ai: AiConfig::default(),
             meter: MeterConfig::default(),
+            web: WebConfig::default(),
             webhooks: WebhookConfig::default(),
             redis: RedisConfig::default(),
         };

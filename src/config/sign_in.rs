@@ -1,6 +1,5 @@
 //! How people come in, and how they are written to.
 
-use ipnet::IpNet;
 use secrecy::SecretString;
 
 use super::{Config, ConfigError, Environment, Switch};
@@ -21,10 +20,6 @@ pub struct SignInConfig {
     /// Off for load tests, in `local` only.
     #[arg(long, env = "SALDO_RATE_LIMITS", value_enum)]
     pub rate_limits: Option<Switch>,
-    /// Networks of proxies of ours (`10.0.0.0/8`, with commas): what they say of whom they speak for, in
-    /// `X-Forwarded-For`, is believed.
-    #[arg(long, env = "SALDO_TRUSTED_PROXIES", value_delimiter = ',')]
-    pub trusted_proxies: Vec<IpNet>,
     /// What Google knows this server by (OpenID Connect).
     #[arg(long, env = "SALDO_GOOGLE_CLIENT_ID")]
     pub google_client_id: Option<String>,

@@ -32,8 +32,7 @@ struct Well {
 
 /// How a part is.
 #[derive(Serialize, ToSchema)]
-#[schema(as = PartHealth)]
-struct Part {
+struct PartHealth {
     /// `ok`; `degraded`, where not all of it works; `down`; `off`, where it is not configured.
     status: &'static str,
     /// What is wrong.
@@ -45,22 +44,22 @@ struct Part {
 
 /// How all parts are.
 #[derive(Serialize, ToSchema)]
-struct Parts {
+struct AllHealth {
     /// `ok`, or `degraded`, where a part is.
     status: &'static str,
-    db: Part,
-    redis: Part,
-    stripe: Part,
-    ai: Part,
+    db: PartHealth,
+    redis: PartHealth,
+    stripe: PartHealth,
+    ai: PartHealth,
 }
 
-impl Part {
+impl PartHealth {
     fn is_well(&self) -> bool {
         matches!(self.status, "ok" | "off")
     }
 }
 
-impl From<Finding> for Part {
+impl From<Finding> for PartHealth {
     fn from(Finding { state, detail, at }: Finding) -> Self {
         let status = match state {
             health::State::Ok => "ok",
@@ -93,24 +92,24 @@ async fn ready(State(app): State<App>) -> Result<axum::Json<Well>> {
 
 /// How each part is. Providers of AI and Stripe are not asked for it: what the last calls met is told.
 #[utoipa::path(get, path = "/healthz", tag = "system",
-    responses((status = 200, body = Parts), (status = 503, body = Parts)))]
-async fn all(State(app): State<App>) -> (StatusCode, axum::Json<Parts>) {
+    responses((status = 200, body = AllHealth), (status = 503, body = AllHealth)))]
+async fn all(State(app): State<App>) -> (StatusCode, axum::Json<AllHealth>) {
     let (db, redis) = tokio::join!(database(&app), redis(&app));
-    let (db, redis, stripe, ai): (Part, Part, Part, Part) =
+    let (db, redis, stripe, ai): (PartHealth, PartHealth, PartHealth, PartHealth) =
         (db.into(), redis.into(), stripe(&app).into(), ai(&app).into());
     let is_well = [&db, &redis, &stripe, &ai].iter().all(|part| part.is_well());
     let status = if is_well { "ok" } else { "degraded" };
     let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, axum::Json(Parts { status, db, redis, stripe, ai }))
+    (code, axum::Json(AllHealth { status, db, redis, stripe, ai }))
 }
 
 /// How one part is: `db`, `redis`, `stripe` or `ai`.
 #[utoipa::path(get, path = "/healthz/{part}", tag = "system", params(("part" = String, Path,)),
-    responses((status = 200, body = Part), (status = 404, body = Problem), (status = 503, body = Part)))]
+    responses((status = 200, body = PartHealth), (status = 404, body = Problem), (status = 503, body = PartHealth)))]
 async fn part(
     State(app): State<App>,
     Path(part): Path<String>,
-) -> Result<(StatusCode, axum::Json<Part>)> {
+) -> Result<(StatusCode, axum::Json<PartHealth>)> {
     let finding = match part.as_str() {
         "db" => database(&app).await,
         "redis" => redis(&app).await,
@@ -118,7 +117,7 @@ async fn part(
         "ai" => ai(&app),
         _ => return Err(Problem::not_found()),
     };
-    let part = Part::from(finding);
+    let part = PartHealth::from(finding);
     let code = if part.is_well() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((code, axum::Json(part)))
 }

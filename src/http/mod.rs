@@ -32,6 +32,7 @@ mod problems;
 mod proofs;
 mod rate_limit;
 mod recharge;
+mod security;
 mod sessions;
 mod spend_limits;
 mod statement;
@@ -50,6 +51,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, StatusCode};
+use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -103,16 +105,22 @@ pub fn router(app: App) -> Router {
         .merge(health::routes())
         .merge(inbox::routes())
         .split_for_parts();
-    router
+    let mut router = router
         .merge(docs::routes(document))
         .fallback(problems::no_such_route)
         .method_not_allowed_fallback(problems::no_such_method)
         // One layer of four: each would cost every request an allocation.
         .layer((
-            axum::middleware::from_fn_with_state(app.clone(), problems::answer),
+            from_fn_with_state(app.clone(), problems::answer),
             CatchPanicLayer::custom(problems::panicked),
             TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
             DefaultBodyLimit::max(BODY),
-        ))
-        .with_state(app)
+        ));
+    if !app.settings.cors_origins.is_empty() {
+        router = router.layer(security::cors(&app.settings.cors_origins));
+    }
+    if app.settings.https_redirect {
+        router = router.layer(from_fn_with_state(app.clone(), security::only_https));
+    }
+    router.with_state(app)
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use aggregates::id::CommandId;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::rate_limit::Gate;
 use super::visitor::ClientAddress;
-use super::{REQUEST_ID, openai};
+use super::{REQUEST_ID, openai, security};
 use crate::app::App;
 use crate::error::Problem;
 
@@ -39,7 +39,9 @@ pub(super) async fn answer(State(app): State<App>, mut request: Request, next: N
         .map_or_else(|| CommandId(Uuid::now_v7()).to_string(), str::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
-    let shape = Shape::of(request.uri().path());
+    let path = request.uri().path();
+    let (shape, mut guarded) = (Shape::of(path), HeaderMap::new());
+    security::protect(&mut guarded, path, &app.settings);
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let trusted = &app.settings.trusted_proxies;
     if let Some(client) = ClientAddress::find(request.extensions(), request.headers(), trusted) {
@@ -73,6 +75,7 @@ pub(super) async fn answer(State(app): State<App>, mut request: Request, next: N
     }
     let headers = response.headers_mut();
     gate.tell(headers);
+    headers.extend(guarded);
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
     }

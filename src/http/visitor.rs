@@ -28,10 +28,7 @@ impl ClientAddress {
         trusted: &[IpNet],
     ) -> Option<Self> {
         let ConnectInfo(peer) = extensions.get::<ConnectInfo<SocketAddr>>()?;
-        let is_ours = |address: &IpAddr| {
-            let address = address.to_canonical();
-            trusted.iter().any(|network| network.contains(&address))
-        };
+        let is_ours = |address: &IpAddr| is_within(address, trusted);
         let mut client = peer.ip();
         let said = headers.get_all(FORWARDED).iter().filter_map(|value| value.to_str().ok());
         let said: Vec<&str> = said.flat_map(|value| value.split(',')).collect();
@@ -44,6 +41,17 @@ impl ClientAddress {
         }
         Some(Self(client.to_canonical()))
     }
+}
+
+/// Whether the connection is one of our proxies'.
+pub(super) fn is_from_proxy(extensions: &Extensions, trusted: &[IpNet]) -> bool {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.is_some_and(|ConnectInfo(peer)| is_within(&peer.ip(), trusted))
+}
+
+fn is_within(address: &IpAddr, networks: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    networks.iter().any(|network| network.contains(&address))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Visitor {

@@ -6,6 +6,7 @@ mod rates;
 #[path = "../support/redis.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod redis_server;
+mod security;
 #[path = "../shared/skip.rs"]
 mod skip;
 #[path = "../system/support.rs"]

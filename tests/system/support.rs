@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use reqwest::{Method, StatusCode};
 use saldo::config::{
     AiConfig, BillingConfig, Config, Environment, MeterConfig, RedisConfig, SignInConfig, Switch,
-    WebhookConfig,
+    WebConfig, WebhookConfig,
 };
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
@@ -125,6 +125,7 @@ impl Database {
             billing: BillingConfig::default(),
             ai: AiConfig::default(),
             meter: MeterConfig::default(),
+            web: WebConfig::default(),
             webhooks: WebhookConfig::default(),
             redis: RedisConfig::default(),
         }

@@ -1,0 +1,104 @@
+//! What browsers are told, so that no other site reads or frames what is here, and who is sent to HTTPS.
+//!
+//! The headers are those of OWASP's HTTP Headers and REST Security cheat sheets.
+
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH,
+    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::visitor::is_from_proxy;
+use crate::app::App;
+use crate::config::Settings;
+
+/// Answers are data: nothing of them is to be run, loaded or framed.
+const DATA: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// The pages that describe the API run what comes with them, and load nothing from elsewhere.
+const PAGES: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+);
+/// Two years, as browsers' lists want it.
+const ONLY_HTTPS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+/// What no page of ours needs.
+const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
+const NO_PERMISSIONS: HeaderValue =
+    HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=()");
+/// Other sites may not load it.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// How long a browser may remember what a site may ask: an hour.
+const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(3600);
+
+/// Tells browsers what not to do.
+pub(super) fn protect(headers: &mut HeaderMap, path: &str, settings: &Settings) {
+    let policy = if path.starts_with("/docs") || path.starts_with("/redoc") { PAGES } else { DATA };
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(PERMISSIONS, NO_PERMISSIONS);
+    if settings.cors_origins.is_empty() {
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    }
+    if settings.public_url.starts_with("https://") {
+        headers.insert(STRICT_TRANSPORT_SECURITY, ONLY_HTTPS);
+    }
+}
+
+/// Lets scripts of these sites ask, with their cookies, and read what stands in headers.
+pub(super) fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    let named = HeaderName::from_static;
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins.iter().cloned()))
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            ACCEPT,
+            AUTHORIZATION,
+            CONTENT_LANGUAGE,
+            CONTENT_TYPE,
+            IF_MATCH,
+            IF_NONE_MATCH,
+            named("idempotency-key"),
+            named("last-event-id"),
+            named("prefer"),
+            named("x-csrf-token"),
+            named("x-min-position"),
+            named("x-request-id"),
+        ])
+        .expose_headers([
+            ETAG,
+            LOCATION,
+            RETRY_AFTER,
+            named("credits-charged"),
+            named("credits-remaining"),
+            named("ratelimit"),
+            named("ratelimit-policy"),
+            named("server-timing"),
+            named("x-event-position"),
+            named("x-request-id"),
+        ])
+        .max_age(REMEMBERED)
+}
+
+/// Sends whoever came to a proxy of ours without TLS to the public address, which has it.
+pub(super) async fn only_https(State(app): State<App>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let came_by = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+    let is_plain = came_by.is_some_and(|by| by.trim().eq_ignore_ascii_case("http"));
+    if !is_plain || !is_from_proxy(request.extensions(), &app.settings.trusted_proxies) {
+        return next.run(request).await;
+    }
+    let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
+    // The host that the request names may be anybody's.
+    let place = format!("{}{wanted}", app.settings.public_url);
+    match HeaderValue::from_str(&place) {
+        Ok(place) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, place)]).into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}

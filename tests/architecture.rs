@@ -217,6 +217,27 @@ fn every_setting_is_in_the_example_and_in_the_readme_and_nothing_else_is() {
     assert_eq!(named.map(str::to_owned).collect::<BTreeSet<_>>(), settings, "README.md");
 }
 
+#[test]
+fn the_routes_that_the_page_on_the_seeds_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut routes = BTreeSet::new();
+    visit(&root.join("src/http"), &mut |_, text| {
+        for described in text.split("utoipa::path(").skip(1) {
+            let method = described.split(',').next().unwrap_or_default().trim().to_uppercase();
+            let path = described.split("path = \"").nth(1).and_then(|rest| rest.split('"').next());
+            let path = path.unwrap_or_default();
+            routes.extend([format!("{method} /api/v1{path}"), format!("{method} {path}")]);
+        }
+    });
+    let page = fs::read_to_string(root.join("docs/seeds.md")).expect("the page");
+    let ours = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let named: Vec<_> = ours.flat_map(|(_, ours)| ours.split('`')).collect();
+    let named: Vec<_> = named.iter().filter(|name| name.contains(" /")).collect();
+    assert!(named.len() > 60, "{named:?}");
+    let missing: Vec<_> = named.into_iter().filter(|name| !routes.contains(**name)).collect();
+    assert_eq!(missing, Vec::<&&str>::new());
+}
+
 /// What the log and the private Postgres read of the environment by themselves.
 const BESIDE_THE_COMMAND_LINE: [&str; 2] = ["RUST_LOG", "SALDO_PG_NO_SYSTEM"];
 

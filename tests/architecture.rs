@@ -1,5 +1,6 @@
 //! Arrows run down only: what each place may name of the crate.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -191,6 +192,58 @@ fn the_tests_that_the_page_on_security_names_are_there() {
     missing.dedup();
     assert_eq!(missing, Vec::<&str>::new());
     assert!(page.contains("passwords::"), "names are found at all");
+}
+
+#[test]
+fn every_setting_is_in_the_example_and_in_the_readme_and_nothing_else_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut settings = BTreeSet::from(BESIDE_THE_COMMAND_LINE.map(str::to_owned));
+    visit(&root.join("src"), &mut |_, text| {
+        let named = text.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
+        settings.extend(named.filter(|name| is_setting(name)).map(str::to_owned));
+    });
+    assert!(settings.len() > 40, "{settings:?}");
+
+    let example = fs::read_to_string(root.join(".env.example")).expect("the example");
+    let lines = example.lines().filter_map(|line| line.trim_start_matches("# ").split_once('='));
+    let named = lines.map(|(name, _)| name.to_owned()).filter(|name| is_setting(name));
+    assert_eq!(named.collect::<BTreeSet<_>>(), settings, ".env.example");
+
+    let readme = fs::read_to_string(root.join("README.md")).expect("the readme");
+    let table = readme.split("## Configuration").nth(1).expect("a chapter on it");
+    let table = table.split("\n## ").next().unwrap_or_default();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let named = rows.flat_map(|cell| cell.split('`')).filter(|name| is_setting(name));
+    assert_eq!(named.map(str::to_owned).collect::<BTreeSet<_>>(), settings, "README.md");
+}
+
+#[test]
+fn the_routes_that_the_page_on_the_seeds_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut routes = BTreeSet::new();
+    visit(&root.join("src/http"), &mut |_, text| {
+        for described in text.split("utoipa::path(").skip(1) {
+            let method = described.split(',').next().unwrap_or_default().trim().to_uppercase();
+            let path = described.split("path = \"").nth(1).and_then(|rest| rest.split('"').next());
+            let path = path.unwrap_or_default();
+            routes.extend([format!("{method} /api/v1{path}"), format!("{method} {path}")]);
+        }
+    });
+    let page = fs::read_to_string(root.join("docs/seeds.md")).expect("the page");
+    let ours = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let named: Vec<_> = ours.flat_map(|(_, ours)| ours.split('`')).collect();
+    let named: Vec<_> = named.iter().filter(|name| name.contains(" /")).collect();
+    assert!(named.len() > 60, "{named:?}");
+    let missing: Vec<_> = named.into_iter().filter(|name| !routes.contains(**name)).collect();
+    assert_eq!(missing, Vec::<&&str>::new());
+}
+
+/// What the log and the private Postgres read of the environment by themselves.
+const BESIDE_THE_COMMAND_LINE: [&str; 2] = ["RUST_LOG", "SALDO_PG_NO_SYSTEM"];
+
+fn is_setting(name: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    !name.is_empty() && name.chars().all(is_word)
 }
 
 /// The first folder or file below `src`.

@@ -1,9 +1,9 @@
-//! Who may administer: the first administrator comes from here.
+//! What only who runs the server may do: the first administrator comes from here.
 
 use std::path::Path;
 
 use aggregates::id::UserId;
-use aggregates::user::{Ask, Role, User, UserCommand};
+use aggregates::user::{Ask, Role, Status, User, UserCommand};
 use chrono::TimeDelta;
 use clap::Subcommand;
 use uuid::Uuid;
@@ -14,7 +14,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::keys::Keys;
 use crate::serve;
-use crate::store::{Envelope, Metadata, Store};
+use crate::store::{Envelope, Metadata, SideRow, Store};
 use crate::tokens::ACCESS_LASTS;
 
 #[derive(Subcommand)]
@@ -28,6 +28,12 @@ pub(super) enum Admin {
     Revoke {
         /// The address of the account.
         email: String,
+    },
+    /// Forget people who had been forgotten before a backup was put back. Nobody is told again.
+    Erase {
+        /// Their ids, as `docs/operations/backup.md` has them noted.
+        #[arg(required = true)]
+        users: Vec<UserId>,
     },
 }
 
@@ -45,6 +51,7 @@ pub(super) async fn admin(config: &Config, admin: Admin) -> Result<(), Failure> 
     let (email, role) = match admin {
         Admin::Grant { email } => (email, Role::Admin),
         Admin::Revoke { email } => (email, Role::User),
+        Admin::Erase { users } => return erase(config, users).await,
     };
     let contact = Contact::email("email", &email).map_err(|_| "that is no e-mail address")?;
     let database = serve::database(config).await?;
@@ -56,11 +63,33 @@ pub(super) async fn admin(config: &Config, admin: Admin) -> Result<(), Failure> 
     let user = UserId(user.ok_or("nobody has an account with that address: let them register")?);
     let (pool, options) = (database.pool.clone(), database.options.clone());
     let store = Store::start(pool, options, keys.wrapping()).await?;
-    let metadata = Metadata { actor: Some("saldo admin".to_owned()), ..Metadata::default() };
     let command = UserCommand { now: clock::now(), ask: Ask::ChangeRole { role } };
-    store.execute::<User>(user, Envelope::once(metadata), command).await?;
+    store.execute::<User>(user, envelope(), command).await?;
     println!("{} has the role {}", contact.value(), role.name());
     Ok(())
+}
+
+/// Who is forgotten already stays so; whom the backup does not know is passed over.
+async fn erase(config: &Config, users: Vec<UserId>) -> Result<(), Failure> {
+    let database = serve::database(config).await?;
+    let keys = Keys::in_folder(&config.data_dir)?;
+    let (pool, options) = (database.pool.clone(), database.options.clone());
+    let store = Store::start(pool, options, keys.wrapping()).await?;
+    for user in users {
+        if store.load::<User>(user).await?.status() == Status::Unregistered {
+            println!("{user} is not known here");
+            continue;
+        }
+        let envelope = envelope().with(SideRow::PersonErased { user_id: user });
+        let command = UserCommand { now: clock::now(), ask: Ask::Erase };
+        store.execute::<User>(user, envelope, command).await?;
+        println!("{user} is forgotten");
+    }
+    Ok(())
+}
+
+fn envelope() -> Envelope {
+    Envelope::once(Metadata { actor: Some("saldo admin".to_owned()), ..Metadata::default() })
 }
 
 pub(super) fn keys(folder: &Path, KeyCommand::Rotate: &KeyCommand) -> Result<(), Failure> {

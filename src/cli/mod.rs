@@ -3,6 +3,7 @@
 mod admin;
 mod audit;
 mod demo;
+mod health;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -38,7 +39,9 @@ enum Command {
     Serve,
     /// Run jobs and keep the read models, without serving.
     Work,
-    /// Say who may administer.
+    /// Ask the server that listens here whether it lives; ends with 1 when it does not say so.
+    Health,
+    /// Say who may administer, and forget people again.
     #[command(subcommand)]
     Admin(admin::Admin),
     /// Look after the keys of the house.
@@ -124,6 +127,7 @@ async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
             serve::serve(config, greet).await?;
         }
         Command::Work => serve::work(config).await?,
+        Command::Health => health::health(config).await?,
         Command::Admin(admin) => admin::admin(config, admin).await?,
         Command::Keys(keys) => admin::keys(&config.data_dir, &keys)?,
         Command::Demo { url } => demo::demo(config, url).await?,

@@ -51,7 +51,9 @@ pub async fn database(config: &Config) -> Result<Database, StartError> {
         .test_before_acquire(false)
         .connect_with(options.clone())
         .await?;
-    sqlx::migrate!("./migrations").run(&pool).await?;
+    // A node that is older than the schema goes on with it, and may start again, while newer ones take
+    // its place: `docs/operations/migrations.md`.
+    sqlx::migrate!("./migrations").set_ignore_missing(true).run(&pool).await?;
     jobs::migrate(&pool).await?;
     Ok(Database { pool, options, url, _cluster: cluster })
 }

@@ -28,6 +28,7 @@ mod passwords;
 mod provider;
 mod provider_tokens;
 mod providers;
+mod restored;
 mod sessions;
 #[path = "../oauth/signing.rs"]
 #[expect(dead_code, reason = "shared with the tests of the providers' clients")]

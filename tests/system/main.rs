@@ -15,4 +15,5 @@ mod lives;
 mod nodes;
 mod support;
 mod talks;
+mod upgrade;
 mod writers;

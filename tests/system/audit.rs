@@ -237,7 +237,7 @@ const TAMPERINGS: &[(&str, &str, Kind)] = &[
     ),
     (
         "a key that nobody made",
-        "insert into api_keys select gen_random_uuid(), user_id, user_id::text::bytea, 'x', '{ai}',
+        "insert into api_keys select gen_random_uuid(), user_id, user_id::text::bytea, 'x', '{ai}', 100,
              '', now() from users.users",
         Kind::Beside,
     ),

@@ -17,6 +17,7 @@ use crate::clients::stripe::Stripe;
 use crate::clients::webhooks::Webhooks;
 use crate::closings::Closings;
 use crate::config::Settings;
+use crate::counters::Counters;
 use crate::error::{Problem, Result};
 use crate::health::Probes;
 use crate::keys::Keys;
@@ -71,6 +72,8 @@ pub struct Parts {
     pub tiers: KnownTiers,
     /// How often somebody has asked lately.
     pub rates: Rates,
+    /// What this node has counted.
+    pub counters: Counters,
     /// How the parts of this node were when they were last asked.
     pub probes: Probes,
     /// Since when this node runs.

@@ -10,6 +10,7 @@ pub mod clients;
 pub mod clock;
 pub mod closings;
 pub mod config;
+pub mod counters;
 pub mod embedded;
 pub mod error;
 mod explain;

@@ -21,6 +21,7 @@ use crate::clients::redis::Redis;
 use crate::clock;
 use crate::closings::Closings;
 use crate::config::{Config, ConfigError};
+use crate::counters::Counters;
 use crate::embedded::EmbeddedError;
 use crate::health::Probes;
 use crate::jobs::{self, JobsError, Messages};
@@ -133,6 +134,7 @@ impl Node {
             tiers: KnownTiers::default(),
             rates: Rates::new(redis.clone()),
             redis,
+            counters: Counters::default(),
             probes: Probes::default(),
             started_at: clock::now(),
             wakes: Wakes::default(),

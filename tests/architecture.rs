@@ -57,6 +57,7 @@ const GROUND: &[&str] = &[
     "clock",
     "closings",
     "config",
+    "counters",
     "embedded",
     "error",
     "health",

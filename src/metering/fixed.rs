@@ -145,6 +145,7 @@ pub(super) async fn capture(
     let mut side = vec![seal(app, user, &record).await?];
     side.extend(with);
     let (outcome, took) = ticket.capture(app, amount, usage, &side).await?;
+    ticket::count(app, task.name(), &outcome);
     record.credits = ticket::charged(&outcome).get();
     Ok(delivered(record, &outcome, Some(took)))
 }

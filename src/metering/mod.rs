@@ -33,5 +33,5 @@ pub use pour::{Flow, Poured, Reader, pour};
 pub use queued::{Failure, Queued, make, queue};
 pub use quota::{PlanQuota, Quota, messages, quota};
 pub use talk::{Begun, Charged, Conversation, End, Next, Talk};
-pub use timing::{BUCKETS, Distribution, Histogram, Timings, Took, timings};
+pub use timing::{Timings, Took, timings};
 pub use tokens::latest;

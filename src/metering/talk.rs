@@ -328,6 +328,7 @@ impl Talk {
         // The provider is left before the log is waited for.
         drop(answering.answer);
         let (outcome, took) = ticket.capture(&app, amount, usage, &side).await?;
+        ticket::count(&app, feature, &outcome);
         let model = answering.model;
         Ok(Charged { model, counted, estimated, took: Some(took), ..Charged::of(id, &outcome) })
     }

@@ -327,6 +327,16 @@ pub(super) fn usage(outcome: &Outcome<Wallet>) -> Option<&Usage> {
     })
 }
 
+/// Counts what a call was charged, and for what.
+pub(super) fn count(app: &App, feature: &str, outcome: &Outcome<Wallet>) {
+    let Some(usage) = usage(outcome) else { return };
+    let credits = u64::try_from(charged(outcome).get()).unwrap_or_default();
+    app.counters.ai_credits.add([&usage.model, feature], credits);
+    for (direction, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
+        app.counters.ai_tokens.add([&usage.model, direction], tokens.unwrap_or_default());
+    }
+}
+
 /// What a command charged: of what is charged late, what was still there.
 pub(super) fn charged(outcome: &Outcome<Wallet>) -> Credits {
     let charged = outcome.events.iter().find_map(|event| match event {

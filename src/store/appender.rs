@@ -89,6 +89,11 @@ impl Appender {
         self.strangers.load(Ordering::Acquire)
     }
 
+    /// How many units wait to be sent, about.
+    pub(super) fn waiting(&self) -> usize {
+        QUEUE - self.queue.capacity()
+    }
+
     /// Appends a unit, together with whatever else waits.
     pub(super) async fn append(&self, unit: Unit) -> Result<Verdict, AppendError> {
         let (answer, verdict) = oneshot::channel();
@@ -119,8 +124,9 @@ impl Writer {
                 bytes += next.unit.size();
                 batch.push(next);
             }
-            self.metrics.batch(events);
+            let began = Instant::now();
             self.write(batch).await;
+            self.metrics.batch(events, began.elapsed());
         }
     }
 
@@ -149,10 +155,14 @@ impl Writer {
                     if let Ok(verdict) = verdict {
                         self.tell(vec![unit], &[verdict]);
                     }
+                    if verdict.is_err() {
+                        self.metrics.failure();
+                    }
                     let _ = answer.send(verdict);
                 }
             }
             Err(error) => {
+                self.metrics.failure();
                 for answer in answers {
                     let _ = answer.send(Err(error.again()));
                 }
@@ -169,7 +179,9 @@ impl Writer {
                 }
                 _ => None,
             });
-        self.tail.push(appended.flatten().collect());
+        let appended: Vec<_> = appended.flatten().collect();
+        self.metrics.appended(&appended);
+        self.tail.push(appended);
     }
 
     fn columns<'a>(&self, units: &'a [Unit]) -> Columns<'a> {
@@ -196,6 +208,7 @@ impl Writer {
                 error!(error = %lost, "the log could not be reached");
                 return Err(AppendError::Unreachable);
             }
+            self.metrics.retry();
             warn!(error = %lost, "the connection to the log was lost; sending the batch again");
             tokio::time::sleep(RESEND_PAUSE).await;
         }

@@ -276,6 +276,12 @@ impl Store {
         &self.0.metrics
     }
 
+    /// How many units of events wait for the writer.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.appender.waiting()
+    }
+
     /// Encrypts and decrypts personal data.
     #[must_use]
     pub fn codec(&self) -> &Codec {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use saldo::clients::llm::Finish;
-use saldo::metering::{Distribution, timings};
+use saldo::counters::Distribution;
+use saldo::metering::timings;
 use serde_json::json;
 
 use crate::house::House;
@@ -24,7 +25,7 @@ fn parts(answer: &Answer) -> Vec<(String, u64)> {
     told.split(',').map(part).collect()
 }
 
-fn count(distribution: Distribution) -> u64 {
+fn count(distribution: &Distribution) -> u64 {
     distribution.counts.iter().sum()
 }
 
@@ -46,8 +47,8 @@ fn told_well(answer: &Answer, rested: Duration, within: Duration) {
 async fn answers_tell_what_the_hold_the_provider_and_the_capture_took() {
     let (house, rests) = (House::open(100).await, Duration::from_millis(200));
     let before = [&timings().hold, &timings().provider, &timings().capture, &timings().added];
-    let counts = || before.map(|histogram| count(histogram.distribution()));
-    let (counted, waited) = (counts(), timings().provider.distribution().total);
+    let counts = || before.map(|histogram| count(&histogram.distribution()));
+    let (counted, waited) = (counts(), timings().provider.distribution().time());
     let says = |text: &str| {
         vec![
             Step::Rests(rests),
@@ -74,6 +75,6 @@ async fn answers_tell_what_the_hold_the_provider_and_the_capture_took() {
     for (now, then) in counts().into_iter().zip(counted) {
         assert!(now >= then + 2, "{now} {then}");
     }
-    assert!(timings().provider.distribution().total >= waited + 2 * rests);
+    assert!(timings().provider.distribution().time() >= waited + 2 * rests);
     house.close().await;
 }

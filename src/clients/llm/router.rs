@@ -10,6 +10,7 @@ use futures_util::{StreamExt, stream};
 use super::breaker::{Breaker, BreakerState};
 use super::ladder::Ladder;
 use super::{Answer, LlmProvider, Piece, ProviderError, Request};
+use crate::counters::Tally;
 
 /// A provider, and what it calls the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,7 @@ pub struct Llm(Arc<Known>);
 struct Known {
     providers: Vec<Watched>,
     ladder: Ladder,
+    calls: Tally<3>,
 }
 
 struct Watched {
@@ -68,7 +70,8 @@ impl Llm {
     #[must_use]
     pub fn with(providers: Vec<Box<dyn LlmProvider>>, ladder: Ladder) -> Self {
         let watch = |provider| Watched { provider, breaker: Breaker::new(ladder.breaker) };
-        Self(Arc::new(Known { providers: providers.into_iter().map(watch).collect(), ladder }))
+        let providers = providers.into_iter().map(watch).collect();
+        Self(Arc::new(Known { providers, ladder, calls: Tally::default() }))
     }
 
     /// Whether the provider of this name is configured.
@@ -94,6 +97,13 @@ impl Llm {
             failures: watched.breaker.failures(),
         };
         self.0.providers.iter().map(health).collect()
+    }
+
+    /// How often providers were asked, by provider, model and what came of it: `answered` once an answer had
+    /// begun, `refused` where the text was, `misconfigured`, or `failed`.
+    #[must_use]
+    pub fn calls(&self) -> &Tally<3> {
+        &self.0.calls
     }
 
     /// Asks the routes in their order until one begins to answer, each several times where that may help,
@@ -143,7 +153,9 @@ impl Llm {
     ) -> Result<Answering, ProviderError> {
         let mut times = 0;
         loop {
-            let error = match watched.ask_once(hold, &route.model, request).await {
+            let asked = watched.ask_once(hold, &route.model, request).await;
+            self.0.calls.add([&route.provider, &route.model, outcome(&asked)], 1);
+            let error = match asked {
                 Ok(answering) => return Ok(answering),
                 Err(error) => error,
             };
@@ -201,6 +213,21 @@ async fn begun(mut answer: Answer) -> Result<Answer, ProviderError> {
         if begins {
             return Ok(stream::iter(seen).chain(answer).boxed());
         }
+    }
+}
+
+/// What came of asking, in a word.
+fn outcome(asked: &Result<Answering, ProviderError>) -> &'static str {
+    match asked {
+        Ok(_) => "answered",
+        Err(ProviderError::Refused) => "refused",
+        Err(ProviderError::Misconfigured(_)) => "misconfigured",
+        Err(
+            ProviderError::Unavailable { .. }
+            | ProviderError::Invalid
+            | ProviderError::CutShort
+            | ProviderError::TimedOut,
+        ) => "failed",
     }
 }
 

@@ -1,0 +1,23 @@
+//! What this process has counted since it started. Counting is cheap, asks nobody, and knows of people only how
+//! many they are.
+
+mod histogram;
+mod requests;
+mod tally;
+
+pub use histogram::{Distribution, Histogram, TIMES};
+pub use requests::{Requests, Route};
+pub use tally::Tally;
+
+/// What handlers and metered calls count.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Requests that were answered.
+    pub requests: Requests,
+    /// Requests that were one too many, by whom they were counted: `person`, `key`, `address`.
+    pub limited: Tally<1>,
+    /// Credits that AI calls were charged, by the provider's name of the model and by feature.
+    pub ai_credits: Tally<2>,
+    /// Tokens that they were charged for, by model, and whether they were read or written.
+    pub ai_tokens: Tally<2>,
+}

@@ -5,6 +5,7 @@ mod billing;
 mod meter;
 mod redis;
 mod sign_in;
+mod watch;
 mod web;
 mod webhooks;
 
@@ -24,6 +25,7 @@ pub use billing::{BillingConfig, Disputed, FraudWarning, PastDue};
 pub use meter::MeterConfig;
 pub use redis::RedisConfig;
 pub use sign_in::SignInConfig;
+pub use watch::{LogFormat, WatchConfig};
 pub use web::WebConfig;
 pub use webhooks::WebhookConfig;
 
@@ -79,6 +81,9 @@ pub struct Config {
     /// How customers' own systems are told.
     #[command(flatten)]
     pub webhooks: WebhookConfig,
+    /// How it is watched.
+    #[command(flatten)]
+    pub watch: WatchConfig,
 }
 
 /// Whether something is on.
@@ -109,6 +114,9 @@ pub enum ConfigError {
         "SALDO_HTTPS_REDIRECT=on needs SALDO_TRUSTED_PROXIES, and a SALDO_PUBLIC_URL with https://"
     )]
     Redirect,
+    /// Whoever guesses it reads how business goes.
+    #[error("SALDO_METRICS_TOKEN could be guessed: set one of at least 16 characters")]
+    ShortToken,
     /// Half of what a service needs.
     #[error("{0} needs {1} beside it: set both, or neither")]
     Half(&'static str, &'static str),
@@ -160,6 +168,8 @@ pub struct Settings {
     pub call_hold: TimeDelta,
     /// For how long the credits of a call that waits to be made are held.
     pub queued_hold: TimeDelta,
+    /// What whoever reads the metrics has to bring; nobody reads them, where there is none.
+    pub metrics_token: Option<SecretString>,
 }
 
 impl Config {
@@ -190,6 +200,7 @@ impl Config {
             fraud_warning: self.billing.fraud_warning.unwrap_or_default(),
             call_hold: self.meter.call_hold(),
             queued_hold: self.meter.queued_hold(),
+            metrics_token: self.metrics_token()?,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! How the parts of a node are. What has to be asked is asked once in a while, however many want to know.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -45,23 +46,46 @@ impl Finding {
     }
 }
 
+/// Something that has to be asked for, and what it was last.
+#[derive(Debug)]
+pub struct Lately<T>(Mutex<Option<(Instant, T)>>);
+
+impl<T> Default for Lately<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> Lately<T> {
+    /// What was found lately, or else is found now; `late`, where that takes too long. Whoever comes meanwhile
+    /// waits for the same answer.
+    pub async fn find(
+        &self,
+        good: Duration,
+        ask: impl Future<Output = T>,
+        late: impl FnOnce() -> T,
+    ) -> T {
+        let mut last = self.0.lock().await;
+        if let Some((at, found)) = &*last
+            && at.elapsed() < good
+        {
+            return found.clone();
+        }
+        let found = timeout(PATIENCE, ask).await.unwrap_or_else(|_| late());
+        *last = Some((Instant::now(), found.clone()));
+        found
+    }
+}
+
 /// A part that has to be asked, and what it said last.
 #[derive(Debug, Default)]
-pub struct Probe(Mutex<Option<(Instant, Finding)>>);
+pub struct Probe(Lately<Finding>);
 
 impl Probe {
     /// What was found lately, or else is found now. Whoever comes meanwhile waits for the same answer.
     pub async fn find(&self, ask: impl Future<Output = Finding>) -> Finding {
-        let mut last = self.0.lock().await;
-        if let Some((at, finding)) = &*last
-            && at.elapsed() < GOOD
-        {
-            return finding.clone();
-        }
         let late = || Finding::now(State::Down, Some("it does not answer in time".to_owned()));
-        let finding = timeout(PATIENCE, ask).await.unwrap_or_else(|_| late());
-        *last = Some((Instant::now(), finding.clone()));
-        finding
+        self.0.find(GOOD, ask, late).await
     }
 }
 
@@ -72,6 +96,8 @@ pub struct Probes {
     pub database: Probe,
     /// Redis.
     pub redis: Probe,
+    /// What Postgres says to those who measure, in their format.
+    pub metrics: Lately<Arc<str>>,
 }
 
 #[cfg(test)]

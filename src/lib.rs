@@ -20,6 +20,7 @@ pub mod inbox;
 pub mod jobs;
 pub mod keys;
 pub mod metering;
+mod metrics;
 pub mod models;
 pub mod passwords;
 pub mod processes;

@@ -2,6 +2,7 @@
 
 mod connections;
 mod database;
+mod operators;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -84,8 +85,8 @@ pub enum StartError {
     #[error(transparent)]
     Passwords(#[from] PasswordError),
     /// The port is taken, or not allowed.
-    #[error("cannot listen on {address}: {source}; set SALDO_LISTEN to a free address")]
-    Listen { address: SocketAddr, source: std::io::Error },
+    #[error("cannot listen on {address}: {source}; set {setting} to a free address")]
+    Listen { setting: &'static str, address: SocketAddr, source: std::io::Error },
 }
 
 /// A node that runs: handlers' state, projections and process managers.
@@ -185,10 +186,10 @@ pub async fn serve_until(
     stop: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), StartError> {
-    let listen = |source| StartError::Listen { address: config.listen, source };
-    let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
+    let (listener, address) = listen("SALDO_LISTEN", config.listen).await?;
+    let operators = operators::listen(config).await?;
     let node = Node::start(config, address, config.llm()?).await?;
+    let _answering = operators.map(|listener| operators::answer(&node.app, listener));
     let router = http::router(node.app.clone());
     ready(address);
     let app = node.app.clone();
@@ -205,6 +206,17 @@ pub async fn serve_until(
     Ok(())
 }
 
+/// Listens; the error names the setting.
+async fn listen(
+    setting: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { setting, address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}
+
 /// Ends when the requests that were under way have had their time.
 async fn overdue(mut leaving: watch::Receiver<bool>) {
     // Whoever could tell is gone only with the server.
@@ -214,7 +226,9 @@ async fn overdue(mut leaving: watch::Receiver<bool>) {
 
 /// Runs jobs and keeps the read models until told to stop, without serving.
 pub async fn work(config: &Config) -> Result<(), StartError> {
+    let operators = operators::listen(config).await?;
     let node = Node::start(config, config.listen, config.llm()?).await?;
+    let _answering = operators.map(|listener| operators::answer(&node.app, listener));
     tracing::info!("working on jobs");
     told_to_stop().await;
     node.stop().await;

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("webhooks", &["accounts", "app", "clients", "queue", "store"]),
     ("explain", &["app", "store"]),
     ("metering", &["app", "clients", "models", "queue", "store"]),
+    ("metrics", &["app", "clients", "metering", "store"]),
     ("chats", &["app", "clients", "metering", "models", "queue", "store"]),
     ("processes", &["app", "billing", "chats", "clients", "queue", "store", "webhooks"]),
     (
@@ -29,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "http",
         &[
             "accounts", "app", "billing", "chats", "clients", "explain", "inbox", "metering",
-            "models", "rates", "store", "webhooks",
+            "metrics", "models", "rates", "store", "webhooks",
         ],
     ),
     (

@@ -23,7 +23,7 @@ use super::{BenchError, WALLETS};
 use crate::clock;
 use crate::config::{
     AiConfig, BillingConfig, Config, Environment, MeterConfig, RedisConfig, SignInConfig,
-    WebConfig, WebhookConfig,
+    WatchConfig, WebConfig, WebhookConfig,
 };
 use crate::keys::Keys;
 use crate::serve::{self, Database};
@@ -62,6 +62,7 @@ impl Arena {
             web: WebConfig::default(),
             webhooks: WebhookConfig::default(),
             redis: RedisConfig::default(),
+            watch: WatchConfig::default(),
         };
         let database = serve::database(&config).await?;
         let keys = Keys::in_folder(&scratch.data)?;

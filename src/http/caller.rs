@@ -167,7 +167,7 @@ impl<S: Purpose> FromRequestParts<App> for Allowed<S> {
         };
         let known = api_keys::check(app, secret).await?;
         let known = known.ok_or_else(|| Problem::unauthorized("the API key is not valid"))?;
-        rate_limit::count_key(app, parts, known.key, known.per_second).await?;
+        rate_limit::count_key(app, parts, known.user, known.key, known.per_second).await?;
         if ![S::SCOPE, S::OR].iter().any(|scope| known.scopes.contains(scope)) {
             return Err(not_by_key("this API key may not be used for this: see its scopes"));
         }

@@ -18,6 +18,7 @@ mod inbox;
 mod json;
 mod limits;
 mod me;
+mod metrics;
 mod models;
 mod oauth;
 mod offers;
@@ -65,6 +66,9 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// As what the lines of requests stand in the log.
+pub const REQUESTS: &str = "saldo::requests";
+
 /// Every route of the server, with its documentation.
 pub fn router(app: App) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(docs::document())
@@ -103,6 +107,7 @@ pub fn router(app: App) -> Router {
         .merge(openai::routes())
         .merge(system::routes())
         .merge(health::routes())
+        .merge(metrics::routes())
         .merge(inbox::routes())
         .split_for_parts();
     let mut router = router
@@ -123,4 +128,13 @@ pub fn router(app: App) -> Router {
         router = router.layer(from_fn_with_state(app.clone(), security::only_https));
     }
     router.with_state(app)
+}
+
+/// What those who operate a node ask, on a listener that nobody else reaches.
+pub fn operators(app: App) -> Router {
+    let (router, _) = health::routes().split_for_parts();
+    router
+        .route("/metrics", axum::routing::get(metrics::open))
+        .fallback(problems::no_such_route)
+        .with_state(app)
 }

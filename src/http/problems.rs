@@ -1,19 +1,19 @@
 //! The way out: request ids, problem bodies, one log line a request.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aggregates::id::CommandId;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::rate_limit::Gate;
+use super::rate_limit::{Asker, Gate};
 use super::visitor::ClientAddress;
-use super::{REQUEST_ID, openai, security};
+use super::{REQUEST_ID, REQUESTS, openai, security};
 use crate::app::App;
 use crate::error::Problem;
 
@@ -38,11 +38,11 @@ pub(super) async fn answer(State(app): State<App>, mut request: Request, next: N
         .filter(|id| acceptable(id))
         .map_or_else(|| CommandId(Uuid::now_v7()).to_string(), str::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
-    let method = request.method().clone();
+    let method = method(request.method());
     let path = request.uri().path();
     let (shape, mut guarded) = (Shape::of(path), HeaderMap::new());
     security::protect(&mut guarded, path, &app.settings);
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let trusted = &app.settings.trusted_proxies;
     if let Some(client) = ClientAddress::find(request.extensions(), request.headers(), trusted) {
         request.extensions_mut().insert(client);
@@ -80,15 +80,67 @@ pub(super) async fn answer(State(app): State<App>, mut request: Request, next: N
         headers.insert(REQUEST_ID, id);
     }
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    tracing::debug!(
-        request_id = %id,
-        %method,
-        route = route.as_deref().unwrap_or("none"),
-        status = response.status().as_u16(),
-        duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        "answered"
-    );
+    let answered = Answered {
+        method,
+        route: route.as_ref().map_or(UNKNOWN, MatchedPath::as_str),
+        status: response.status().as_u16(),
+        took: started.elapsed(),
+        asker: gate.asker(),
+    };
+    answered.count(&app);
+    answered.log(&id);
     response
+}
+
+/// The route of a path that is none, and of a method that is none.
+const UNKNOWN: &str = "unknown";
+/// What is asked all the time by whoever watches: it has no line in the log but for those who look for faults.
+const WATCHED: [&str; 6] =
+    ["/livez", "/readyz", "/healthz", "/healthz/{part}", "/health", "/metrics"];
+
+/// A request, and what became of it; nothing of what it said.
+struct Answered<'a> {
+    method: &'static str,
+    route: &'a str,
+    status: u16,
+    took: Duration,
+    asker: Option<Asker>,
+}
+
+impl Answered<'_> {
+    fn count(&self, app: &App) {
+        app.counters.requests.note(self.method, self.route, self.status, self.took);
+    }
+
+    fn log(&self, id: &str) {
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: REQUESTS,
+                    request_id = id,
+                    method = self.method,
+                    route = self.route,
+                    status = self.status,
+                    duration_ms = milliseconds(self.took),
+                    user = self.asker.map(|asker| display(asker.user)),
+                    api_key = self.asker.and_then(|asker| asker.key).map(display),
+                    "answered"
+                )
+            };
+        }
+        if WATCHED.contains(&self.route) { line!(debug) } else { line!(info) }
+    }
+}
+
+#[expect(clippy::float_arithmetic, reason = "a figure to look at, and to sort by")]
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// The method; one that nobody knows is nobody's.
+fn method(method: &Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(UNKNOWN)
 }
 
 /// How a route tells of problems.

@@ -4,6 +4,7 @@
 //! they bring nothing to be known by, else after it, so that what is not valid, or not asked for, lets nobody
 //! through.
 
+use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -21,8 +22,8 @@ use crate::error::Problem;
 use crate::rates::{Standing, Verdict, Window};
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// For a person, and for an address.
 const GENERAL: [Window; 2] = [Window::new("minute", 60, MINUTE), Window::new("hour", 1000, HOUR)];
@@ -37,12 +38,25 @@ const NETWORK: u32 = 64;
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// Where a request stands, once it was counted.
+/// Where a request stands, once it was counted, and who asks, once they are known.
 #[derive(Clone)]
 pub(super) struct Counted {
-    verdict: Arc<OnceLock<Verdict>>,
+    known: Arc<Known>,
     /// Whether it may ask models, or wants to know of what they said.
     is_of_ai: bool,
+}
+
+#[derive(Default)]
+struct Known {
+    verdict: OnceLock<Verdict>,
+    asker: OnceLock<Asker>,
+}
+
+/// Who asks: a person, and by which key, where not in person.
+#[derive(Clone, Copy)]
+pub(super) struct Asker {
+    pub(super) user: UserId,
+    pub(super) key: Option<ApiKeyId>,
 }
 
 /// A request that is let in, before it is answered.
@@ -60,7 +74,7 @@ impl Gate {
     pub(super) fn new(app: &App, request: &mut Request) -> Self {
         let path = request.uri().path();
         let is_of_ai = path.starts_with("/api/v1/ai/") || path.starts_with("/v1/");
-        let counted = Counted { verdict: Arc::default(), is_of_ai };
+        let counted = Counted { known: Arc::default(), is_of_ai };
         let is_exempt = EXEMPT.contains(&path) || path.starts_with("/healthz/");
         let is_counted = app.settings.rate_limits && !is_exempt;
         let address = request.extensions().get::<ClientAddress>();
@@ -82,7 +96,7 @@ impl Gate {
 
     /// Counts whoever has not become known meanwhile; 429, where that is one too many.
     pub(super) async fn leave(&self) -> Result<(), Problem> {
-        if self.counted.verdict.get().is_some() {
+        if self.counted.known.verdict.get().is_some() {
             return Ok(());
         }
         self.count_address().await
@@ -92,13 +106,18 @@ impl Gate {
         if !self.is_counted {
             return Ok(());
         }
-        let who = format!("address/{}", network(self.address));
-        self.counted.count(&self.app, &who, &GENERAL).await
+        let who = Who { kind: "address", id: network(self.address) };
+        self.counted.count(&self.app, who, &GENERAL).await
+    }
+
+    /// Who asks, where that has become known.
+    pub(super) fn asker(&self) -> Option<Asker> {
+        self.counted.known.asker.get().copied()
     }
 
     /// Tells where the request stands: the fields of draft-ietf-httpapi-ratelimit-headers.
     pub(super) fn tell(&self, headers: &mut HeaderMap) {
-        let Some(Verdict { standings, .. }) = self.counted.verdict.get() else { return };
+        let Some(Verdict { standings, .. }) = self.counted.known.verdict.get() else { return };
         let all = |item: fn(&Standing) -> String| {
             standings.iter().map(item).collect::<Vec<_>>().join(", ")
         };
@@ -118,13 +137,26 @@ impl Gate {
     }
 }
 
+/// Who is counted.
+struct Who<T> {
+    /// Among whom.
+    kind: &'static str,
+    id: T,
+}
+
 impl Counted {
-    async fn count(&self, app: &App, who: &str, windows: &[Window]) -> Result<(), Problem> {
-        let verdict = app.rates.count(who, windows).await;
+    async fn count(
+        &self,
+        app: &App,
+        Who { kind, id }: Who<impl Display>,
+        windows: &[Window],
+    ) -> Result<(), Problem> {
+        let verdict = app.rates.count(&format!("{kind}/{id}"), windows).await;
         let refused = (!verdict.passes).then(|| seconds(verdict.retry_after()).max(1));
         // Nobody is counted twice: the first verdict stands.
-        let _ = self.verdict.set(verdict);
+        let _ = self.known.verdict.set(verdict);
         let Some(wait) = refused else { return Ok(()) };
+        app.counters.limited.add([kind], 1);
         let mut problem = Problem::new(
             StatusCode::TOO_MANY_REQUESTS,
             "rate_limited",
@@ -135,32 +167,47 @@ impl Counted {
     }
 }
 
-/// Counts a person who has become known.
+/// Takes note of a person who has become known, and counts them.
 pub(super) async fn count_person(app: &App, parts: &Parts, user: UserId) -> Result<(), Problem> {
     let [minute, hour] = GENERAL;
     let is_of_ai = parts.extensions.get::<Counted>().is_some_and(|counted| counted.is_of_ai);
     let windows: &[Window] = if is_of_ai { &[minute, hour, AI] } else { &GENERAL };
-    count(app, parts, &format!("person/{user}"), windows).await
+    note(parts, Asker { user, key: None });
+    count(app, parts, Who { kind: "person", id: user }, windows).await
 }
 
-/// Counts a key that has become known.
+/// Takes note of a person whose key has become known, and counts the key.
 pub(super) async fn count_key(
     app: &App,
     parts: &Parts,
+    user: UserId,
     key: ApiKeyId,
     per_second: u32,
 ) -> Result<(), Problem> {
     let window = Window::new("second", per_second, SECOND);
-    count(app, parts, &format!("key/{key}"), &[window]).await
+    note(parts, Asker { user, key: Some(key) });
+    count(app, parts, Who { kind: "key", id: key }, &[window]).await
 }
 
-async fn count(app: &App, parts: &Parts, who: &str, windows: &[Window]) -> Result<(), Problem> {
+fn note(parts: &Parts, asker: Asker) {
+    if let Some(counted) = parts.extensions.get::<Counted>() {
+        // Whoever was known first asks.
+        let _ = counted.known.asker.set(asker);
+    }
+}
+
+async fn count(
+    app: &App,
+    parts: &Parts,
+    who: Who<impl Display>,
+    windows: &[Window],
+) -> Result<(), Problem> {
     if !app.settings.rate_limits {
         return Ok(());
     }
     // A request is known by its gate; where none is, nothing of the API was asked.
     let Some(counted) = parts.extensions.get::<Counted>() else { return Ok(()) };
-    if counted.verdict.get().is_some() {
+    if counted.known.verdict.get().is_some() {
         return Ok(());
     }
     counted.count(app, who, windows).await
@@ -173,7 +220,7 @@ fn network(address: IpAddr) -> IpAddr {
             let kept = u128::from(address) >> (128 - NETWORK) << (128 - NETWORK);
             Ipv6Addr::from(kept).into()
         }
-        address => address,
+        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -1,11 +1,13 @@
-//! What an operator relies on: limits, and how a node says how it is. Real processes, real Postgres, real Redis.
-#![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
+//! What an operator relies on: limits, how a node says how it is, what it counts, and what it logs. Real processes,
+//! real Postgres, real Redis, a real Prometheus.
 
 mod health;
+mod metrics;
 mod rates;
 #[path = "../support/redis.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod redis_server;
+mod scrape;
 mod security;
 #[path = "../shared/skip.rs"]
 mod skip;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use reqwest::{Method, StatusCode};
 use saldo::config::{
     AiConfig, BillingConfig, Config, Environment, MeterConfig, RedisConfig, SignInConfig, Switch,
-    WebConfig, WebhookConfig,
+    WatchConfig, WebConfig, WebhookConfig,
 };
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
@@ -128,6 +128,7 @@ impl Database {
             web: WebConfig::default(),
             webhooks: WebhookConfig::default(),
             redis: RedisConfig::default(),
+            watch: WatchConfig::default(),
         }
     }
 

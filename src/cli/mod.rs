@@ -4,19 +4,18 @@ mod admin;
 mod audit;
 mod demo;
 mod health;
+mod logs;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chrono::SecondsFormat;
 use clap::{Parser, Subcommand};
 use projections::runner;
-use tracing_subscriber::EnvFilter;
 
 use crate::bench;
-use crate::clients::stripe::webhook;
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::serve::{self, StartError};
 use crate::store::Store;
 
@@ -99,16 +98,22 @@ pub fn run() -> ExitCode {
     // A missing `.env` is usual; an unreadable one is told by what it leaves unset.
     let _ = dotenvy::dotenv();
     let cli = Cli::parse();
-    // Notices of the database say that what should be there is there.
-    let usual = || EnvFilter::new(format!("info,sqlx::postgres::notice=warn,{}", webhook::QUIET));
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| usual());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let format = cli.config.log_format(std::io::stderr().is_terminal());
+    let requests = match cli.command {
+        None | Some(Command::Serve | Command::Work) => logs::Requests::Told,
+        Some(_) => logs::Requests::Quiet,
+    };
+    logs::begin(format, requests);
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
     match runtime.block_on(execute(cli)) {
         Ok(code) => code,
+        Err(error) if format == LogFormat::Json => {
+            tracing::error!(error, "saldo has ended");
+            ExitCode::FAILURE
+        }
         Err(error) => fail(&*error),
     }
 }
@@ -124,7 +129,11 @@ async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let config = &cli.config;
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
-            serve::serve(config, greet).await?;
+            let greeted = match config.log_format(std::io::stderr().is_terminal()) {
+                LogFormat::Human => greet,
+                LogFormat::Json => |address| tracing::info!(%address, "listening"),
+            };
+            serve::serve(config, greeted).await?;
         }
         Command::Work => serve::work(config).await?,
         Command::Health => health::health(config).await?,

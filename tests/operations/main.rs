@@ -2,6 +2,7 @@
 //! real Postgres, real Redis, a real Prometheus.
 
 mod health;
+mod logs;
 mod metrics;
 mod rates;
 #[path = "../support/redis.rs"]

@@ -4,6 +4,7 @@
 mod health;
 mod logs;
 mod metrics;
+mod prometheus;
 mod rates;
 #[path = "../support/redis.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -159,6 +159,12 @@ async fn each_line_is_json_that_says_what_was_done_by_whom_and_nothing_secret_or
     let (ada, key, secrets) = journey(&node).await;
     let is_of = |line: &Value, route: &str| line["route"] == route;
     until(&node.log, |line| is_of(line, "/api/v1/wallet").then_some(())).await;
+    let log = fs::read_to_string(&node.log).expect("a log");
+    for secret in secrets {
+        for line in log.lines() {
+            assert!(!line.contains(&secret), "{secret}: {line}");
+        }
+    }
     let all = node.lines();
     for line in &all {
         for field in ["timestamp", "level", "target", "message"] {
@@ -183,12 +189,6 @@ async fn each_line_is_json_that_says_what_was_done_by_whom_and_nothing_secret_or
     assert_eq!(in_person["request_id"], "a-request");
     let unknown = find("unknown");
     assert_eq!((&unknown["status"], unknown.get("user")), (&json!(404), None));
-    let log = fs::read_to_string(&node.log).expect("a log");
-    for secret in secrets {
-        for line in log.lines() {
-            assert!(!line.contains(&secret), "{secret}: {line}");
-        }
-    }
     drop(node);
     database.remove().await;
 }

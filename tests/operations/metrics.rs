@@ -35,6 +35,11 @@ async fn what_is_done_moves_what_is_told() {
     assert_eq!(issued - before.sum("saldo_credits_issued_total", &[]), 100);
     let debited = server.debit(&ada, 3, "once").await;
     assert_eq!(debited.status, StatusCode::CREATED, "{:?}", debited.body);
+    let debit = debited.body["id"].as_str().expect("an id");
+    let reverse = json!({ "amount": 2, "reason": "test" });
+    let reversed =
+        server.post(&ada, &format!("/wallet/debits/{debit}/reverse"), "", &reverse).await;
+    assert_eq!(reversed.status, StatusCode::OK, "{:?}", reversed.body);
     let body = json!({ "text": "It rained. Then it rained on." });
     let called = server.post(&ada, "/ai/summarize", "", &body).await;
     assert_eq!(called.status, StatusCode::OK, "{:?}", called.body);
@@ -55,6 +60,7 @@ async fn what_is_done_moves_what_is_told() {
     let price = after.sum("saldo_ai_credits_total", &[("feature", "summarize")]);
     assert!(price > 0, "{}", after.text);
     moved("saldo_credits_consumed_total", &[], 3 + price);
+    moved("saldo_credits_reversed_total", &[], 2);
     moved("saldo_ai_calls_total", &[("provider", "local"), ("outcome", "answered")], 1);
     for part in ["hold", "provider", "capture", "added"] {
         moved(&format!("saldo_ai_{part}_seconds_count"), &[], 1);
@@ -135,6 +141,31 @@ async fn two_nodes_that_write_one_wallet_tell_of_conflicts() {
         conflicts += Scrape::of(server).await.sum("saldo_append_conflicts_total", &[]);
     }
     assert!(conflicts >= 2, "{conflicts}");
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_lost_or_refuses_is_told_of() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let ada = server.register("ada@example.com").await;
+    let pool = database.pool().await;
+    let cut = "select pg_terminate_backend(pid, 5000) from pg_stat_activity
+               where datname = current_database() and application_name = 'saldo appender'";
+    sqlx::query(cut).execute(&pool).await.expect("the writer is cut off");
+    assert_eq!(server.debit(&ada, 1, "").await.status, StatusCode::CREATED);
+    let scrape = Scrape::of(&server).await;
+    assert!(scrape.sum("saldo_append_retries_total", &[]) >= 1, "{}", scrape.text);
+    assert_eq!(scrape.find("saldo_append_failures_total", &[]), Some(0));
+    let refuse = "alter table events add check (event_type <> 'Debited') not valid";
+    sqlx::query(refuse).execute(&pool).await.expect("a log that refuses");
+    let failed = server.debit(&ada, 1, "").await;
+    assert_eq!(failed.status, StatusCode::SERVICE_UNAVAILABLE, "{:?}", failed.body);
+    let scrape = Scrape::of(&server).await;
+    assert_eq!(scrape.find("saldo_append_failures_total", &[]), Some(1));
+    let labels = [("route", DEBITS), ("status", "503")];
+    assert_eq!(scrape.sum("saldo_http_requests_total", &labels), 1);
+    pool.close().await;
     database.remove().await;
 }
 

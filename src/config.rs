@@ -25,7 +25,7 @@ pub use billing::{BillingConfig, Disputed, FraudWarning, PastDue};
 pub use meter::MeterConfig;
 pub use redis::RedisConfig;
 pub use sign_in::SignInConfig;
-pub use watch::{LogFormat, WatchConfig};
+pub use watch::{LogFormat, REQUESTS, WatchConfig};
 pub use web::WebConfig;
 pub use webhooks::WebhookConfig;
 

@@ -6,8 +6,7 @@ use std::panic::PanicHookInfo;
 use tracing_subscriber::EnvFilter;
 
 use crate::clients::stripe::webhook;
-use crate::config::LogFormat;
-use crate::http::REQUESTS;
+use crate::config::{LogFormat, REQUESTS};
 
 /// Whether each request has a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

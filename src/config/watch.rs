@@ -26,6 +26,9 @@ pub struct WatchConfig {
     pub metrics_token: Option<SecretString>,
 }
 
+/// As what the lines of requests stand in the log of the server, for `RUST_LOG`.
+pub const REQUESTS: &str = "saldo::requests";
+
 /// How the log of the server is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {

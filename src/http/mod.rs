@@ -66,9 +66,6 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 /// The request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// As what the lines of requests stand in the log.
-pub const REQUESTS: &str = "saldo::requests";
-
 /// Every route of the server, with its documentation.
 pub fn router(app: App) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(docs::document())

@@ -13,8 +13,9 @@ use uuid::Uuid;
 
 use super::rate_limit::{Asker, Gate};
 use super::visitor::ClientAddress;
-use super::{REQUEST_ID, REQUESTS, openai, security};
+use super::{REQUEST_ID, openai, security};
 use crate::app::App;
+use crate::config::REQUESTS;
 use crate::error::Problem;
 
 /// The request's id: the caller's, where it is short and plain, else a new one.

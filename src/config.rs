@@ -12,9 +12,7 @@ mod webhooks;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use axum::http::HeaderValue;
 use chrono::TimeDelta;
-use ipnet::IpNet;
 use secrecy::SecretString;
 
 use crate::clients::address::AddressError;
@@ -26,7 +24,7 @@ pub use meter::MeterConfig;
 pub use redis::RedisConfig;
 pub use sign_in::SignInConfig;
 pub use watch::{LogFormat, REQUESTS, WatchConfig};
-pub use web::WebConfig;
+pub use web::{WebConfig, WebSettings};
 pub use webhooks::WebhookConfig;
 
 /// Where Saldo runs; decides what is required and what is refused.
@@ -148,12 +146,8 @@ pub struct Settings {
     pub must_verify: bool,
     /// Whether requests are limited.
     pub rate_limits: bool,
-    /// Proxies whose word is taken for whom they speak for.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Sites whose scripts may ask, as browsers name them.
-    pub cors_origins: Vec<HeaderValue>,
-    /// Whether who came to a proxy without TLS is sent to the public address.
-    pub https_redirect: bool,
+    /// Who may ask from where, and by which way.
+    pub web: WebSettings,
     /// Whether text messages go anywhere: to whoever was configured, or in `local` to the inbox.
     pub sends_texts: bool,
     /// What becomes of a wallet while a subscription is not paid in time.
@@ -190,9 +184,7 @@ impl Config {
                 .verify_addresses
                 .map_or(!local, |switch| switch == Switch::On),
             rate_limits,
-            trusted_proxies: self.web.trusted_proxies.clone(),
-            cors_origins: self.cors_origins()?,
-            https_redirect: self.https_redirect()?,
+            web: self.web_settings()?,
             sends_texts: local || self.sms()?.is_some(),
             past_due: self.billing.past_due.unwrap_or_default(),
             past_due_grace: self.billing.grace(),

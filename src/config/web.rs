@@ -20,22 +20,28 @@ pub struct WebConfig {
     pub https_redirect: Option<Switch>,
 }
 
-impl Config {
-    /// The sites whose scripts may ask, as browsers name them.
-    pub(super) fn cors_origins(&self) -> Result<Vec<HeaderValue>, ConfigError> {
-        self.web.cors_origins.iter().map(|origin| checked(origin.trim())).collect()
-    }
+/// The same, as it is used.
+#[derive(Clone, Debug)]
+pub struct WebSettings {
+    /// Proxies whose word is taken for whom they speak for.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Sites whose scripts may ask, as browsers name them.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Whether who came to a proxy without TLS is sent to the public address.
+    pub https_redirect: bool,
+}
 
-    /// Whether who came without TLS is sent away.
-    pub(super) fn https_redirect(&self) -> Result<bool, ConfigError> {
-        if self.web.https_redirect != Some(Switch::On) {
-            return Ok(false);
-        }
+impl Config {
+    pub(super) fn web_settings(&self) -> Result<WebSettings, ConfigError> {
+        let trusted_proxies = self.web.trusted_proxies.clone();
+        let origins = self.web.cors_origins.iter().map(|origin| checked(origin.trim()));
+        let https_redirect = self.web.https_redirect == Some(Switch::On);
         let public_url = self.sign_in.public_url.as_deref().unwrap_or_default();
-        if self.web.trusted_proxies.is_empty() || !public_url.starts_with("https://") {
+        if https_redirect && (trusted_proxies.is_empty() || !public_url.starts_with("https://")) {
             return Err(ConfigError::Redirect);
         }
-        Ok(true)
+        let cors_origins = origins.collect::<Result<_, _>>()?;
+        Ok(WebSettings { trusted_proxies, cors_origins, https_redirect })
     }
 }
 

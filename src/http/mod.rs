@@ -118,10 +118,10 @@ pub fn router(app: App) -> Router {
             TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
             DefaultBodyLimit::max(BODY),
         ));
-    if !app.settings.cors_origins.is_empty() {
-        router = router.layer(security::cors(&app.settings.cors_origins));
+    if !app.settings.web.cors_origins.is_empty() {
+        router = router.layer(security::cors(&app.settings.web.cors_origins));
     }
-    if app.settings.https_redirect {
+    if app.settings.web.https_redirect {
         router = router.layer(from_fn_with_state(app.clone(), security::only_https));
     }
     router.with_state(app)

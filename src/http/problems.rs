@@ -44,7 +44,7 @@ pub(super) async fn answer(State(app): State<App>, mut request: Request, next: N
     let (shape, mut guarded) = (Shape::of(path), HeaderMap::new());
     security::protect(&mut guarded, path, &app.settings);
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let trusted = &app.settings.trusted_proxies;
+    let trusted = &app.settings.web.trusted_proxies;
     if let Some(client) = ClientAddress::find(request.extensions(), request.headers(), trusted) {
         request.extensions_mut().insert(client);
     }

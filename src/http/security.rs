@@ -2,6 +2,8 @@
 //!
 //! The headers are those of OWASP's HTTP Headers and REST Security cheat sheets.
 
+use std::time::Duration;
+
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH,
@@ -32,7 +34,7 @@ const NO_PERMISSIONS: HeaderValue =
 /// Other sites may not load it.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 /// How long a browser may remember what a site may ask: an hour.
-const REMEMBERED: std::time::Duration = std::time::Duration::from_secs(3600);
+const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// Tells browsers what not to do.
 pub(super) fn protect(headers: &mut HeaderMap, path: &str, settings: &Settings) {
@@ -42,7 +44,7 @@ pub(super) fn protect(headers: &mut HeaderMap, path: &str, settings: &Settings) 
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(PERMISSIONS, NO_PERMISSIONS);
-    if settings.cors_origins.is_empty() {
+    if settings.web.cors_origins.is_empty() {
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     }
     if settings.public_url.starts_with("https://") {
@@ -91,7 +93,7 @@ pub(super) async fn only_https(State(app): State<App>, request: Request, next: N
     let headers = request.headers();
     let came_by = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
     let is_plain = came_by.is_some_and(|by| by.trim().eq_ignore_ascii_case("http"));
-    if !is_plain || !is_from_proxy(request.extensions(), &app.settings.trusted_proxies) {
+    if !is_plain || !is_from_proxy(request.extensions(), &app.settings.web.trusted_proxies) {
         return next.run(request).await;
     }
     let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());

@@ -117,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    const MINUTE: Window = Window::new("minute", 60, Duration::from_secs(60));
+    const MINUTE: Window = Window::new("minute", 60, Duration::from_mins(1));
     const SECOND: Window = Window::new("second", 5, Duration::from_secs(1));
 
     #[test]

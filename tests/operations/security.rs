@@ -104,15 +104,15 @@ async fn who_came_to_a_proxy_of_ours_without_tls_is_sent_to_the_public_address()
     let sent = raw(&server, &request("http")).await.to_ascii_lowercase();
     assert!(sent.starts_with("http/1.1 308"), "{sent}");
     assert!(sent.contains("location: https://saldo.example.com/docs?a=b\r\n"), "{sent}");
-    let served = raw(&server, &request("https")).await;
-    assert!(!served.starts_with("HTTP/1.1 308"), "{served}");
+    let answered = raw(&server, &request("https")).await;
+    assert!(!answered.starts_with("HTTP/1.1 308"), "{answered}");
     // Nobody else's word counts.
     let plain = database.server_with(
         &database.url(),
         &[settings[0], settings[2], ("SALDO_TRUSTED_PROXIES", "10.0.0.0/8")],
     );
-    let served = raw(&plain, &request("http")).await;
-    assert!(!served.starts_with("HTTP/1.1 308"), "{served}");
+    let answered = raw(&plain, &request("http")).await;
+    assert!(!answered.starts_with("HTTP/1.1 308"), "{answered}");
     for half in [&settings[..1], &settings[..2]] {
         let said = database.program(half).arg("serve").output().expect("it runs");
         let said = String::from_utf8_lossy(&said.stderr).into_owned();

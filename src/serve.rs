@@ -37,6 +37,7 @@ use crate::tokens::Tokens;
 use crate::wakes::Wakes;
 use crate::{http, processes};
 
+pub(crate) use connections::serve as connections;
 pub use database::{Database, database};
 use database::{OLDEST, installation};
 
@@ -199,7 +200,7 @@ pub async fn serve_until(
         app.leaving.send_replace(true);
     };
     tokio::select! {
-        () = connections::serve(listener, router, stop) => {}
+        () = connections(listener, router, stop) => {}
         () = overdue(left) => tracing::warn!("requests that have not ended in time are cut"),
     }
     node.stop().await;

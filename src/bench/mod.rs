@@ -16,6 +16,7 @@ mod machine;
 mod plain;
 mod provider;
 mod spending;
+mod unmetered;
 
 use crate::config::Config;
 use crate::keys::KeysError;
@@ -54,6 +55,9 @@ pub struct Options {
 pub enum Part {
     /// What metering adds to an AI call whose provider takes 50 ms; ends with 1 when that is too much.
     Gateway(gateway::Options),
+    /// The same call without metering, for `gateway` to compare with.
+    #[command(hide = true)]
+    Unmetered,
 }
 
 impl Part {
@@ -61,6 +65,7 @@ impl Part {
     pub async fn run(&self, config: &Config) -> Result<Figures, BenchError> {
         match self {
             Self::Gateway(options) => gateway::measure(config, options).await,
+            Self::Unmetered => unmetered::serve(config).await.map(|()| Figures::default()),
         }
     }
 }

@@ -24,7 +24,7 @@ const HEAD: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` ends, then lets the requests that are under way come to their ends.
-pub(super) async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()> + Send,

@@ -67,7 +67,11 @@ async fn a_measurement_has_every_figure_of_every_way_to_the_provider() {
     };
     // The provider takes this long.
     assert!(figure("straight_p50_ms") >= 50.0, "{figures}");
-    assert!(figure("gateway_p50_ms") > figure("straight_p50_ms"), "{figures}");
+    assert!(figure("unmetered_p50_ms") >= 50.0, "{figures}");
+    assert!(figure("gateway_p50_ms") > figure("unmetered_p50_ms"), "{figures}");
+    for over in ["gateway_added_p50_ms", "gateway_over_straight_p50_ms"] {
+        assert!(figure(over) > 0.0, "{figures}");
+    }
     assert!(figure("gateway_p99_ms") >= figure("gateway_p50_ms"), "{figures}");
     for name in ["hold_p50_ms", "capture_p50_ms", "hold_p99_ms", "capture_p99_ms"] {
         assert!(figure(name) > 0.0, "{figures}");

@@ -147,13 +147,32 @@ impl<E> ExecuteError<E> {
 
 impl<E> From<LoadError> for ExecuteError<E> {
     fn from(error: LoadError) -> Self {
-        Self::Failed(Arc::new(error))
+        match error {
+            LoadError::Database(error) => error.into(),
+            error => Self::Failed(Arc::new(error)),
+        }
     }
 }
 
 impl<E> From<sqlx::Error> for ExecuteError<E> {
     fn from(error: sqlx::Error) -> Self {
-        Self::Failed(Arc::new(error))
+        if is_away(&error) { Self::Unavailable } else { Self::Failed(Arc::new(error)) }
+    }
+}
+
+/// Whether the database cannot be reached, or not now: the same may do later. Classes 08, 53, 55, 57 and 58 are
+/// connections, resources, locks, operators and the system.
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            ["08", "53", "55", "57", "58"].iter().any(|class| code.starts_with(class))
+        }),
+        _ => false,
     }
 }
 

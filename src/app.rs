@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
+use crate::calls::Calls;
 use crate::clients::llm::Llm;
 use crate::clients::oauth::Providers;
 use crate::clients::redis::Redis;
@@ -31,6 +32,9 @@ use projections::runner::Runner;
 
 /// How long a query waits for what its caller has just written.
 const WAIT: Duration = Duration::from_secs(2);
+/// How long requests that are under way may take when the node is told to stop: with what comes after,
+/// less than the half minute after which operators' tools kill.
+const LEAVING: Duration = Duration::from_secs(12);
 /// Callers whose last write is remembered; past it, all are forgotten, which costs freshness only.
 const WRITERS: usize = 100_000;
 
@@ -80,6 +84,8 @@ pub struct Parts {
     pub started_at: DateTime<Utc>,
     /// Who waits on this node for news of chats.
     pub wakes: Wakes,
+    /// AI calls that this process makes.
+    pub calls: Calls,
     /// Turns true when this node is about to stop: whoever keeps a connection open lets it go.
     pub leaving: watch::Sender<bool>,
     /// The last position that each caller wrote on this node.
@@ -112,6 +118,13 @@ impl App {
     #[must_use]
     pub fn db(&self) -> &PgPool {
         self.store.pool()
+    }
+
+    /// Ends when this node is about to stop, and what was under way then has had its time.
+    pub async fn overdue(&self) {
+        // Whoever could tell is gone only with the server.
+        let _ = self.leaving.subscribe().wait_for(|leaving| *leaving).await;
+        tokio::time::sleep(LEAVING).await;
     }
 
     /// Remembers the caller's last write, so that the caller's next query sees it.

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod app;
 pub mod bench;
 pub mod billing;
+pub mod calls;
 pub mod chats;
 pub mod cli;
 pub mod clients;

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::{App, Parts};
 use crate::billing::offers;
+use crate::calls::Calls;
 use crate::clients::llm::Llm;
 use crate::clients::redis::Redis;
 use crate::clock;
@@ -42,10 +43,7 @@ pub use database::{Database, database};
 use database::{OLDEST, installation};
 
 /// How long background work may take to come to an end.
-const STOPPING: Duration = Duration::from_secs(5);
-/// How long requests that are under way may take when the node is told to stop: with what comes after,
-/// less than the half minute after which operators' tools kill.
-const LEAVING: Duration = Duration::from_secs(15);
+const STOPPING: Duration = Duration::from_secs(12);
 
 /// Why a node does not start: one sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +139,7 @@ impl Node {
             started_at: clock::now(),
             wakes: Wakes::default(),
             leaving: watch::Sender::new(false),
+            calls: Calls::default(),
             written: std::sync::Mutex::default(),
             store,
             keys,
@@ -169,8 +168,10 @@ impl Node {
     /// it again.
     pub async fn stop(self) {
         self.stop.send_replace(true);
-        // Too late is as good as in time.
-        let ended = async { tokio::join!(self.app.projections.ended(), self.working) };
+        // Too late is as good as in time: holds expire, and jobs are taken by others.
+        let ended = async {
+            tokio::join!(self.app.projections.ended(), self.working, self.app.calls.ended())
+        };
         let _ = tokio::time::timeout(STOPPING, ended).await;
         self.signer.sign().await;
     }
@@ -194,14 +195,13 @@ pub async fn serve_until(
     let router = http::router(node.app.clone());
     ready(address);
     let app = node.app.clone();
-    let left = app.leaving.subscribe();
     let stop = async move {
         stop.await;
         app.leaving.send_replace(true);
     };
     tokio::select! {
         () = connections(listener, router, stop) => {}
-        () = overdue(left) => tracing::warn!("requests that have not ended in time are cut"),
+        () = node.app.overdue() => tracing::warn!("requests that have not ended in time are cut"),
     }
     node.stop().await;
     Ok(())
@@ -216,13 +216,6 @@ async fn listen(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
-}
-
-/// Ends when the requests that were under way have had their time.
-async fn overdue(mut leaving: watch::Receiver<bool>) {
-    // Whoever could tell is gone only with the server.
-    let _ = leaving.wait_for(|leaving| *leaving).await;
-    tokio::time::sleep(LEAVING).await;
 }
 
 /// Runs jobs and keeps the read models until told to stop, without serving.

@@ -61,8 +61,8 @@ use crate::app::App;
 
 /// Bodies are small: a text of 2,000 characters, at most 8,000 bytes, in JSON escapes.
 const BODY: usize = 64 * 1024;
-/// Longer than the slowest AI call we wait for.
-const TIMEOUT: Duration = Duration::from_mins(2);
+/// Longer than the slowest AI call: finding somebody who answers, and their answer.
+const TIMEOUT: Duration = Duration::from_mins(8);
 /// The request's id, in and out.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -64,9 +64,10 @@ async fn run(app: &App, Order { payer, task, text }: Order) -> Result<Delivered>
     let amount = app.models.fixed(task).ok_or_else(|| Problem::failed("the call has no price"))?;
     let price = Price::Fixed { credits: amount, version: app.models.version().to_owned() };
     let user = payer.user;
-    let wanted = Wanted { amount, least: amount, price, reason: task.name() };
+    let wanted = Wanted { amount, least: amount, price, reason: task.name(), once: false };
     let ticket = match ticket::open(app, payer, wanted).await? {
         Opened::Now(ticket) => ticket,
+        Opened::Over => return Err(Problem::failed("a call that may be made again was not")),
         Opened::Before(hold, outcome) => {
             let record = find(app, user, hold.0).await?;
             let record = record.ok_or_else(|| Problem::failed("a captured call has no result"))?;

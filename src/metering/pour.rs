@@ -61,8 +61,10 @@ async fn flow(
     reader: Reader,
     mut waits: oneshot::Sender<Result<Flow>>,
 ) {
-    // Who charges on is asked on, so that the bill is right.
-    let may_leave = app.llm.stops_when_left(&conversation.model.routes);
+    // Whoever asked for all of it can ask again under their key, and gets it then. Who charges on is asked on,
+    // so that the bill is right.
+    let is_kept = reader == Reader::Whole && conversation.payer.may_repeat;
+    let may_leave = !is_kept && app.llm.stops_when_left(&conversation.model.routes);
     let left = async {
         if may_leave {
             waits.closed().await;
@@ -85,21 +87,32 @@ async fn flow(
         }
     };
     let (tap, glass) = mpsc::channel(WAITING);
-    if waits.send(Ok(Flow::Now(talk.id(), glass))).is_err() {
+    if waits.send(Ok(Flow::Now(talk.id(), glass))).is_err() && !is_kept {
         gone(talk).await;
-    } else if let Some(last) = run(talk, reader, &tap).await {
+    } else if let Some(last) = run(app, talk, reader, &tap).await {
         // Who has gone does not get it, and finds it in their history.
         let _ = tap.send_timeout(last, PATIENCE).await;
     }
 }
 
 /// Pours; what is to be said at the end, where somebody is there.
-async fn run(mut talk: Box<Talk>, reader: Reader, tap: &mpsc::Sender<Poured>) -> Option<Poured> {
+async fn run(
+    app: &App,
+    mut talk: Box<Talk>,
+    reader: Reader,
+    tap: &mpsc::Sender<Poured>,
+) -> Option<Poured> {
     let mut said = String::new();
+    let is_kept = reader == Reader::Whole && talk.may_repeat();
     loop {
         let next = tokio::select! {
             next = talk.next() => next,
-            () = tap.closed() => {
+            () = tap.closed(), if !is_kept => {
+                gone(talk).await;
+                return None;
+            }
+            // What came is charged before the process ends.
+            () = app.overdue() => {
                 gone(talk).await;
                 return None;
             }
@@ -109,7 +122,7 @@ async fn run(mut talk: Box<Talk>, reader: Reader, tap: &mpsc::Sender<Poured>) ->
                 if talk.may_repeat() {
                     said.push_str(&text);
                 }
-                if tap.send_timeout(Poured::Text(text), PATIENCE).await.is_err() {
+                if tap.send_timeout(Poured::Text(text), PATIENCE).await.is_err() && !is_kept {
                     gone(talk).await;
                     return None;
                 }

@@ -75,7 +75,8 @@ pub async fn queue(app: &App, order: Order) -> Result<Queued> {
     }
     let amount = app.models.fixed(task).ok_or_else(|| Problem::failed("the call has no price"))?;
     let price = Price::Fixed { credits: amount, version: app.models.version().to_owned() };
-    let wanted = Wanted { amount, least: amount, price, reason: task.name() };
+    let wanted = Wanted { amount, least: amount, price, reason: task.name(), once: true };
+    let asker = payer.clone();
     let sealed = app.store.codec().seal_value(user, &place_of(payer.intent), &text).await;
     let (sealed, created_at) = (sealed.map_err(Problem::failed)?, clock::now());
     let (intent, key_id, metadata) = (payer.intent, payer.key, payer.metadata.clone());
@@ -98,6 +99,11 @@ pub async fn queue(app: &App, order: Order) -> Result<Queued> {
             let (id, feature) = (ticket.hold().id().0, task.name().to_owned());
             let entry = Entry { id, feature, created_at, state: State::Queued };
             Ok(Queued { entry, position: ticket.position, replayed: false })
+        }
+        // It was asked for by another request with the same key, and has failed meanwhile.
+        Opened::Over => {
+            let queued = asked(app, &asker).await?;
+            queued.ok_or_else(|| Problem::failed("a call that has failed is not there"))
         }
         Opened::Before(hold, outcome) => {
             let record = find(app, user, hold.0).await?;
@@ -139,9 +145,20 @@ pub async fn make(app: &App, call: Uuid) -> Result<()> {
         }
         Err(problem) => match Failure::of(&problem) {
             Some(failure) => fail(app, ticket, failure).await,
-            None => Err(problem),
+            // It is to be tried again, and that is not the call's fault.
+            None => {
+                unbegin(app, call).await?;
+                Err(problem)
+            }
         },
     }
+}
+
+/// Takes back that the call was begun.
+async fn unbegin(app: &App, call: Uuid) -> Result<()> {
+    let unbegin = "update queued_calls set begun = begun - 1 where call_id = $1";
+    sqlx::query(unbegin).bind(call).execute(app.db()).await?;
+    Ok(())
 }
 
 /// The call, counted as begun once more; none where it has ended.

@@ -140,10 +140,12 @@ impl Talk {
         let covered = SLICE.min(request.max_output_tokens.into());
         let cost = |output| model.rates.cost(Counted { input: tokens::at_most(input), output });
         let price = Price::Metered { version: app.models.version().to_owned() };
-        let wanted = Wanted { amount: cost(covered), least: cost(1), price, reason: feature };
+        let (amount, least) = (cost(covered), cost(1));
+        let wanted = Wanted { amount, least, price, reason: feature, once: false };
         let user = payer.user;
         let ticket = match ticket::open(app, payer, wanted).await? {
             Opened::Now(ticket) => ticket,
+            Opened::Over => return Err(Problem::failed("a call that may be made again was not")),
             Opened::Before(hold, outcome) => {
                 let record = find(app, user, hold.0).await?.ok_or_else(not_kept)?;
                 let charged = Charged::of(hold.0, &outcome);

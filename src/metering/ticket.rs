@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use super::payer::Payer;
 use super::timing::{Stopwatch, Took};
 use crate::app::App;
+use crate::calls::Call;
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::store::{ExecuteError, Outcome, SideRow};
@@ -31,6 +32,8 @@ pub(super) struct Ticket {
     /// How often it was made larger.
     increments: u32,
     watch: Stopwatch,
+    /// The process does not stop while it is here.
+    _call: Call,
 }
 
 /// What came of asking for a hold.
@@ -39,6 +42,8 @@ pub(super) enum Opened {
     Now(Ticket),
     /// The call was made, and charged, before.
     Before(HoldId, Outcome<Wallet>),
+    /// The call has failed before, and is not made again.
+    Over,
 }
 
 /// What came of asking for more.
@@ -57,6 +62,8 @@ pub(super) struct Wanted {
     pub(super) least: Credits,
     pub(super) price: Price,
     pub(super) reason: &'static str,
+    /// Whether a call that has failed is not made again under the same key.
+    pub(super) once: bool,
 }
 
 /// The hold of a call's first attempt.
@@ -81,7 +88,7 @@ pub(super) async fn open_with(
     lasts: TimeDelta,
     side: impl Fn(HoldId) -> Vec<SideRow>,
 ) -> Result<Opened> {
-    let Wanted { mut amount, least, price, reason } = wanted;
+    let Wanted { mut amount, least, price, reason, once } = wanted;
     let mut watch = Stopwatch::start();
     let mut attempt = 0;
     while attempt < TRIES {
@@ -110,6 +117,7 @@ pub(super) async fn open_with(
                     position,
                     increments: 0,
                     watch,
+                    _call: app.calls.begin(),
                 }));
             }
             // The key's earlier call failed and was released, or is still running.
@@ -117,6 +125,13 @@ pub(super) async fn open_with(
                 let wallet = app.store.load::<Wallet>(WalletId::from(payer.user)).await?;
                 if wallet.hold(hold).is_some() {
                     return Err(still_running());
+                }
+                // It may have been charged since it was looked for.
+                if let Some(before) = payer.known(app, hold, "capture").await? {
+                    return Ok(Opened::Before(hold, before));
+                }
+                if once {
+                    return Ok(Opened::Over);
                 }
                 attempt += 1;
             }
@@ -153,6 +168,7 @@ pub(super) async fn resume(app: &App, payer: Payer, hold: HoldId) -> Result<Opti
         expires_at: AtomicI64::new(open.figures.expires_at.timestamp_millis()),
         increments: 0,
         watch,
+        _call: app.calls.begin(),
     };
     if ticket.left() < app.settings.call_hold {
         match ticket.extend(app).await {

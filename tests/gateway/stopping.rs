@@ -40,6 +40,24 @@ async fn a_server_that_is_told_to_stop_lets_listeners_go_and_ends_the_answers_th
     place.database.remove().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_client_has_hung_up_is_charged_before_the_server_ends_and_kept_under_its_key()
+{
+    let mut place = Place::open().await;
+    let (person, _) = place.somebody(0).await;
+    let called = place.recorder.calls().len();
+    tokio::select! {
+        _ = complete(&place.server, &person, "one") => panic!("it takes longer"),
+        _ = place.recorder.called(called + 1) => {}
+    }
+    place.server.tell_to_stop();
+    block_in_place(|| place.server.ended());
+    let captured = "select count(*) from events where event_type = 'HoldCaptured'";
+    assert_eq!(place.count(captured).await, 1);
+    assert_eq!(place.count("select count(*) from analyses").await, 1);
+    place.database.remove().await;
+}
+
 #[tokio::test]
 async fn who_has_signed_out_hears_no_more_of_their_chats() {
     let house = House::open(100).await;

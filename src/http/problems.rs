@@ -53,7 +53,7 @@ pub(super) async fn answer(State(app): State<App>, mut request: Request, next: N
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     };
-    if let Err(problem) = gate.leave().await {
+    if let Err(problem) = gate.leave(response.status()).await {
         response = problem.into_response();
     }
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {

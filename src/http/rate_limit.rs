@@ -20,6 +20,7 @@ use super::visitor::ClientAddress;
 use crate::app::App;
 use crate::error::Problem;
 use crate::rates::{Standing, Verdict, Window};
+use crate::store::hex;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -30,8 +31,7 @@ const GENERAL: [Window; 2] = [Window::new("minute", 60, MINUTE), Window::new("ho
 /// For a person's AI calls, besides.
 const AI: Window = Window::new("ai", 20, MINUTE);
 /// What is not counted: who looks after the server, and Stripe, which must not lose a word.
-const EXEMPT: [&str; 6] =
-    ["/livez", "/readyz", "/healthz", "/health", "/metrics", "/api/v1/webhooks/stripe"];
+const EXEMPT: [&str; 5] = ["/livez", "/readyz", "/healthz", "/metrics", "/api/v1/webhooks/stripe"];
 /// IPv6 is given out by networks of this many bits: a house has one, with more addresses than there is to count.
 const NETWORK: u32 = 64;
 
@@ -80,8 +80,8 @@ impl Gate {
         let address = request.extensions().get::<ClientAddress>();
         let address = address.map_or(Ipv4Addr::UNSPECIFIED.into(), |ClientAddress(it)| *it);
         let headers = request.headers();
-        let may_be_known =
-            headers.contains_key(AUTHORIZATION) || cookies::access(headers).is_some();
+        let brings = headers.contains_key(AUTHORIZATION) || cookies::access(headers).is_some();
+        let may_be_known = brings && asks_who(path);
         request.extensions_mut().insert(counted.clone());
         Self { app: app.clone(), counted, address, is_counted, may_be_known }
     }
@@ -94,19 +94,24 @@ impl Gate {
         self.count_address().await
     }
 
-    /// Counts whoever has not become known meanwhile; 429, where that is one too many.
-    pub(super) async fn leave(&self) -> Result<(), Problem> {
+    /// Counts whoever has not become known meanwhile; 429, where that is one too many. What was done is told
+    /// all the same: nobody could know of it otherwise.
+    pub(super) async fn leave(&self, answer: StatusCode) -> Result<(), Problem> {
         if self.counted.known.verdict.get().is_some() {
             return Ok(());
         }
-        self.count_address().await
+        let counted = self.count_address().await;
+        if answer.is_client_error() { counted } else { Ok(()) }
     }
 
     async fn count_address(&self) -> Result<(), Problem> {
         if !self.is_counted {
             return Ok(());
         }
-        let who = Who { kind: "address", id: network(self.address) };
+        // Where from is personal data, and is written down nowhere.
+        let network = network(self.address).to_string();
+        let id = hex(&self.app.keys.lookup.hash(&format!("rate\n{network}"))[..16]);
+        let who = Who { kind: "address", id };
         self.counted.count(&self.app, who, &GENERAL).await
     }
 
@@ -135,6 +140,12 @@ impl Gate {
             }
         }
     }
+}
+
+/// Whether a route looks who asks. Those of signing in do not: whoever comes there is counted at the door.
+fn asks_who(path: &str) -> bool {
+    let signs_in = path.starts_with("/api/v1/auth/");
+    path.starts_with("/v1/") || path.starts_with("/api/v1/") && !signs_in
 }
 
 /// Who is counted.

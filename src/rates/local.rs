@@ -9,6 +9,9 @@ use super::{STEPS, Standing, Verdict, Window, standing};
 
 /// Parts that are locked one by one.
 const PARTS: usize = 16;
+/// Windows that a part knows; past it, all are forgotten: who has more addresses than that is not stopped by
+/// being counted.
+const MOST: usize = 50_000;
 /// After how many requests of a part those who ask no more are forgotten.
 const SWEEP: u32 = 4096;
 
@@ -78,6 +81,9 @@ impl Local {
 impl Part {
     /// Forgets who has asked nothing lately.
     fn sweep(&mut self, now: u64) {
+        if self.counted.len() >= MOST {
+            self.counted.clear();
+        }
         self.requests += 1;
         if self.requests >= SWEEP {
             self.requests = 0;

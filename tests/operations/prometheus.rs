@@ -66,7 +66,8 @@ impl Prometheus {
         let target = node.url.trim_start_matches("http://");
         // JSON is YAML.
         let config = json!({
-            "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
+            // An answer may take two seconds, when the database is slow.
+            "global": { "scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "1s" },
             "rule_files": [handed_out("alerts.yml")],
             "scrape_configs": [{
                 "job_name": "saldo", "authorization": { "credentials": TOKEN },

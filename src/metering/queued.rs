@@ -143,14 +143,14 @@ pub async fn make(app: &App, call: Uuid) -> Result<()> {
             let made = SideRow::MadeCall { call_id: call };
             capture(app, ticket, task, completion, Some(made)).await.map(drop)
         }
-        Err(problem) => match Failure::of(&problem) {
-            Some(failure) => fail(app, ticket, failure).await,
-            // It is to be tried again, and that is not the call's fault.
-            None => {
-                unbegin(app, call).await?;
-                Err(problem)
+        Err(problem) => {
+            if let Some(failure) = Failure::of(&problem) {
+                return fail(app, ticket, failure).await;
             }
-        },
+            // It is to be tried again, and that is not the call's fault.
+            unbegin(app, call).await?;
+            Err(problem)
+        }
     }
 }
 

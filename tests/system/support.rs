@@ -84,6 +84,8 @@ impl Database {
     pub fn program(&self, settings: &[(&str, &str)]) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_saldo"));
         program
+            // The line that says where it listens is for people.
+            .env("SALDO_LOG_FORMAT", "human")
             .envs(settings.iter().copied())
             .env("DATABASE_URL", self.url())
             .env("SALDO_DATA_DIR", &self.data)

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::store::{Envelope, ExecuteError, Metadata, Outcome, SideRow};
 
 /// How often, and how soon, a hold is tried to be ended while the log cannot be reached: what was delivered
-/// is to be charged, and what failed is to be given back. Half a minute in all.
+/// is to be charged, and what failed is to be given back. Half a minute of pauses, besides what each try takes.
 const ENDING: u32 = 60;
 const AGAIN: Duration = Duration::from_millis(500);
 

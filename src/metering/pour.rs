@@ -104,6 +104,8 @@ async fn run(
 ) -> Option<Poured> {
     let mut said = String::new();
     let is_kept = reader == Reader::Whole && talk.may_repeat();
+    // One deadline for all of it: it does not begin anew with each piece.
+    let mut overdue = std::pin::pin!(app.overdue());
     loop {
         let next = tokio::select! {
             next = talk.next() => next,
@@ -112,7 +114,7 @@ async fn run(
                 return None;
             }
             // What came is charged before the process ends.
-            () = app.overdue() => {
+            () = &mut overdue => {
                 gone(talk).await;
                 return None;
             }

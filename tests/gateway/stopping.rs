@@ -7,9 +7,10 @@ use serde_json::json;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 
-use crate::house::House;
+use crate::house::{House, question};
 use crate::killed::{Place, complete};
 use crate::listening::Listener;
+use crate::llm::{Reply, Wire};
 
 /// Long enough on a slow machine, and far below the quarter of an hour for which one may listen.
 const SOON: Duration = Duration::from_secs(10);
@@ -55,6 +56,28 @@ async fn a_call_whose_client_has_hung_up_is_charged_before_the_server_ends_and_k
     let captured = "select count(*) from events where event_type = 'HoldCaptured'";
     assert_eq!(place.count(captured).await, 1);
     assert_eq!(place.count("select count(*) from analyses").await, 1);
+    place.database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_outlasts_its_server_is_charged_for_what_had_come() {
+    let mut place = Place::open().await;
+    let (person, _) = place.somebody(0).await;
+    // Pieces keep coming for longer than the server waits.
+    let words = "word ".repeat(600);
+    let reply = Reply::says(&words).tokens(5, 600).paced(Duration::from_millis(50));
+    place.recorder.always(Wire::OpenAi, reply);
+    let client = saldo::clients::http().build().expect("a client");
+    let url = format!("{}/v1/chat/completions", place.server.url);
+    let asked = client.post(url).bearer_auth(&person.token).json(&question("count", true));
+    let mut stream = asked.send().await.expect("an answer");
+    stream.chunk().await.expect("a piece");
+    place.server.tell_to_stop();
+    let reading = tokio::spawn(async move { while let Ok(Some(_)) = stream.chunk().await {} });
+    block_in_place(|| place.server.ended());
+    reading.await.expect("the stream ends");
+    let captured = "select count(*) from events where event_type = 'HoldCaptured'";
+    assert_eq!(place.count(captured).await, 1);
     place.database.remove().await;
 }
 

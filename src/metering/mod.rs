@@ -8,6 +8,7 @@
 
 mod access;
 mod analyses;
+mod charged;
 mod entries;
 mod estimate;
 mod fixed;
@@ -24,6 +25,7 @@ mod tokens;
 
 pub use access::{can_pay, choose, tier, tier_now};
 pub use analyses::Record;
+pub use charged::Charged;
 pub use entries::{Entry, State, entries, entry};
 pub use estimate::estimate;
 pub use fixed::{Delivered, Order, call};
@@ -32,6 +34,6 @@ pub use payer::Payer;
 pub use pour::{Flow, Poured, Reader, pour};
 pub use queued::{Failure, Queued, make, queue};
 pub use quota::{PlanQuota, Quota, messages, quota};
-pub use talk::{Begun, Charged, Conversation, End, Next, Talk};
+pub use talk::{Begun, Conversation, End, Next, Talk};
 pub use timing::{Timings, Took, timings};
 pub use tokens::latest;

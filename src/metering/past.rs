@@ -1,7 +1,7 @@
 //! What became of a call whose maker has died: what it holds is given back, what it charged stands.
 
+use super::charged::Charged;
 use super::payer::Payer;
-use super::talk::Charged;
 use super::ticket::first;
 use crate::app::App;
 use crate::error::Result;

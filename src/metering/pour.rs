@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::talk::{Begun, Charged, Conversation, End, Next, Talk, provider_failed};
+use super::charged::Charged;
+use super::talk::{Begun, Conversation, End, Next, Talk, provider_failed};
 use crate::app::App;
 use crate::clients::llm::ProviderError;
 use crate::error::{Problem, Result};

@@ -2,7 +2,7 @@
 //! captured.
 
 use aggregates::credits::Credits;
-use aggregates::wallet::{Price, Usage, Wallet};
+use aggregates::wallet::{Price, Usage};
 use axum::http::StatusCode;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -10,16 +10,15 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::analyses::{Delivery, Record, find, seal};
+use super::charged::Charged;
 use super::payer::Payer;
 use super::ticket::{self, More, Opened, Ticket, Wanted};
-use super::timing::Took;
 use super::tokens;
 use crate::app::App;
 use crate::clients::llm::{Answering, Finish, Piece, ProviderError, Request, Tokens};
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::models::{Counted, Model};
-use crate::store::Outcome;
 
 /// Tokens of an answer that are held for at a time.
 const SLICE: u64 = 256;
@@ -79,29 +78,6 @@ pub enum Next {
     Text(String),
     /// Nothing: it is at its end.
     Ended(End),
-}
-
-/// What a metered call was charged.
-#[derive(Clone, Debug)]
-pub struct Charged {
-    /// The call's id: that of its hold.
-    pub id: Uuid,
-    /// What was charged.
-    pub credits: Credits,
-    /// Which model answered.
-    pub model: String,
-    /// What it was charged for.
-    pub counted: Counted,
-    /// Whether any of that is our estimate.
-    pub estimated: bool,
-    /// What the wallet has available after it.
-    pub remaining: Credits,
-    /// The position of the capture.
-    pub position: i64,
-    /// Whether it was charged by an earlier request.
-    pub replayed: bool,
-    /// Where its time went; none, where that was an earlier request's.
-    pub took: Option<Took>,
 }
 
 /// An answer under way, and the credits that are held for it. Who does not end it leaves it to the hold's
@@ -340,28 +316,6 @@ impl Talk {
         let Self { app, ticket, answering, .. } = self;
         drop(answering.answer);
         ticket.release(&app, reason).await
-    }
-}
-
-impl Charged {
-    /// What the log says that a call was charged.
-    pub(super) fn of(id: Uuid, outcome: &Outcome<Wallet>) -> Self {
-        let usage = ticket::usage(outcome);
-        let tokens = |tokens: fn(&Usage) -> Option<u64>| usage.and_then(tokens).unwrap_or_default();
-        Self {
-            id,
-            credits: ticket::charged(outcome),
-            model: usage.map(|usage| usage.model.clone()).unwrap_or_default(),
-            counted: Counted {
-                input: tokens(|usage| usage.input_tokens),
-                output: tokens(|usage| usage.output_tokens),
-            },
-            estimated: usage.is_some_and(|usage| usage.estimated),
-            remaining: ticket::remaining(outcome),
-            position: outcome.position,
-            replayed: outcome.replayed,
-            took: None,
-        }
     }
 }
 

@@ -1,21 +1,19 @@
 //! Group commit: while one batch is in flight, the next one gathers.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use projections::tail::Tail;
-use serde::Serialize;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{ConnectOptions, PgConnection, Row};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
+use super::batch::{Columns, Verdict};
 use super::metrics::Metrics;
-use super::unit::{SideRow, Unit};
+use super::unit::Unit;
 
 /// Units that may wait. At 10,000 units a second this is less than half a second of work.
 const QUEUE: usize = 4096;
@@ -27,22 +25,6 @@ const BATCH_BYTES: usize = 4 << 20;
 const RESEND_FOR: Duration = Duration::from_secs(20);
 /// The pause between two tries to reach the database.
 const RESEND_PAUSE: Duration = Duration::from_millis(50);
-
-/// What the log said to one unit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// In the log; its last event is at this position. Its streams are as it left them until
-    /// another stranger than these is counted.
-    Appended { last_position: i64, recorded_at: DateTime<Utc>, strangers: u64 },
-    /// One of its commands is in the log already; nothing was written.
-    Duplicate,
-    /// A stream is not where the unit expects it; nothing was written.
-    Conflict,
-    /// An address belongs to somebody else; nothing was written.
-    Claimed,
-    /// A day's allowance is used up; nothing was written.
-    Spent,
-}
 
 /// Why a unit got no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -72,15 +54,32 @@ pub(super) struct Appender {
 
 impl Appender {
     /// Starts the one writer of this process. `tail` is told what it has appended.
-    pub(super) fn start(options: PgConnectOptions, tail: Tail, metrics: Metrics) -> Self {
+    ///
+    /// It has a thread of its own: all writes wait for its answers, and among the tasks of requests its
+    /// turn comes late when there are many.
+    pub(super) fn start(
+        options: PgConnectOptions,
+        tail: Tail,
+        metrics: Metrics,
+    ) -> std::io::Result<Self> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let strangers = Arc::<AtomicU64>::default();
         let counted = Arc::clone(&strangers);
-        let writer =
-            Writer { options, connection: None, tail, metrics, known: None, strangers: counted };
-        #[expect(clippy::disallowed_methods, reason = "the writer lives as long as the process")]
-        tokio::spawn(writer.run(waiting));
-        Self { queue, strangers }
+        let audience = Audience { tail, metrics: metrics.clone() };
+        let writer = Writer {
+            options,
+            connection: None,
+            audience,
+            metrics,
+            known: None,
+            strangers: counted,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // It ends when nobody can send any more, after what was sent.
+        std::thread::Builder::new()
+            .name("saldo-appender".into())
+            .spawn(move || runtime.block_on(writer.run(waiting)))?;
+        Ok(Self { queue, strangers })
     }
 
     /// How often somebody else was seen to have written since this process last did. What was
@@ -105,83 +104,88 @@ impl Appender {
 struct Writer {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
-    tail: Tail,
+    audience: Audience,
     metrics: Metrics,
     /// The hash of the log's head as this writer left it; none when that is not known.
     known: Option<Vec<u8>>,
     strangers: Arc<AtomicU64>,
 }
 
+/// A batch that the log has answered, before anybody knows.
+struct Written {
+    units: Vec<Unit>,
+    answers: Vec<oneshot::Sender<Result<Verdict, AppendError>>>,
+    verdicts: Vec<Verdict>,
+}
+
 impl Writer {
     async fn run(mut self, mut waiting: mpsc::Receiver<Submission>) {
-        while let Some(first) = waiting.recv().await {
-            let mut events = first.unit.events.len();
-            let mut bytes = first.unit.size();
-            let mut batch = vec![first];
-            while events < BATCH_EVENTS && bytes < BATCH_BYTES {
-                let Ok(next) = waiting.try_recv() else { break };
-                events += next.unit.events.len();
-                bytes += next.unit.size();
-                batch.push(next);
-            }
-            let began = Instant::now();
-            self.write(batch).await;
-            self.metrics.batch(events, began.elapsed());
+        let audience = self.audience.clone();
+        let mut written = None;
+        loop {
+            let first = match waiting.try_recv() {
+                Ok(first) => first,
+                Err(_) => {
+                    audience.hear(written.take());
+                    let Some(first) = waiting.recv().await else { return };
+                    first
+                }
+            };
+            let batch = gather(first, &mut waiting);
+            // The callers of one batch are told while the log works on the next.
+            let telling = async { audience.hear(written.take()) };
+            let (next, ()) = tokio::join!(self.write(batch), telling);
+            written = next;
         }
     }
 
     /// Writes a batch; when its content is refused, its units one by one, so that one bad unit
     /// never fails others.
-    async fn write(&mut self, batch: Vec<Submission>) {
+    async fn write(&mut self, batch: Vec<Submission>) -> Option<Written> {
+        let began = Instant::now();
         let (units, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|submission| (submission.unit, submission.answer)).unzip();
-        match self.send_until_answered(&self.columns(&units)).await {
-            Ok(verdicts) => {
-                // Who waits comes first: the read models gather what they are told anyway.
-                for (answer, verdict) in answers.into_iter().zip(&verdicts) {
-                    // A caller that has gone needs no answer.
-                    let _ = answer.send(Ok(*verdict));
-                }
-                self.tell(units, &verdicts);
-            }
+        let sent = self.send_until_answered(&self.columns(&units)).await;
+        let events = units.iter().map(|unit| unit.events.len()).sum();
+        self.metrics.batch(events, began.elapsed());
+        match sent {
+            Ok(verdicts) => Some(Written { units, answers, verdicts }),
             Err(AppendError::Refused(error)) if units.len() > 1 => {
                 warn!(error = %error, units = units.len(), "a batch was refused; sending its units one by one");
                 for (unit, answer) in units.into_iter().zip(answers) {
-                    let columns = self.columns(std::slice::from_ref(&unit));
-                    let verdicts = self.send_until_answered(&columns).await;
-                    let verdict = verdicts.and_then(|verdicts| {
-                        verdicts.first().copied().ok_or(AppendError::Unreachable)
-                    });
-                    if let Ok(verdict) = verdict {
-                        self.tell(vec![unit], &[verdict]);
-                    }
-                    if verdict.is_err() {
-                        self.metrics.failure();
-                    }
-                    let _ = answer.send(verdict);
+                    self.write_alone(unit, answer).await;
                 }
+                None
             }
             Err(error) => {
                 self.metrics.failure();
                 for answer in answers {
                     let _ = answer.send(Err(error.again()));
                 }
+                None
             }
         }
     }
 
-    /// Tells the projections what the log has now.
-    fn tell(&self, units: Vec<Unit>, verdicts: &[Verdict]) {
-        let appended =
-            units.into_iter().zip(verdicts).filter_map(|(unit, verdict)| match verdict {
-                Verdict::Appended { last_position, recorded_at, .. } => {
-                    Some(unit.recorded(*last_position, *recorded_at))
-                }
-                _ => None,
-            });
-        let appended: Vec<_> = appended.flatten().collect();
-        self.metrics.appended(&appended);
-        self.tail.push(appended);
+    async fn write_alone(
+        &mut self,
+        unit: Unit,
+        answer: oneshot::Sender<Result<Verdict, AppendError>>,
+    ) {
+        let sent = self.send_until_answered(&self.columns(std::slice::from_ref(&unit))).await;
+        match sent {
+            Ok(verdicts) => {
+                self.audience.hear(Some(Written {
+                    units: vec![unit],
+                    answers: vec![answer],
+                    verdicts,
+                }));
+            }
+            Err(error) => {
+                self.metrics.failure();
+                let _ = answer.send(Err(error));
+            }
+        }
     }
 
     fn columns<'a>(&self, units: &'a [Unit]) -> Columns<'a> {
@@ -219,27 +223,7 @@ impl Writer {
             Some(connection) => connection,
             none => none.insert(self.options.connect().await?),
         };
-        let row = sqlx::query("select last_position, at, head, alone, duplicates, conflicts, claimed, spent from append_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)")
-            .bind(&columns.stream_unit)
-            .bind(&columns.stream_type)
-            .bind(&columns.stream_id)
-            .bind(&columns.stream_expected)
-            .bind(&columns.stream_sure)
-            .bind(&columns.unit)
-            .bind(&columns.aggregate_type)
-            .bind(&columns.aggregate_id)
-            .bind(&columns.sequence)
-            .bind(&columns.event_type)
-            .bind(&columns.event_version)
-            .bind(&columns.payload)
-            .bind(&columns.metadata)
-            .bind(&columns.command_id)
-            .bind(&columns.ordinal)
-            .bind(&columns.leaf)
-            .bind(columns.side.as_ref())
-            .bind(self.known.as_ref())
-            .fetch_one(connection)
-            .await?;
+        let row = columns.append(self.known.as_deref(), connection).await?;
         let strangers = self.learn(&row)?;
         columns.verdicts(&row, strangers)
     }
@@ -249,6 +233,48 @@ impl Writer {
         self.known = Some(row.try_get("head")?);
         let met = u64::from(!row.try_get::<bool, _>("alone")?);
         Ok(self.strangers.fetch_add(met, Ordering::AcqRel) + met)
+    }
+}
+
+/// A batch: what waits, as far as it may go together.
+fn gather(first: Submission, waiting: &mut mpsc::Receiver<Submission>) -> Vec<Submission> {
+    let mut events = first.unit.events.len();
+    let mut bytes = first.unit.size();
+    let mut batch = vec![first];
+    while events < BATCH_EVENTS && bytes < BATCH_BYTES {
+        let Ok(next) = waiting.try_recv() else { break };
+        events += next.unit.events.len();
+        bytes += next.unit.size();
+        batch.push(next);
+    }
+    batch
+}
+
+/// Who is told what the log has now.
+#[derive(Clone)]
+struct Audience {
+    tail: Tail,
+    metrics: Metrics,
+}
+
+impl Audience {
+    /// Tells the callers, and then the projections, which gather what they are told anyway.
+    fn hear(&self, written: Option<Written>) {
+        let Some(Written { units, answers, verdicts }) = written else { return };
+        for (answer, verdict) in answers.into_iter().zip(&verdicts) {
+            // A caller that has gone needs no answer.
+            let _ = answer.send(Ok(*verdict));
+        }
+        let appended =
+            units.into_iter().zip(&verdicts).filter_map(|(unit, verdict)| match verdict {
+                Verdict::Appended { last_position, recorded_at, .. } => {
+                    Some(unit.recorded(*last_position, *recorded_at))
+                }
+                _ => None,
+            });
+        let appended: Vec<_> = appended.flatten().collect();
+        self.metrics.appended(&appended);
+        self.tail.push(appended);
     }
 }
 
@@ -274,97 +300,5 @@ fn is_about_content(error: &sqlx::Error) -> bool {
         }
         sqlx::Error::Encode(_) | sqlx::Error::ColumnDecode { .. } => true,
         _ => false,
-    }
-}
-
-/// A batch as the arrays of `append_events`.
-struct Columns<'a> {
-    /// How many events each unit has.
-    lengths: Vec<i64>,
-    stream_unit: Vec<i32>,
-    stream_type: Vec<&'a str>,
-    stream_id: Vec<&'a str>,
-    stream_expected: Vec<i64>,
-    stream_sure: Vec<bool>,
-    unit: Vec<i32>,
-    aggregate_type: Vec<&'a str>,
-    aggregate_id: Vec<&'a str>,
-    sequence: Vec<i64>,
-    event_type: Vec<&'a str>,
-    event_version: Vec<&'a str>,
-    payload: Vec<&'a str>,
-    metadata: Vec<&'a str>,
-    command_id: Vec<uuid::Uuid>,
-    ordinal: Vec<i16>,
-    leaf: Vec<Vec<u8>>,
-    side: Option<serde_json::Value>,
-}
-
-#[derive(Serialize)]
-struct SideOfUnit<'a> {
-    unit: usize,
-    #[serde(flatten)]
-    row: &'a SideRow,
-}
-
-impl<'a> Columns<'a> {
-    /// `strangers` is the writer's count of them.
-    fn of(units: &'a [Unit], strangers: u64) -> Self {
-        let numbered = || (0_i32..).zip(units);
-        let streams: Vec<_> =
-            numbered().flat_map(|(n, unit)| unit.streams.iter().map(move |s| (n, s))).collect();
-        let events: Vec<_> =
-            numbered().flat_map(|(n, unit)| unit.events.iter().map(move |e| (n, e))).collect();
-        let side: Vec<_> = units
-            .iter()
-            .enumerate()
-            .flat_map(|(unit, u)| u.side.iter().map(move |row| SideOfUnit { unit, row }))
-            .collect();
-        Self {
-            lengths: units.iter().map(Unit::length).collect(),
-            stream_unit: streams.iter().map(|(n, _)| *n).collect(),
-            stream_type: streams.iter().map(|(_, s)| s.aggregate_type).collect(),
-            stream_id: streams.iter().map(|(_, s)| s.aggregate_id.as_str()).collect(),
-            stream_expected: streams.iter().map(|(_, s)| s.expected).collect(),
-            stream_sure: streams.iter().map(|(_, s)| s.strangers == Some(strangers)).collect(),
-            unit: events.iter().map(|(n, _)| *n).collect(),
-            aggregate_type: events.iter().map(|(_, e)| e.aggregate_type).collect(),
-            aggregate_id: events.iter().map(|(_, e)| e.aggregate_id.as_str()).collect(),
-            sequence: events.iter().map(|(_, e)| e.sequence).collect(),
-            event_type: events.iter().map(|(_, e)| e.event_type.as_str()).collect(),
-            event_version: events.iter().map(|(_, e)| e.event_version.as_str()).collect(),
-            payload: events.iter().map(|(_, e)| e.payload.as_str()).collect(),
-            metadata: events.iter().map(|(_, e)| e.metadata.as_str()).collect(),
-            command_id: events.iter().map(|(_, e)| e.command_id.0).collect(),
-            ordinal: events.iter().map(|(_, e)| e.ordinal).collect(),
-            leaf: events.iter().map(|(_, e)| e.leaf().to_vec()).collect(),
-            side: (!side.is_empty()).then(|| serde_json::json!(side)),
-        }
-    }
-
-    /// What the answer of `append_events` says to each unit: those that are in none of its lists
-    /// are in the log in their order, the last of them up to its end.
-    fn verdicts(&self, row: &PgRow, strangers: u64) -> Result<Vec<Verdict>, sqlx::Error> {
-        let mut refused = HashMap::new();
-        for (list, verdict) in [
-            ("spent", Verdict::Spent),
-            ("claimed", Verdict::Claimed),
-            ("conflicts", Verdict::Conflict),
-            ("duplicates", Verdict::Duplicate),
-        ] {
-            let units: Option<Vec<i32>> = row.try_get(list)?;
-            refused.extend(units.into_iter().flatten().map(|unit| (unit, verdict)));
-        }
-        let (end, recorded_at): (i64, _) = (row.try_get("last_position")?, row.try_get("at")?);
-        let units = || (0_i32..).zip(&self.lengths);
-        let appended = units().filter(|(unit, _)| !refused.contains_key(unit));
-        let mut last_position = end - appended.map(|(_, length)| length).sum::<i64>();
-        let verdict = |(unit, length): (i32, &i64)| {
-            refused.get(&unit).copied().unwrap_or_else(|| {
-                last_position += length;
-                Verdict::Appended { last_position, recorded_at, strangers }
-            })
-        };
-        Ok(units().map(verdict).collect())
     }
 }

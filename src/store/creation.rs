@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use cqrs_es::event_sink::EventSink;
 use uuid::Uuid;
 
-use super::appender::Verdict;
+use super::batch::Verdict;
 use super::executor::Failure;
 use super::unit::{Stream, Unit};
 use super::{Envelope, ExecuteError, Store, Stored};

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::appender::Verdict;
+use super::batch::Verdict;
 use super::codec::place;
 use super::lane::{Answer, Waiting};
 use super::loading::{self, Known, Loaded};

@@ -4,6 +4,7 @@
 //! writer (`appender`) → `append_events` in Postgres → the answer, with the position to wait for.
 
 mod appender;
+mod batch;
 mod codec;
 mod creation;
 mod executor;
@@ -227,7 +228,7 @@ impl Store {
             options.application_name("saldo appender"),
             tail.clone(),
             metrics.clone(),
-        );
+        )?;
         let codec = Codec::new(pool.clone(), wrapping);
         let lanes = Lanes::default();
         Ok(Self(Arc::new(Inner { pool, codec, appender, metrics, tail, lanes })))

@@ -150,7 +150,7 @@ pub async fn retry(
 /// The person's tier, and the model that is to reply, where they may ask for it and have anything to pay
 /// with.
 async fn allowed(app: &App, user: UserId, model: Option<&str>) -> Result<(Tier, String)> {
-    let tier = metering::tier(app, user).await?;
+    let tier = metering::tier_now(app, user).await?;
     let model = metering::choose(app, tier, model)?.id.clone();
     metering::can_pay(app, user).await?;
     Ok((tier, model))

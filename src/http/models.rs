@@ -125,9 +125,8 @@ async fn estimate(
     if !(1..=LONGEST).contains(&body.text.chars().count()) {
         return Err(Problem::field("text", format!("must have 1 to {LONGEST} characters")));
     }
-    let tier = metering::tier(&app, caller.user).await?;
     let name = body.model.as_deref().unwrap_or(AUTO);
-    let model = metering::choose(&app, tier, Some(name))?;
+    let model = metering::allowed_model(&app, caller.user, Some(name)).await?;
     let longest = model.max_output_tokens;
     let most = body.max_output_tokens.map_or(longest, |most| most.min(longest));
     let messages = [Message { role: Role::User, text: body.text }];

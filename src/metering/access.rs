@@ -12,7 +12,10 @@ use crate::clock;
 use crate::error::{Problem, Result};
 use crate::models::{AUTO, Model, Tier};
 
-/// The person's tier, as it was within the last second. Who is behind with a payment keeps it for the days of grace.
+/// The code of a refusal that a plan would lift.
+const PLAN_REQUIRED: &str = "plan_required";
+
+/// The person's tier, as it was within the last seconds. Who is behind with a payment keeps it for the days of grace.
 pub async fn tier(app: &App, user: UserId) -> Result<Tier> {
     match app.tiers.of(user) {
         Some(known) => Ok(known),
@@ -29,6 +32,21 @@ pub async fn tier_now(app: &App, user: UserId) -> Result<Tier> {
     Ok(tier)
 }
 
+/// The model of this name, where the person's tier has it; the usual one of the tier, where none is named. Who
+/// is refused is refused by the tier that they have now.
+pub async fn allowed_model<'a>(
+    app: &'a App,
+    user: UserId,
+    name: Option<&str>,
+) -> Result<&'a Model> {
+    match choose(app, tier(app, user).await?, name) {
+        Err(problem) if problem.code == PLAN_REQUIRED => {
+            choose(app, tier_now(app, user).await?, name)
+        }
+        chosen => chosen,
+    }
+}
+
 /// The model of this name, where the tier has it; the usual one of the tier, where none is named.
 pub fn choose<'a>(app: &'a App, tier: Tier, name: Option<&str>) -> Result<&'a Model> {
     let Some(name) = name.filter(|name| *name != AUTO) else { return Ok(app.models.usual(tier)) };
@@ -39,7 +57,7 @@ pub fn choose<'a>(app: &'a App, tier: Tier, name: Option<&str>) -> Result<&'a Mo
     if model.tier > tier {
         let detail =
             "this model comes with a plan that you do not have: subscribe, or take another model";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "plan_required", detail));
+        return Err(Problem::new(StatusCode::FORBIDDEN, PLAN_REQUIRED, detail));
     }
     Ok(model)
 }

@@ -9,8 +9,9 @@ use aggregates::id::UserId;
 
 use super::Tier;
 
-/// For how long what was looked up is good: a plan counts a second after it has begun, or ended.
-const GOOD: Duration = Duration::from_secs(1);
+/// For how long what was looked up is good. A plan that has just begun counts at once where without it a call is
+/// refused, and otherwise after this long; one that has ended lasts this much longer.
+const GOOD: Duration = Duration::from_secs(5);
 /// People who are remembered; past it, all are forgotten, which costs a look each.
 const MOST: usize = 100_000;
 
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_looked_up_is_good_for_a_second_from_the_question_on() {
+    fn what_was_looked_up_is_good_for_a_while_from_the_question_on() {
         let (known, user) = (KnownTiers::default(), UserId(Uuid::now_v7()));
         assert_eq!(known.of(user), None);
         known.note(user, Instant::now(), Tier::Pro);

@@ -130,8 +130,7 @@ async fn complete(
     key: Option<IdempotencyKey>,
     Json(body): Json<Completion>,
 ) -> Result<Response> {
-    let tier = metering::tier(&app, caller.user).await?;
-    let model = metering::choose(&app, tier, body.model.as_deref())?.clone();
+    let model = metering::allowed_model(&app, caller.user, body.model.as_deref()).await?.clone();
     let request = body.request(&model)?;
     let intent = Intent::new(&caller, "chat/completions", key.as_ref(), &body)?;
     let (name, created) = (model.id.clone(), clock::now().timestamp());

@@ -13,6 +13,7 @@ mod webhooks;
 
 use std::time::Duration;
 
+use graphile_worker::local_queue::{LocalQueueConfig, RefetchDelayConfig};
 use graphile_worker::{
     Cron, CronBuilder, Crontab, CrontabTimerError, TaskHandler, Worker, WorkerOptions,
 };
@@ -91,6 +92,14 @@ impl Work {
         }
     }
 
+    /// How many jobs are taken with one question to the database. Without it, each job that is given, and
+    /// each second, has everybody who may work ask for themselves.
+    ///
+    /// What is taken waits here while everybody works, and not for another node: it is few, then.
+    fn ahead(self) -> usize {
+        self.at_once().div_ceil(4)
+    }
+
     /// The jobs that it has.
     fn define(self, worker: WorkerOptions) -> Result<WorkerOptions, JobsError> {
         Ok(match self {
@@ -117,6 +126,13 @@ impl Work {
             Self::Calls => worker.define_job::<calls::MakeCall>(),
         })
     }
+}
+
+/// How jobs are taken: so many with one question, again at once when one is given, and otherwise after a pause.
+/// Without the pause, whoever found nothing would ask again at once.
+fn taken_together(most: usize) -> LocalQueueConfig {
+    let pause = RefetchDelayConfig::default().with_duration(POLL).with_max_abort_threshold(1);
+    LocalQueueConfig::default().with_size(most).with_refetch_delay(pause)
 }
 
 /// Work that nobody asks for. It has nothing to say, which is not the same as no payload: that could
@@ -183,6 +199,7 @@ async fn worker(
     let worker = WorkerOptions::default()
         .pg_pool(pool)
         .concurrency(work.at_once())
+        .local_queue(taken_together(work.ahead()))
         .poll_interval(POLL)
         .listen_os_shutdown_signals(false)
         .shutdown_signal(stopped)

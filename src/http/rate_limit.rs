@@ -40,7 +40,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// Where a request stands, once it was counted, and who asks, once they are known.
 #[derive(Clone)]
-pub(super) struct Counted {
+pub(super) struct Admission {
     known: Arc<Known>,
     /// Whether it may ask models, or wants to know of what they said.
     is_of_ai: bool,
@@ -62,7 +62,7 @@ pub(super) struct Asker {
 /// A request that is let in, before it is answered.
 pub(super) struct Gate {
     app: App,
-    counted: Counted,
+    counted: Admission,
     address: IpAddr,
     is_counted: bool,
     /// Whether it brings something to be known by.
@@ -74,7 +74,7 @@ impl Gate {
     pub(super) fn new(app: &App, request: &mut Request) -> Self {
         let path = request.uri().path();
         let is_of_ai = path.starts_with("/api/v1/ai/") || path.starts_with("/v1/");
-        let counted = Counted { known: Arc::default(), is_of_ai };
+        let counted = Admission { known: Arc::default(), is_of_ai };
         let is_exempt = EXEMPT.contains(&path) || path.starts_with("/healthz/");
         let is_counted = app.settings.rate_limits && !is_exempt;
         let address = request.extensions().get::<ClientAddress>();
@@ -155,7 +155,7 @@ struct Who<T> {
     id: T,
 }
 
-impl Counted {
+impl Admission {
     async fn count(
         &self,
         app: &App,
@@ -181,7 +181,7 @@ impl Counted {
 /// Takes note of a person who has become known, and counts them.
 pub(super) async fn count_person(app: &App, parts: &Parts, user: UserId) -> Result<(), Problem> {
     let [minute, hour] = GENERAL;
-    let is_of_ai = parts.extensions.get::<Counted>().is_some_and(|counted| counted.is_of_ai);
+    let is_of_ai = parts.extensions.get::<Admission>().is_some_and(|counted| counted.is_of_ai);
     let windows: &[Window] = if is_of_ai { &[minute, hour, AI] } else { &GENERAL };
     note(parts, Asker { user, key: None });
     count(app, parts, Who { kind: "person", id: user }, windows).await
@@ -201,7 +201,7 @@ pub(super) async fn count_key(
 }
 
 fn note(parts: &Parts, asker: Asker) {
-    if let Some(counted) = parts.extensions.get::<Counted>() {
+    if let Some(counted) = parts.extensions.get::<Admission>() {
         // Whoever was known first asks.
         let _ = counted.known.asker.set(asker);
     }
@@ -217,7 +217,7 @@ async fn count(
         return Ok(());
     }
     // A request is known by its gate; where none is, nothing of the API was asked.
-    let Some(counted) = parts.extensions.get::<Counted>() else { return Ok(()) };
+    let Some(counted) = parts.extensions.get::<Admission>() else { return Ok(()) };
     if counted.known.verdict.get().is_some() {
         return Ok(());
     }

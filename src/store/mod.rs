@@ -35,7 +35,7 @@ pub use codec::{
 pub use creation::{Created, Creation};
 pub use lane::Lane;
 pub use loading::LoadError;
-pub use metrics::{Counted, Metrics};
+pub use metrics::{Figures, Metrics};
 pub use stored::Stored;
 pub use unit::{Claimed, SideRow};
 

@@ -274,7 +274,7 @@ impl Ticket {
                 let (expiry, expired) = expired(app, payer.user, hold).await?;
                 let amount = amount.min(expired);
                 if amount.is_zero() {
-                    return Ok((expiry, self.watch.charged()));
+                    return Ok((expiry, self.watch.charged(&app.counters.calls)));
                 }
                 let ask = Ask::CaptureLate { hold, key: payer.key, amount, expired, usage };
                 payer.send_surely(app, id, side, &ask).await
@@ -282,7 +282,7 @@ impl Ticket {
             other => other,
         }?;
         app.wrote(payer.user, captured.position);
-        Ok((captured, self.watch.charged()))
+        Ok((captured, self.watch.charged(&app.counters.calls)))
     }
 
     /// Gives all of it back. One that has expired, or was given back, is.

@@ -9,6 +9,7 @@ use aggregates::wallet::{Ask, OpenHold, Price, Spend, Usage, Wallet, WalletError
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 
+use super::analyses;
 use super::payer::Payer;
 use super::timing::{Stopwatch, Took};
 use crate::app::App;
@@ -172,8 +173,9 @@ pub(super) async fn resume(app: &App, payer: Payer, hold: HoldId) -> Result<Opti
     };
     if ticket.left() < app.settings.call_hold {
         match ticket.extend(app).await {
-            Ok(()) => {}
-            Err(ExecuteError::Refused(_)) => return Ok(None),
+            // Whoever is at it as well may have it held for longer.
+            Ok(()) | Err(ExecuteError::Refused(WalletError::HoldExpiryPast)) => {}
+            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
     }
@@ -265,24 +267,69 @@ impl Ticket {
         usage: Usage,
         side: &[SideRow],
     ) -> Result<(Outcome<Wallet>, Took)> {
-        let (hold, payer) = (self.hold.id(), &self.payer);
-        let usage = Some(usage);
-        let ask = Ask::Capture { hold, by: payer.by(), amount, last: true, usage: usage.clone() };
-        let id = command(hold, "capture");
-        let captured = match payer.send_surely(app, id, side, &ask).await {
-            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => {
-                let (expiry, expired) = expired(app, payer.user, hold).await?;
-                let amount = amount.min(expired);
-                if amount.is_zero() {
-                    return Ok((expiry, self.watch.charged(&app.counters.calls)));
-                }
-                let ask = Ask::CaptureLate { hold, key: payer.key, amount, expired, usage };
-                payer.send_surely(app, id, side, &ask).await
+        let outcome = match self.try_capture(app, amount, usage.clone(), side).await? {
+            Some(captured) => captured,
+            None => self.capture_late(app, amount, usage, side).await?,
+        };
+        Ok((outcome, self.watch.charged(&app.counters.calls)))
+    }
+
+    /// The same while the hold is open; none where it is open no more, and nothing is written.
+    pub(super) async fn capture_held(
+        self,
+        app: &App,
+        amount: Credits,
+        usage: Usage,
+        side: &[SideRow],
+    ) -> Result<Option<Outcome<Wallet>>> {
+        let captured = self.try_capture(app, amount, usage, side).await?;
+        if captured.is_some() {
+            self.watch.charged(&app.counters.calls);
+        }
+        Ok(captured)
+    }
+
+    async fn try_capture(
+        &self,
+        app: &App,
+        amount: Credits,
+        usage: Usage,
+        side: &[SideRow],
+    ) -> Result<Option<Outcome<Wallet>>> {
+        let (hold, by, usage) = (self.hold.id(), self.payer.by(), Some(usage));
+        let ask = Ask::Capture { hold, by, amount, last: true, usage };
+        match self.payer.send_surely(app, command(hold, "capture"), side, &ask).await {
+            Ok(captured) => {
+                app.wrote(self.payer.user, captured.position);
+                Ok(Some(captured))
             }
-            other => other,
-        }?;
+            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn capture_late(
+        &self,
+        app: &App,
+        amount: Credits,
+        usage: Usage,
+        side: &[SideRow],
+    ) -> Result<Outcome<Wallet>> {
+        let (hold, payer, usage) = (self.hold.id(), &self.payer, Some(usage));
+        let (expiry, expired) = expired(app, payer.user, hold).await?;
+        let most = amount.min(expired);
+        if most.is_zero() {
+            return Ok(expiry);
+        }
+        let ask = Ask::CaptureLate { hold, key: payer.key, amount: most, expired, usage };
+        let captured = payer.send_surely(app, command(hold, "capture"), side, &ask).await?;
         app.wrote(payer.user, captured.position);
-        Ok((captured, self.watch.charged(&app.counters.calls)))
+        let charged = charged(&captured);
+        if charged < amount {
+            // What is written with the charge has the price: how much of it was there, only the charge says.
+            analyses::correct(app, hold, charged).await?;
+        }
+        Ok(captured)
     }
 
     /// Gives all of it back. One that has expired, or was given back, is.
@@ -343,9 +390,9 @@ pub(super) fn usage(outcome: &Outcome<Wallet>) -> Option<&Usage> {
     })
 }
 
-/// Counts what a call was charged, and for what.
+/// Counts what a call was charged, and for what: once, whoever comes to charge it again.
 pub(super) fn count(app: &App, feature: &str, outcome: &Outcome<Wallet>) {
-    let Some(usage) = usage(outcome) else { return };
+    let Some(usage) = usage(outcome).filter(|_| !outcome.replayed) else { return };
     let credits = u64::try_from(charged(outcome).get()).unwrap_or_default();
     app.counters.ai_credits.add([&usage.model, feature], credits);
     for (direction, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {

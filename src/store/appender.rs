@@ -45,7 +45,7 @@ pub(super) enum Verdict {
 }
 
 /// Why a unit got no verdict.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
     /// Too many units wait.
     #[error("the log is busy")]
@@ -55,7 +55,7 @@ pub enum AppendError {
     Unreachable,
     /// The database refuses the unit's content.
     #[error("the log refused the content of a unit")]
-    Refused(#[source] sqlx::Error),
+    Refused(#[source] Arc<sqlx::Error>),
 }
 
 struct Submission {
@@ -164,7 +164,7 @@ impl Writer {
             Err(error) => {
                 self.metrics.failure();
                 for answer in answers {
-                    let _ = answer.send(Err(error.again()));
+                    let _ = answer.send(Err(error.clone()));
                 }
             }
         }
@@ -199,7 +199,9 @@ impl Writer {
             let sent = self.send(columns).await;
             let lost = match sent {
                 Ok(verdicts) => return Ok(verdicts),
-                Err(error) if is_about_content(&error) => return Err(AppendError::Refused(error)),
+                Err(error) if is_about_content(&error) => {
+                    return Err(AppendError::Refused(Arc::new(error)));
+                }
                 Err(error) => error,
             };
             self.connection = None;
@@ -249,16 +251,6 @@ impl Writer {
         self.known = Some(row.try_get("head")?);
         let met = u64::from(!row.try_get::<bool, _>("alone")?);
         Ok(self.strangers.fetch_add(met, Ordering::AcqRel) + met)
-    }
-}
-
-impl AppendError {
-    /// The same error, for the next caller of the batch.
-    fn again(&self) -> Self {
-        match self {
-            Self::Busy => Self::Busy,
-            Self::Unreachable | Self::Refused(_) => Self::Unreachable,
-        }
     }
 }
 

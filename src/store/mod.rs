@@ -193,7 +193,7 @@ impl<E> From<AppendError> for ExecuteError<E> {
         match error {
             AppendError::Busy => Self::Busy,
             AppendError::Unreachable => Self::Unavailable,
-            AppendError::Refused(error) => Self::Failed(Arc::new(error)),
+            AppendError::Refused(error) => Self::Failed(error),
         }
     }
 }

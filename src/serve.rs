@@ -135,7 +135,7 @@ impl Node {
             rates: Rates::new(redis.clone()),
             redis,
             counters: Counters::default(),
-            probes: Probes::default(),
+            probes: Probes::new(options.clone()),
             started_at: clock::now(),
             wakes: Wakes::default(),
             leaving: watch::Sender::new(false),

@@ -16,7 +16,7 @@ pub use tally::Tally;
 pub struct Counters {
     /// Requests that were answered.
     pub requests: Requests,
-    /// Requests that were one too many, by whom they were counted: `person`, `key`, `address`.
+    /// Requests that were one too many, by whom they were counted: `person`, `key`, `refused_key`, `address`.
     pub limited: Tally<1>,
     /// How long AI calls took that were charged.
     pub calls: CallTimes,

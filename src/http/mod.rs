@@ -33,6 +33,7 @@ mod problems;
 mod proofs;
 mod rate_limit;
 mod recharge;
+mod refused_keys;
 mod security;
 mod sessions;
 mod spend_limits;

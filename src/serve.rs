@@ -3,6 +3,7 @@
 mod connections;
 mod database;
 mod operators;
+mod patient;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

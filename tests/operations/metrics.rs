@@ -329,8 +329,17 @@ async fn a_listener_of_its_own_tells_of_a_node_and_of_one_that_serves_nothing_el
         let registered = scrape.sum("saldo_credits_issued_total", &[]);
         assert_eq!(registered, if port == beside { 100 } else { 0 }, "each tells of itself");
         assert_eq!(get(&operators, "/readyz", &[]).await.status, StatusCode::OK);
-        let wallet = get(&operators, "/api/v1/wallet", &[]).await;
-        assert_eq!(wallet.status, StatusCode::NOT_FOUND);
+        let wrong = [
+            (Method::GET, "/api/v1/wallet", StatusCode::NOT_FOUND, "no_such_route"),
+            (Method::GET, "/healthz/nothing", StatusCode::NOT_FOUND, "not_found"),
+            (Method::POST, "/metrics", StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
+        ];
+        for (method, path, status, code) in wrong {
+            let refused = operators.send(method, path, &[], None).await.expect("an answer");
+            assert_eq!((refused.status, &refused.body["code"]), (status, &json!(code)));
+            assert_eq!(refused.header("content-type"), "application/problem+json");
+            assert_eq!(refused.header("x-request-id"), refused.body["request_id"]);
+        }
     }
     database.remove().await;
 }

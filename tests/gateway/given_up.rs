@@ -53,7 +53,14 @@ async fn asked(house: &House, times: usize) {
 /// The call, once nobody makes it any more.
 async fn ended(house: &House, call: Uuid) -> Value {
     house.node.app.calls.ended().await;
-    house.get(&format!("/ai/analyses/{call}")).await
+    for _ in 0..300 {
+        let found = house.get(&format!("/ai/analyses/{call}")).await;
+        if found["state"] != "queued" {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it does not end");
 }
 
 fn failure(call: &Value) -> &Value {

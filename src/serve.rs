@@ -3,6 +3,7 @@
 mod connections;
 mod database;
 mod operators;
+mod patient;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -135,7 +136,7 @@ impl Node {
             rates: Rates::new(redis.clone()),
             redis,
             counters: Counters::default(),
-            probes: Probes::default(),
+            probes: Probes::new(options.clone()),
             started_at: clock::now(),
             wakes: Wakes::default(),
             leaving: watch::Sender::new(false),

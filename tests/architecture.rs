@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("webhooks", &["accounts", "app", "clients", "queue", "store"]),
     ("explain", &["app", "store"]),
     ("metering", &["app", "clients", "models", "queue", "store"]),
-    ("metrics", &["app", "clients", "metering", "store"]),
+    ("metrics", &["app", "clients", "store"]),
     ("chats", &["app", "clients", "metering", "models", "queue", "store"]),
     ("processes", &["app", "billing", "chats", "clients", "queue", "store", "webhooks"]),
     (

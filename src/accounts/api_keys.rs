@@ -21,6 +21,8 @@ use crate::store::{SideRow, hex};
 const PREFIX: &str = "sk_saldo_";
 /// Characters of a key that its owner knows it by.
 const SHOWN: usize = PREFIX.len() + 6;
+/// Characters of the proof that a key was made here: 96 bits.
+const PROOF: usize = 16;
 /// How often a key's last use is written down, at most, in seconds.
 const NOTED_EVERY: f64 = 60.0;
 
@@ -71,7 +73,34 @@ pub fn is_key(token: &str) -> bool {
     token.starts_with(PREFIX)
 }
 
-fn hash(app: &App, secret: &str) -> [u8; 32] {
+/// A new secret: what nobody can guess, and the proof that it was made here.
+fn secret(app: &App) -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(Problem::failed)?;
+    let secret = BASE64.encode(bytes);
+    Ok(format!("{PREFIX}{secret}{}", proof(app, &secret)))
+}
+
+/// Whether it was made here, as far as can be told without asking anybody: whoever guesses costs no look at the
+/// database.
+#[must_use]
+pub fn is_ours(app: &App, secret: &str) -> bool {
+    let parts = secret
+        .strip_prefix(PREFIX)
+        .and_then(|rest| rest.split_at_checked(rest.len().checked_sub(PROOF)?));
+    parts.is_some_and(|(secret, proves)| proof(app, secret) == proves)
+}
+
+fn proof(app: &App, secret: &str) -> String {
+    let hash = app.keys.lookup.hash(&format!("proof of an api key\n{secret}"));
+    let mut proof = BASE64.encode(hash);
+    proof.truncate(PROOF);
+    proof
+}
+
+/// What the secret is known by: its keyed hash.
+#[must_use]
+pub fn hash(app: &App, secret: &str) -> [u8; 32] {
     app.keys.lookup.hash(&format!("api key\n{secret}"))
 }
 
@@ -132,9 +161,7 @@ async fn unlimited(
             "must name at least one of wallet_read, wallet_spend, ai",
         ));
     }
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(Problem::failed)?;
-    let secret = format!("{PREFIX}{}", BASE64.encode(bytes));
+    let secret = secret(app)?;
     let (id, now) = (ApiKeyId(Uuid::now_v7()), clock::now());
     let prefix = secret.chars().take(SHOWN).collect::<String>();
     let sealed = app.store.codec().seal_value(user, &place(id), &name).await;
@@ -225,7 +252,7 @@ fn per_second(row: &sqlx::postgres::PgRow) -> Result<u32> {
 }
 
 /// Whom the key speaks for; none when it is not ours, was revoked, or its owner's account rests.
-pub async fn check(app: &App, secret: &str) -> Result<Option<Known>> {
+pub async fn check(app: &App, hash: [u8; 32]) -> Result<Option<Known>> {
     let row = sqlx::query(
         "select key_id, user_id, scopes, per_second,
              last_used_at is null or last_used_at < clock_timestamp() - make_interval(secs => $2)
@@ -233,7 +260,7 @@ pub async fn check(app: &App, secret: &str) -> Result<Option<Known>> {
          from api_keys
          where key_hash = $1 and revoked_at is null and not rests",
     )
-    .bind(hash(app, secret))
+    .bind(hash)
     .bind(NOTED_EVERY)
     .fetch_optional(app.db())
     .await?;

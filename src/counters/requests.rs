@@ -9,10 +9,10 @@ use super::{Distribution, Histogram};
 /// Requests that were answered, by route. A request costs a look-up under a lock that is held for less than a
 /// microsecond, and no memory of its own.
 #[derive(Debug, Default)]
-pub struct Requests(Mutex<HashMap<String, Counted>>);
+pub struct Requests(Mutex<HashMap<String, OfRoute>>);
 
 #[derive(Debug)]
-struct Counted {
+struct OfRoute {
     answers: BTreeMap<(&'static str, u16), u64>,
     durations: Histogram,
 }
@@ -33,7 +33,7 @@ impl Requests {
     pub fn note(&self, method: &'static str, route: &str, status: u16, took: Duration) {
         let mut routes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !routes.contains_key(route) {
-            let counted = Counted { answers: BTreeMap::new(), durations: Histogram::of_times() };
+            let counted = OfRoute { answers: BTreeMap::new(), durations: Histogram::of_times() };
             routes.insert(route.to_owned(), counted);
         }
         if let Some(counted) = routes.get_mut(route) {
@@ -53,7 +53,7 @@ impl Requests {
     }
 }
 
-impl Counted {
+impl OfRoute {
     fn read(&self, route: &str) -> Route {
         let answers = self.answers.iter();
         Route {

@@ -79,7 +79,7 @@ enum AnalysisState {
 /// Why an AI call failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct AnalysisFailure {
-    /// `provider_failed`, `provider_refused`, `expired` (it waited for too long) or `interrupted`.
+    /// `provider_failed`, `provider_refused`, `expired` (it waited for too long), `interrupted` or `unreadable`.
     #[schema(value_type = String, example = "provider_failed")]
     code: Failure,
     /// What happened, and what to do.

@@ -11,8 +11,10 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use uuid::Uuid;
 
-use super::{cookies, rate_limit};
-use crate::accounts::{Visitor, api_keys};
+use super::rate_limit::{self, Admission};
+use super::{cookies, refused_keys};
+use crate::accounts::Visitor;
+use crate::accounts::api_keys::{self, Known};
 use crate::app::App;
 use crate::clock;
 use crate::error::Problem;
@@ -165,15 +167,35 @@ impl<S: Purpose> FromRequestParts<App> for Allowed<S> {
                 .await
                 .map(|by| Self(by, PhantomData));
         };
-        let known = api_keys::check(app, secret).await?;
-        let known = known.ok_or_else(|| Problem::unauthorized("the API key is not valid"))?;
-        rate_limit::count_key(app, parts, known.user, known.key, known.per_second).await?;
+        let known = by_key(app, parts, secret).await?;
         if ![S::SCOPE, S::OR].iter().any(|scope| known.scopes.contains(scope)) {
             return Err(not_by_key("this API key may not be used for this: see its scopes"));
         }
         let Ok(visitor) = Visitor::from_request_parts(parts, app).await;
         Ok(Self(Caller { user: known.user, visitor, key: Some(known.key) }, PhantomData))
     }
+}
+
+/// Whom a key speaks for. Whether it is good is looked at, and counted, to the end, also where the client hangs up
+/// meanwhile.
+async fn by_key(app: &App, parts: &Parts, secret: &str) -> Result<Known, Problem> {
+    let refused = || Problem::unauthorized("the API key is not valid");
+    if !api_keys::is_ours(app, secret) {
+        return Err(refused());
+    }
+    let hash = api_keys::hash(app, secret);
+    refused_keys::check(app, hash)?;
+    let (app, admission) = (app.clone(), Admission::taken_over(parts));
+    #[expect(clippy::disallowed_methods, reason = "ends with a query and a count")]
+    let checked = tokio::spawn(async move {
+        let Some(known) = api_keys::check(&app, hash).await? else {
+            refused_keys::count(&app, hash);
+            return Err(refused());
+        };
+        rate_limit::count_key(&app, admission, known.user, known.key, known.per_second).await?;
+        Ok(known)
+    });
+    checked.await.unwrap_or_else(|error| Err(Problem::failed(error)))
 }
 
 /// 403: a key is known, and may not do this.

@@ -124,7 +124,7 @@ async fn part(
 
 async fn database(app: &App) -> Finding {
     let ask = async {
-        match projections::runner::lag(app.db()).await {
+        match projections::runner::lag(&app.probes.db).await {
             Ok((_, lags)) => match lags.iter().find(|lag| lag.halted.is_some()) {
                 Some(lag) => {
                     let halted = format!("the read model {} has halted", lag.name);

@@ -1,14 +1,12 @@
 //! Bodies and query strings, parsed at the border; what is wrong with them names the field.
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::IntoResponse;
 use serde::de::DeserializeOwned;
 
+use super::body::Body;
 use crate::error::Problem;
 
 /// A JSON body.
@@ -25,7 +23,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
-        let bytes = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        let Body(bytes) = Body::from_request(request, state).await?;
         parse(&bytes).map(Self)
     }
 }
@@ -83,17 +81,6 @@ fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
         "unsupported_media_type",
         "the body must be sent as Content-Type: application/json",
     ))
-}
-
-fn unreadable(rejection: BytesRejection) -> Problem {
-    match rejection.into_response().status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            "the body must not exceed 64 KiB",
-        ),
-        _ => Problem::malformed("the body could not be read"),
-    }
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {

@@ -5,6 +5,7 @@ mod admin;
 mod ai;
 mod api_keys;
 mod auth;
+mod body;
 mod caller;
 mod chats;
 mod checkout;
@@ -33,6 +34,7 @@ mod problems;
 mod proofs;
 mod rate_limit;
 mod recharge;
+mod refused_keys;
 mod security;
 mod sessions;
 mod spend_limits;
@@ -52,15 +54,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 
-/// Bodies are small: a text of 2,000 characters, at most 8,000 bytes, in JSON escapes.
-const BODY: usize = 64 * 1024;
 /// Longer than the slowest AI call: finding somebody who answers, and their answer.
 const TIMEOUT: Duration = Duration::from_mins(8);
 /// The request's id, in and out.
@@ -116,7 +116,7 @@ pub fn router(app: App) -> Router {
             from_fn_with_state(app.clone(), problems::answer),
             CatchPanicLayer::custom(problems::panicked),
             TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
-            DefaultBodyLimit::max(BODY),
+            DefaultBodyLimit::max(body::USUAL),
         ));
     if !app.settings.web.cors_origins.is_empty() {
         router = router.layer(security::cors(&app.settings.web.cors_origins));
@@ -133,5 +133,7 @@ pub fn operators(app: App) -> Router {
     router
         .route("/metrics", axum::routing::get(metrics::open))
         .fallback(problems::no_such_route)
+        .method_not_allowed_fallback(problems::no_such_method)
+        .layer((from_fn(problems::tell), CatchPanicLayer::custom(problems::panicked)))
         .with_state(app)
 }

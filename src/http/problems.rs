@@ -32,12 +32,7 @@ struct Body<'a> {
 /// Gives every request an id and every problem a body, and logs the request once.
 pub(super) async fn answer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let id = request
-        .headers()
-        .get(REQUEST_ID)
-        .and_then(|value| value.to_str().ok())
-        .filter(|id| acceptable(id))
-        .map_or_else(|| CommandId(Uuid::now_v7()).to_string(), str::to_owned);
+    let id = id_of(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = method(request.method());
     let path = request.uri().path();
@@ -66,21 +61,11 @@ pub(super) async fn answer(State(app): State<App>, mut request: Request, next: N
             "the request took too long; with the same Idempotency-Key it can be asked again",
         );
         response = shape.with_body(&response, &problem, &id);
-    } else if response.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let problem = Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            "the body is too long: it must not exceed 64 KiB, and as a webhook 1 MiB",
-        );
-        response = shape.with_body(&response, &problem, &id);
     }
     let headers = response.headers_mut();
     gate.tell(headers);
     headers.extend(guarded);
-    if let Ok(id) = HeaderValue::from_str(&id) {
-        headers.insert(REQUEST_ID, id);
-    }
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    finish(headers, &id);
     let answered = Answered {
         method,
         route: route.as_ref().map_or(UNKNOWN, MatchedPath::as_str),
@@ -91,6 +76,33 @@ pub(super) async fn answer(State(app): State<App>, mut request: Request, next: N
     answered.count(&app);
     answered.log(&id);
     response
+}
+
+/// Gives every request an id and every problem a body, and counts nothing: for those who operate a node.
+pub(super) async fn tell(request: Request, next: Next) -> Response {
+    let id = id_of(&request);
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        log(&problem, &id);
+        response = with_body(&response, &problem, &id);
+    }
+    finish(response.headers_mut(), &id);
+    response
+}
+
+/// The caller's id of the request, or a new one.
+fn id_of(request: &Request) -> String {
+    let id = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let id = id.filter(|id| acceptable(id));
+    id.map_or_else(|| CommandId(Uuid::now_v7()).to_string(), str::to_owned)
+}
+
+/// What every answer says.
+fn finish(headers: &mut HeaderMap, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// The route of a path that is none, and of a method that is none.

@@ -6,6 +6,7 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use axum::extract::Request;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tokio::runtime::Handle;
 
 use super::cookies;
 use super::visitor::ClientAddress;
@@ -40,7 +42,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// Where a request stands, once it was counted, and who asks, once they are known.
 #[derive(Clone)]
-pub(super) struct Counted {
+pub(super) struct Admission {
     known: Arc<Known>,
     /// Whether it may ask models, or wants to know of what they said.
     is_of_ai: bool,
@@ -50,6 +52,8 @@ pub(super) struct Counted {
 struct Known {
     verdict: OnceLock<Verdict>,
     asker: OnceLock<Asker>,
+    /// Whether somebody looks who asks, and counts them to the end, also where they hang up.
+    is_looked_up: AtomicBool,
 }
 
 /// Who asks: a person, and by which key, where not in person.
@@ -62,7 +66,7 @@ pub(super) struct Asker {
 /// A request that is let in, before it is answered.
 pub(super) struct Gate {
     app: App,
-    counted: Counted,
+    admission: Admission,
     address: IpAddr,
     is_counted: bool,
     /// Whether it brings something to be known by.
@@ -74,7 +78,7 @@ impl Gate {
     pub(super) fn new(app: &App, request: &mut Request) -> Self {
         let path = request.uri().path();
         let is_of_ai = path.starts_with("/api/v1/ai/") || path.starts_with("/v1/");
-        let counted = Counted { known: Arc::default(), is_of_ai };
+        let admission = Admission { known: Arc::default(), is_of_ai };
         let is_exempt = EXEMPT.contains(&path) || path.starts_with("/healthz/");
         let is_counted = app.settings.rate_limits && !is_exempt;
         let address = request.extensions().get::<ClientAddress>();
@@ -82,8 +86,8 @@ impl Gate {
         let headers = request.headers();
         let brings = headers.contains_key(AUTHORIZATION) || cookies::access(headers).is_some();
         let may_be_known = brings && asks_who(path);
-        request.extensions_mut().insert(counted.clone());
-        Self { app: app.clone(), counted, address, is_counted, may_be_known }
+        request.extensions_mut().insert(admission.clone());
+        Self { app: app.clone(), admission, address, is_counted, may_be_known }
     }
 
     /// Counts whoever brings nothing to be known by; 429, where that is one too many.
@@ -97,7 +101,7 @@ impl Gate {
     /// Counts whoever has not become known meanwhile; 429, where that is one too many. What was done is told
     /// all the same: nobody could know of it otherwise.
     pub(super) async fn leave(&self, answer: StatusCode) -> Result<(), Problem> {
-        if self.counted.known.verdict.get().is_some() {
+        if self.admission.known.verdict.get().is_some() {
             return Ok(());
         }
         let counted = self.count_address().await;
@@ -108,21 +112,17 @@ impl Gate {
         if !self.is_counted {
             return Ok(());
         }
-        // Where from is personal data, and is written down nowhere.
-        let network = network(self.address).to_string();
-        let id = hex(&self.app.keys.lookup.hash(&format!("rate\n{network}"))[..16]);
-        let who = Who { kind: "address", id };
-        self.counted.count(&self.app, who, &GENERAL).await
+        self.admission.count_address(&self.app, self.address).await
     }
 
     /// Who asks, where that has become known.
     pub(super) fn asker(&self) -> Option<Asker> {
-        self.counted.known.asker.get().copied()
+        self.admission.known.asker.get().copied()
     }
 
     /// Tells where the request stands: the fields of draft-ietf-httpapi-ratelimit-headers.
     pub(super) fn tell(&self, headers: &mut HeaderMap) {
-        let Some(Verdict { standings, .. }) = self.counted.known.verdict.get() else { return };
+        let Some(Verdict { standings, .. }) = self.admission.known.verdict.get() else { return };
         let all = |item: fn(&Standing) -> String| {
             standings.iter().map(item).collect::<Vec<_>>().join(", ")
         };
@@ -155,7 +155,32 @@ struct Who<T> {
     id: T,
 }
 
-impl Counted {
+/// Who hangs up before anybody knows them is counted all the same: what they asked for was begun.
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let known = &self.admission.known;
+        let is_done = known.verdict.get().is_some() || known.is_looked_up.load(Ordering::Relaxed);
+        // Where the server is gone, nothing is counted any more.
+        if is_done || !self.is_counted || Handle::try_current().is_err() {
+            return;
+        }
+        let (app, admission, address) = (self.app.clone(), self.admission.clone(), self.address);
+        #[expect(clippy::disallowed_methods, reason = "ends when it is counted")]
+        tokio::spawn(async move {
+            // Nobody is there to be refused.
+            let _ = admission.count_address(&app, address).await;
+        });
+    }
+}
+
+impl Admission {
+    /// For somebody who is going to look who asks, and to count them, whether they wait for it or not.
+    pub(super) fn taken_over(parts: &Parts) -> Option<Self> {
+        let admission = parts.extensions.get::<Self>().cloned()?;
+        admission.known.is_looked_up.store(true, Ordering::Relaxed);
+        Some(admission)
+    }
+
     async fn count(
         &self,
         app: &App,
@@ -163,65 +188,72 @@ impl Counted {
         windows: &[Window],
     ) -> Result<(), Problem> {
         let verdict = app.rates.count(&format!("{kind}/{id}"), windows).await;
-        let refused = (!verdict.passes).then(|| seconds(verdict.retry_after()).max(1));
+        let refused = (!verdict.passes).then(|| verdict.retry_after());
         // Nobody is counted twice: the first verdict stands.
         let _ = self.known.verdict.set(verdict);
         let Some(wait) = refused else { return Ok(()) };
-        app.counters.limited.add([kind], 1);
-        let mut problem = Problem::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "rate_limited",
-            "there were too many requests: wait for Retry-After, and look at RateLimit-Policy",
-        );
-        problem.retry_after = u32::try_from(wait).ok();
-        Err(problem)
+        Err(too_many(app, kind, wait))
     }
+}
+
+impl Admission {
+    async fn count_address(&self, app: &App, address: IpAddr) -> Result<(), Problem> {
+        // Where from is personal data, and is written down nowhere.
+        let network = network(address).to_string();
+        let id = hex(&app.keys.lookup.hash(&format!("rate\n{network}"))[..16]);
+        self.count(app, Who { kind: "address", id }, &GENERAL).await
+    }
+}
+
+pub(super) fn too_many(app: &App, kind: &'static str, wait: Duration) -> Problem {
+    app.counters.limited.add([kind], 1);
+    let mut problem = Problem::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "rate_limited",
+        "there were too many requests: wait for Retry-After, and look at RateLimit-Policy",
+    );
+    problem.retry_after = u32::try_from(seconds(wait).max(1)).ok();
+    problem
 }
 
 /// Takes note of a person who has become known, and counts them.
 pub(super) async fn count_person(app: &App, parts: &Parts, user: UserId) -> Result<(), Problem> {
     let [minute, hour] = GENERAL;
-    let is_of_ai = parts.extensions.get::<Counted>().is_some_and(|counted| counted.is_of_ai);
+    let admission = parts.extensions.get::<Admission>().cloned();
+    let is_of_ai = admission.as_ref().is_some_and(|admission| admission.is_of_ai);
     let windows: &[Window] = if is_of_ai { &[minute, hour, AI] } else { &GENERAL };
-    note(parts, Asker { user, key: None });
-    count(app, parts, Who { kind: "person", id: user }, windows).await
+    let asker = Asker { user, key: None };
+    count(app, admission, asker, Who { kind: "person", id: user }, windows).await
 }
 
 /// Takes note of a person whose key has become known, and counts the key.
 pub(super) async fn count_key(
     app: &App,
-    parts: &Parts,
+    admission: Option<Admission>,
     user: UserId,
     key: ApiKeyId,
     per_second: u32,
 ) -> Result<(), Problem> {
     let window = Window::new("second", per_second, SECOND);
-    note(parts, Asker { user, key: Some(key) });
-    count(app, parts, Who { kind: "key", id: key }, &[window]).await
-}
-
-fn note(parts: &Parts, asker: Asker) {
-    if let Some(counted) = parts.extensions.get::<Counted>() {
-        // Whoever was known first asks.
-        let _ = counted.known.asker.set(asker);
-    }
+    let asker = Asker { user, key: Some(key) };
+    count(app, admission, asker, Who { kind: "key", id: key }, &[window]).await
 }
 
 async fn count(
     app: &App,
-    parts: &Parts,
+    admission: Option<Admission>,
+    asker: Asker,
     who: Who<impl Display>,
     windows: &[Window],
 ) -> Result<(), Problem> {
-    if !app.settings.rate_limits {
-        return Ok(());
-    }
     // A request is known by its gate; where none is, nothing of the API was asked.
-    let Some(counted) = parts.extensions.get::<Counted>() else { return Ok(()) };
-    if counted.known.verdict.get().is_some() {
+    let Some(admission) = admission else { return Ok(()) };
+    // Whoever was known first asks.
+    let _ = admission.known.asker.set(asker);
+    if !app.settings.rate_limits || admission.known.verdict.get().is_some() {
         return Ok(());
     }
-    counted.count(app, who, windows).await
+    admission.count(app, who, windows).await
 }
 
 /// Whose address it is, as far as can be told: an IPv6 address stands for its network.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::body::{self, Body};
 use crate::app::App;
 use crate::billing::inbox;
 use crate::error::{Problem, Result};
@@ -19,7 +19,7 @@ const LONGEST: usize = 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(stripe)).layer(DefaultBodyLimit::max(LONGEST))
+    OpenApiRouter::new().routes(routes!(stripe)).layer(body::at_most(LONGEST))
 }
 
 /// Takes an event of Stripe's: it is kept before it is answered, and worked off afterwards. An error
@@ -29,7 +29,11 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses((status = 204), (status = 400, description = "it is not Stripe's", body = Problem),
         (status = 413, description = "it is longer than 1 MiB", body = Problem),
         (status = 500, description = "it could not be kept", body = Problem)))]
-async fn stripe(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Result<StatusCode> {
+async fn stripe(
+    State(app): State<App>,
+    headers: HeaderMap,
+    Body(body): Body,
+) -> Result<StatusCode> {
     let signature = headers.get("stripe-signature").and_then(|value| value.to_str().ok());
     let kept = timeout(PATIENCE, inbox::take(&app, &body, signature.unwrap_or_default())).await;
     match kept {

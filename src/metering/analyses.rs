@@ -1,6 +1,7 @@
 //! What AI calls delivered, kept and shown: encrypted with the person's key.
 
-use aggregates::id::UserId;
+use aggregates::credits::Credits;
+use aggregates::id::{HoldId, UserId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -54,6 +55,13 @@ pub(super) async fn seal(app: &App, user: UserId, record: &Record) -> Result<Sid
         sealed: sealed.to_string(),
         created_at: record.created_at,
     })
+}
+
+/// Writes down what was charged, where that is less than the price.
+pub(super) async fn correct(app: &App, hold: HoldId, charged: Credits) -> Result<()> {
+    let correct = "update analyses set credits = $2 where analysis_id = $1";
+    sqlx::query(correct).bind(hold.0).bind(charged.get()).execute(app.db()).await?;
+    Ok(())
 }
 
 /// What one of the person's calls delivered.

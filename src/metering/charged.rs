@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::ticket;
 use super::timing::Took;
-use crate::models::Counted;
+use crate::models::TokenCount;
 use crate::store::Outcome;
 
 /// What a metered call was charged.
@@ -19,7 +19,7 @@ pub struct Charged {
     /// Which model answered.
     pub model: String,
     /// What it was charged for.
-    pub counted: Counted,
+    pub counted: TokenCount,
     /// Whether any of that is our estimate.
     pub estimated: bool,
     /// What the wallet has available after it.
@@ -41,7 +41,7 @@ impl Charged {
             id,
             credits: ticket::charged(outcome),
             model: usage.map(|usage| usage.model.clone()).unwrap_or_default(),
-            counted: Counted {
+            counted: TokenCount {
                 input: tokens(|usage| usage.input_tokens),
                 output: tokens(|usage| usage.output_tokens),
             },

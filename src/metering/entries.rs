@@ -53,13 +53,6 @@ impl From<Record> for Entry {
     }
 }
 
-/// All calls of a person (`$1`), by the columns of both tables.
-const ALL: &str = "select analysis_id, feature, credits, sealed, created_at, null as failure
-    from analyses where user_id = $1
-    union all
-    select call_id, feature, null, null, created_at, failure
-    from queued_calls where user_id = $1";
-
 /// The person's calls, newest first, from before `cursor`.
 pub async fn entries(
     app: &App,
@@ -67,16 +60,22 @@ pub async fn entries(
     cursor: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Entry>> {
-    let sql = format!(
-        "with calls as ({ALL})
+    let rows = sqlx::query(
+        "with calls as (
+             select analysis_id, feature, credits, sealed, created_at, null as failure
+             from analyses where user_id = $1
+             union all
+             select call_id, feature, null, null, created_at, failure
+             from queued_calls where user_id = $1
+         )
          select * from calls
          where $2::uuid is null
             or (created_at, analysis_id)
                 < (select created_at, analysis_id from calls where analysis_id = $2)
          order by created_at desc, analysis_id desc
-         limit $3"
+         limit $3",
     );
-    let rows = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(user.0).bind(cursor).bind(limit);
+    let rows = rows.bind(user.0).bind(cursor).bind(limit);
     let mut entries = Vec::new();
     for row in rows.fetch_all(app.db()).await? {
         entries.push(read(app, user, &row).await?);
@@ -86,9 +85,14 @@ pub async fn entries(
 
 /// One of the person's calls.
 pub async fn entry(app: &App, user: UserId, id: Uuid) -> Result<Option<Entry>> {
-    let sql = format!("with calls as ({ALL}) select * from calls where analysis_id = $2");
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(user.0).bind(id);
-    match row.fetch_optional(app.db()).await? {
+    let row = sqlx::query(
+        "select analysis_id, feature, credits, sealed, created_at, null as failure
+         from analyses where user_id = $1 and analysis_id = $2
+         union all
+         select call_id, feature, null, null, created_at, failure
+         from queued_calls where user_id = $1 and call_id = $2",
+    );
+    match row.bind(user.0).bind(id).fetch_optional(app.db()).await? {
         Some(row) => read(app, user, &row).await.map(Some),
         None => Ok(None),
     }

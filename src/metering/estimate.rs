@@ -4,7 +4,7 @@ use aggregates::credits::Credits;
 
 use super::tokens;
 use crate::clients::llm::Message;
-use crate::models::{Counted, Model};
+use crate::models::{Model, TokenCount};
 
 /// What a conversation is going to cost, about.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,6 @@ pub struct Estimate {
 /// Estimates what `messages` cost with an answer of at most so many tokens.
 pub async fn estimate(model: &Model, messages: &[Message], max_output_tokens: u32) -> Estimate {
     let input = tokens::of_all(messages).await;
-    let cost = |output| model.rates.cost(Counted { input, output });
+    let cost = |output| model.rates.cost(TokenCount { input, output });
     Estimate { input_tokens: input, least: cost(0), most: cost(max_output_tokens.into()) }
 }

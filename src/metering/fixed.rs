@@ -75,7 +75,7 @@ async fn run(app: &App, Order { payer, task, text }: Order) -> Result<Delivered>
         }
     };
     match complete(app, &ticket, task, &text).await {
-        Ok(completion) => capture(app, ticket, task, completion, None).await,
+        Ok(completion) => capture(app, ticket, task, completion).await,
         Err(problem) => {
             ticket.release(app, "the call failed").await?;
             Err(problem)
@@ -117,17 +117,47 @@ async fn ask(app: &App, ticket: &Ticket, task: Task, text: &str) -> Result<Compl
     Ok(Completion { result, model: answering.model, tokens })
 }
 
-/// Captures the price; the result is written in the same unit, with another row where there is one.
-pub(super) async fn capture(
+/// Captures the price; the result is written in the same unit.
+async fn capture(
     app: &App,
     mut ticket: Ticket,
     task: Task,
     completion: Completion,
-    with: Option<SideRow>,
 ) -> Result<Delivered> {
     ticket.delivered();
-    let Completion { result, model, tokens } = completion;
-    let (user, amount) = (ticket.payer.user, ticket.authorized);
+    let (record, usage) = bill(app, &ticket, task, completion);
+    let (amount, side) = (ticket.authorized, [seal(app, ticket.payer.user, &record).await?]);
+    let (outcome, took) = ticket.capture(app, amount, usage, &side).await?;
+    ticket::count(app, task.name(), &outcome);
+    Ok(delivered(record, &outcome, Some(took)))
+}
+
+/// The same while the hold is open, with another row. No, where it is open no more: then nothing is charged,
+/// and nothing is written.
+pub(super) async fn capture_held(
+    app: &App,
+    mut ticket: Ticket,
+    task: Task,
+    completion: Completion,
+    with: SideRow,
+) -> Result<bool> {
+    ticket.delivered();
+    let (record, usage) = bill(app, &ticket, task, completion);
+    let (amount, side) = (ticket.authorized, [seal(app, ticket.payer.user, &record).await?, with]);
+    let captured = ticket.capture_held(app, amount, usage, &side).await?;
+    if let Some(outcome) = &captured {
+        ticket::count(app, task.name(), outcome);
+    }
+    Ok(captured.is_some())
+}
+
+/// What a call delivered at its full price, and what it used.
+fn bill(
+    app: &App,
+    ticket: &Ticket,
+    task: Task,
+    Completion { result, model, tokens }: Completion,
+) -> (Record, Usage) {
     let usage = Usage {
         model: model.clone(),
         input_tokens: tokens.input,
@@ -136,22 +166,18 @@ pub(super) async fn capture(
         estimated: false,
     };
     let (input_tokens, output_tokens) = (tokens.input, tokens.output);
-    let mut record = Record {
+    let record = Record {
         id: ticket.hold().id().0,
         feature: task.name().to_owned(),
-        credits: amount.get(),
+        credits: ticket.authorized.get(),
         delivery: Delivery { result, model, input_tokens, output_tokens },
         created_at: clock::now(),
     };
-    let mut side = vec![seal(app, user, &record).await?];
-    side.extend(with);
-    let (outcome, took) = ticket.capture(app, amount, usage, &side).await?;
-    ticket::count(app, task.name(), &outcome);
-    record.credits = ticket::charged(&outcome).get();
-    Ok(delivered(record, &outcome, Some(took)))
+    (record, usage)
 }
 
-fn delivered(record: Record, outcome: &Outcome<Wallet>, took: Option<Took>) -> Delivered {
+fn delivered(mut record: Record, outcome: &Outcome<Wallet>, took: Option<Took>) -> Delivered {
+    record.credits = ticket::charged(outcome).get();
     Delivered {
         record,
         remaining: ticket::remaining(outcome),

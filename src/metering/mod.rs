@@ -35,5 +35,5 @@ pub use pour::{Flow, Poured, Reader, pour};
 pub use queued::{Failure, Queued, make, queue};
 pub use quota::{PlanQuota, Quota, messages, quota};
 pub use talk::{Begun, Conversation, End, Next, Talk};
-pub use timing::{Timings, Took, timings};
+pub use timing::Took;
 pub use tokens::latest;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use aggregates::id::{ApiKeyId, HoldId, UserId};
 use aggregates::wallet::Price;
+use axum::http::StatusCode;
 use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use super::analyses::find;
 use super::entries::{Entry, State, entry};
-use super::fixed::{Order, capture, complete};
+use super::fixed::{Order, capture_held, complete};
 use super::payer::Payer;
 use super::ticket::{self, Opened, Ticket, Wanted};
 use crate::app::App;
@@ -23,7 +24,7 @@ use crate::clients::llm::Task;
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::queue::{Job, MAKE_CALL};
-use crate::store::{Metadata, SideRow, place};
+use crate::store::{CodecError, Metadata, SideRow, place};
 
 /// How often a call is begun: what ends the process that makes it does not end them all.
 const TRIES: i32 = 3;
@@ -40,6 +41,8 @@ pub enum Failure {
     Expired,
     /// The processes that made it died, again and again.
     Interrupted,
+    /// Its text cannot be read any more.
+    Unreadable,
 }
 
 /// What came of asking for a call.
@@ -101,10 +104,7 @@ pub async fn queue(app: &App, order: Order) -> Result<Queued> {
             Ok(Queued { entry, position: ticket.position, replayed: false })
         }
         // It was asked for by another request with the same key, and has failed meanwhile.
-        Opened::Over => {
-            let queued = asked(app, &asker).await?;
-            queued.ok_or_else(|| Problem::failed("a call that has failed is not there"))
-        }
+        Opened::Over => asked(app, &asker).await?.ok_or_else(failed_long_ago),
         Opened::Before(hold, outcome) => {
             let record = find(app, user, hold.0).await?;
             let record = record.ok_or_else(|| Problem::failed("a captured call has no result"))?;
@@ -125,15 +125,13 @@ async fn asked(app: &App, payer: &Payer) -> Result<Option<Queued>> {
 /// Makes a call that waits, if it still does. An error is none of the call's: it is to be tried again.
 pub async fn make(app: &App, call: Uuid) -> Result<()> {
     let Some(waiting) = begin(app, call).await? else { return Ok(()) };
-    let (user, hold) = (UserId(waiting.user_id), HoldId(call));
     let task = Task::named(&waiting.feature);
     let task = task.ok_or_else(|| Problem::failed("a call of an unknown kind waits"))?;
-    let text = app.store.codec().open_value(user, &place_of(waiting.intent), &waiting.sealed).await;
-    // Whoever is forgotten meanwhile wants no answer.
-    let Some(text) = text.map_err(Problem::failed)? else { return Ok(()) };
-    let text: String = text;
-    let Some(ticket) = ticket::resume(app, waiting.payer(), hold).await? else {
+    let Some(ticket) = ticket::resume(app, waiting.payer(), HoldId(call)).await? else {
         return give_up(app, call, Failure::Expired).await;
+    };
+    let Some(text) = waiting.text(app).await? else {
+        return fail(app, ticket, Failure::Unreadable).await;
     };
     if waiting.begun > TRIES {
         return fail(app, ticket, Failure::Interrupted).await;
@@ -141,7 +139,11 @@ pub async fn make(app: &App, call: Uuid) -> Result<()> {
     match complete(app, &ticket, task, &text).await {
         Ok(completion) => {
             let made = SideRow::MadeCall { call_id: call };
-            capture(app, ticket, task, completion, Some(made)).await.map(drop)
+            if capture_held(app, ticket, task, completion, made).await? {
+                return Ok(());
+            }
+            // Whoever asked may have been told so by another process: nothing is charged late.
+            give_up(app, call, Failure::Expired).await
         }
         Err(problem) => {
             if let Some(failure) = Failure::of(&problem) {
@@ -194,12 +196,34 @@ async fn give_up(app: &App, call: Uuid, failure: Failure) -> Result<()> {
     Ok(())
 }
 
+/// What is told of a call that has failed, and is shown no more.
+fn failed_long_ago() -> Problem {
+    let detail =
+        "the first request with this Idempotency-Key failed, and cost nothing: use a new key";
+    Problem::new(StatusCode::CONFLICT, "not_kept", detail)
+}
+
 /// What a waiting text is bound to.
 fn place_of(intent: Uuid) -> String {
     place("queued_call", &intent.to_string(), 1)
 }
 
 impl Waiting {
+    /// The text; none, where it cannot be read, however often that is tried.
+    async fn text(&self, app: &App) -> Result<Option<String>> {
+        let (user, place) = (UserId(self.user_id), place_of(self.intent));
+        match app.store.codec().open_value(user, &place, &self.sealed).await {
+            Ok(text) => Ok(text),
+            Err(error @ (CodecError::Database(_) | CodecError::Randomness)) => {
+                Err(Problem::failed(error))
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "the text of a call that waits cannot be read");
+                Ok(None)
+            }
+        }
+    }
+
     fn payer(&self) -> Payer {
         Payer {
             user: UserId(self.user_id),
@@ -220,6 +244,7 @@ impl Failure {
             Self::ProviderRefused => "provider_refused",
             Self::Expired => "expired",
             Self::Interrupted => "interrupted",
+            Self::Unreadable => "unreadable",
         }
     }
 
@@ -232,6 +257,9 @@ impl Failure {
             Self::Expired => "the call waited for too long; nothing was charged: ask again",
             Self::Interrupted => {
                 "the call could not be made to its end; nothing was charged: ask again"
+            }
+            Self::Unreadable => {
+                "the text of the call can be read no more; nothing was charged: ask again"
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::app::App;
 use crate::clients::llm::{Answering, Finish, Piece, ProviderError, Request, Tokens};
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::models::{Counted, Model};
+use crate::models::{Model, TokenCount};
 
 /// Tokens of an answer that are held for at a time.
 const SLICE: u64 = 256;
@@ -114,7 +114,7 @@ impl Talk {
         let Conversation { payer, feature, model, request } = conversation;
         let input = tokens::of_all(&request.messages).await;
         let covered = SLICE.min(request.max_output_tokens.into());
-        let cost = |output| model.rates.cost(Counted { input: tokens::at_most(input), output });
+        let cost = |output| model.rates.cost(TokenCount { input: tokens::at_most(input), output });
         let price = Price::Metered { version: app.models.version().to_owned() };
         let (amount, least) = (cost(covered), cost(1));
         let wanted = Wanted { amount, least, price, reason: feature, once: false };
@@ -239,7 +239,7 @@ impl Talk {
     /// What the call costs with so much of an answer.
     fn cost(&self, output: u64) -> Credits {
         let input = self.said.input.unwrap_or_else(|| tokens::at_most(self.input));
-        self.model.rates.cost(Counted { input, output })
+        self.model.rates.cost(TokenCount { input, output })
     }
 
     /// Has `cost` held in all, or as much of it as there is.
@@ -262,9 +262,9 @@ impl Talk {
 
     /// What was delivered so far. What the provider said counts; where it has not said, or has not come to
     /// its end, our estimate does, and more than it.
-    fn counted(&self) -> (Counted, bool) {
+    fn counted(&self) -> (TokenCount, bool) {
         let has_ended = matches!(self.end, Some(End::Stop | End::Length | End::Filtered));
-        if has_ended && let Some(said) = Counted::said(self.said) {
+        if has_ended && let Some(said) = TokenCount::said(self.said) {
             return (said, false);
         }
         let input = self.said.input.unwrap_or(self.input);
@@ -272,7 +272,7 @@ impl Talk {
             Some(said) if has_ended => said,
             said => self.written.max(said.unwrap_or(0)),
         };
-        (Counted { input, output }, true)
+        (TokenCount { input, output }, true)
     }
 
     /// Charges what was delivered. `kept` is kept of it for a repeat under the same key.

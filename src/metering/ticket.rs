@@ -1,21 +1,25 @@
 //! A hold that pays for one call: opened, kept, made larger, and ended once.
 
+mod ending;
+
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aggregates::credits::Credits;
-use aggregates::id::{CommandId, HoldId, UserId, WalletId};
-use aggregates::wallet::{Ask, OpenHold, Price, Spend, Usage, Wallet, WalletError, WalletEvent};
+use aggregates::id::{CommandId, HoldId, WalletId};
+use aggregates::wallet::{Ask, OpenHold, Price, Spend, Wallet, WalletError, WalletEvent};
 use axum::http::StatusCode;
 use chrono::TimeDelta;
 
 use super::payer::Payer;
-use super::timing::{Stopwatch, Took};
+use super::timing::Stopwatch;
 use crate::app::App;
 use crate::calls::Call;
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::store::{ExecuteError, Outcome, SideRow};
+
+pub(super) use ending::{charged, count, remaining, usage};
 
 /// How often one idempotency key may be tried again after failed calls.
 const TRIES: u32 = 100;
@@ -172,8 +176,9 @@ pub(super) async fn resume(app: &App, payer: Payer, hold: HoldId) -> Result<Opti
     };
     if ticket.left() < app.settings.call_hold {
         match ticket.extend(app).await {
-            Ok(()) => {}
-            Err(ExecuteError::Refused(_)) => return Ok(None),
+            // Whoever is at it as well may have it held for longer.
+            Ok(()) | Err(ExecuteError::Refused(WalletError::HoldExpiryPast)) => {}
+            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
     }
@@ -254,75 +259,10 @@ impl Ticket {
     pub(super) fn delivered(&mut self) {
         self.watch.waited();
     }
-
-    /// Charges what was delivered; what is left of the hold goes back. `side` is written with it. Whose hold
-    /// has expired meanwhile is charged late, as far as they still have it; where nothing is to be charged,
-    /// the expiry has settled it.
-    pub(super) async fn capture(
-        self,
-        app: &App,
-        amount: Credits,
-        usage: Usage,
-        side: &[SideRow],
-    ) -> Result<(Outcome<Wallet>, Took)> {
-        let (hold, payer) = (self.hold.id(), &self.payer);
-        let usage = Some(usage);
-        let ask = Ask::Capture { hold, by: payer.by(), amount, last: true, usage: usage.clone() };
-        let id = command(hold, "capture");
-        let captured = match payer.send_surely(app, id, side, &ask).await {
-            Err(ExecuteError::Refused(WalletError::HoldNotOpen)) => {
-                let (expiry, expired) = expired(app, payer.user, hold).await?;
-                let amount = amount.min(expired);
-                if amount.is_zero() {
-                    return Ok((expiry, self.watch.charged()));
-                }
-                let ask = Ask::CaptureLate { hold, key: payer.key, amount, expired, usage };
-                payer.send_surely(app, id, side, &ask).await
-            }
-            other => other,
-        }?;
-        app.wrote(payer.user, captured.position);
-        Ok((captured, self.watch.charged()))
-    }
-
-    /// Gives all of it back. One that has expired, or was given back, is.
-    pub(super) async fn release(self, app: &App, reason: &str) -> Result<()> {
-        self.release_with(app, reason, &[]).await.map(drop)
-    }
-
-    /// The same; `side` is written with it. No, where the hold was open no more, and nothing is written.
-    pub(super) async fn release_with(
-        self,
-        app: &App,
-        reason: &str,
-        side: &[SideRow],
-    ) -> Result<bool> {
-        self.payer.release(app, self.hold.id(), reason, side).await
-    }
-}
-
-/// The expiry of a hold, and what it gave back: the most that can be charged late.
-async fn expired(app: &App, user: UserId, hold: HoldId) -> Result<(Outcome<Wallet>, Credits)> {
-    let id = CommandId::derive(hold.0, "expire");
-    let expiry = app.store.outcome_of::<Wallet>(WalletId::from(user), id).await?;
-    let expiry = expiry.and_then(|expiry| {
-        let back = expiry.events.iter().find_map(|event| match event {
-            WalletEvent::HoldExpired { hold: id, amount, .. } if *id == hold => Some(*amount),
-            _ => None,
-        })?;
-        Some((expiry, back))
-    });
-    expiry.ok_or_else(|| Problem::failed("a call's hold is neither open nor expired"))
 }
 
 pub(super) fn command(hold: HoldId, purpose: &str) -> CommandId {
     CommandId::derive(hold.0, purpose)
-}
-
-/// What the wallet has available after a command.
-pub(super) fn remaining(outcome: &Outcome<Wallet>) -> Credits {
-    let balance = outcome.events.iter().rev().find_map(WalletEvent::balance);
-    balance.map(|balance| balance.available).unwrap_or_default()
 }
 
 /// What a hold has set aside after it was made larger.
@@ -331,38 +271,6 @@ fn authorized(outcome: &Outcome<Wallet>) -> Option<Credits> {
         WalletEvent::HoldIncremented { figures, .. } => Some(figures.authorized),
         _ => None,
     })
-}
-
-/// What a command charged, and for what.
-pub(super) fn usage(outcome: &Outcome<Wallet>) -> Option<&Usage> {
-    outcome.events.iter().find_map(|event| match event {
-        WalletEvent::HoldCaptured { usage, .. } | WalletEvent::HoldLateCaptured { usage, .. } => {
-            usage.as_ref()
-        }
-        _ => None,
-    })
-}
-
-/// Counts what a call was charged, and for what.
-pub(super) fn count(app: &App, feature: &str, outcome: &Outcome<Wallet>) {
-    let Some(usage) = usage(outcome) else { return };
-    let credits = u64::try_from(charged(outcome).get()).unwrap_or_default();
-    app.counters.ai_credits.add([&usage.model, feature], credits);
-    for (direction, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
-        app.counters.ai_tokens.add([&usage.model, direction], tokens.unwrap_or_default());
-    }
-}
-
-/// What a command charged: of what is charged late, what was still there.
-pub(super) fn charged(outcome: &Outcome<Wallet>) -> Credits {
-    let charged = outcome.events.iter().find_map(|event| match event {
-        WalletEvent::HoldCaptured { amount, .. } => Some(*amount),
-        WalletEvent::HoldLateCaptured { amount, uncovered, .. } => {
-            Some(amount.saturating_sub(*uncovered))
-        }
-        _ => None,
-    });
-    charged.unwrap_or_default()
 }
 
 fn still_running() -> Problem {

@@ -3,42 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::counters::Histogram;
-
-static TIMINGS: Timings = Timings {
-    hold: Histogram::of_times(),
-    provider: Histogram::of_times(),
-    capture: Histogram::of_times(),
-    added: Histogram::of_times(),
-};
-
-/// How long the calls took that this process has charged since it started.
-#[must_use]
-pub fn timings() -> &'static Timings {
-    &TIMINGS
-}
-
-/// How long calls took, by their parts.
-#[derive(Debug)]
-pub struct Timings {
-    /// Holding credits.
-    pub hold: Histogram,
-    /// Waiting for the provider.
-    pub provider: Histogram,
-    /// Charging.
-    pub capture: Histogram,
-    /// Hold and capture of one call, together: what metering added to it.
-    pub added: Histogram,
-}
-
-impl Timings {
-    fn note(&self, took: &Took) {
-        self.hold.took(took.hold);
-        self.provider.took(took.provider);
-        self.capture.took(took.capture);
-        self.added.took(took.added());
-    }
-}
+use crate::counters::CallTimes;
 
 /// Where the time of one call went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,11 +47,15 @@ impl Stopwatch {
         self.took.provider += lap;
     }
 
-    /// The call was charged until now, and is over.
-    pub(super) fn charged(mut self) -> Took {
+    /// The call was charged until now, and is over: its times are counted.
+    pub(super) fn charged(mut self, times: &CallTimes) -> Took {
         let lap = self.lap();
         self.took.capture += lap;
-        TIMINGS.note(&self.took);
+        let Took { hold, provider, capture } = self.took;
+        times.hold.took(hold);
+        times.provider.took(provider);
+        times.capture.took(capture);
+        times.added.took(self.took.added());
         self.took
     }
 

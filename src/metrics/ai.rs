@@ -3,7 +3,6 @@
 use super::page::{Kind, Page, Unit};
 use crate::app::App;
 use crate::clients::llm::BreakerState;
-use crate::metering::timings;
 
 pub(super) fn tell(page: &mut Page, app: &App) {
     let help = "How often providers were asked, and what came of it.";
@@ -17,16 +16,12 @@ pub(super) fn tell(page: &mut Page, app: &App) {
         let rests = u8::from(health.state != BreakerState::Closed);
         resting.sample(&[("provider", health.provider)], rests);
     }
-    let timings = timings();
+    let times = &app.counters.calls;
     for (name, help, histogram) in [
-        ("saldo_ai_hold_seconds", "How long holding credits took, of a call.", &timings.hold),
-        (
-            "saldo_ai_provider_seconds",
-            "How long a call waited for its provider.",
-            &timings.provider,
-        ),
-        ("saldo_ai_capture_seconds", "How long charging took, of a call.", &timings.capture),
-        ("saldo_ai_added_seconds", "What metering added to a call.", &timings.added),
+        ("saldo_ai_hold_seconds", "How long holding credits took, of a call.", &times.hold),
+        ("saldo_ai_provider_seconds", "How long a call waited for its provider.", &times.provider),
+        ("saldo_ai_capture_seconds", "How long charging took, of a call.", &times.capture),
+        ("saldo_ai_added_seconds", "What metering added to a call.", &times.added),
     ] {
         page.distribution(name, help, Unit::Microseconds, &histogram.distribution());
     }

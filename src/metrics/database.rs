@@ -18,7 +18,7 @@ pub(super) async fn text(app: &App) -> Arc<str> {
 }
 
 async fn asked(app: &App) -> Arc<str> {
-    match tokio::try_join!(runner::lag(app.db()), work::find(app)) {
+    match tokio::try_join!(runner::lag(&app.probes.db), work::find(app)) {
         Ok(((_, lags), work)) => {
             let mut page = up(1);
             projections(&mut page, &lags);

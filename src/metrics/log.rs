@@ -2,7 +2,7 @@
 
 use super::page::{Kind, Page, Unit};
 use crate::app::App;
-use crate::store::Counted;
+use crate::store::Figures;
 
 pub(super) fn tell(page: &mut Page, app: &App) {
     let counted = app.store.metrics().counted();
@@ -45,13 +45,8 @@ pub(super) fn tell(page: &mut Page, app: &App) {
     page.one("saldo_log_position", Kind::Gauge, help, app.store.head());
 }
 
-fn batches(page: &mut Page, counted: &Counted) {
-    let batches: u64 = counted.sizes.counts.iter().sum();
-    let help = "Batches of events that were sent to the log.";
-    page.one("saldo_append_batches_total", Kind::Counter, help, batches);
-    let help = "Events that were sent to the log.";
-    page.one("saldo_append_events_total", Kind::Counter, help, counted.sizes.total);
-    let help = "How many events a batch had.";
+fn batches(page: &mut Page, counted: &Figures) {
+    let help = "How many events a batch had that was sent to the log.";
     page.distribution("saldo_append_batch_events", help, Unit::Pieces, &counted.sizes);
     let help = "How long a batch took until the log had answered, or was given up.";
     let (name, unit) = ("saldo_append_duration_seconds", Unit::Microseconds);

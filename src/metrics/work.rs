@@ -56,7 +56,7 @@ struct Report {
 
 /// Asks for all of it.
 pub(super) async fn find(app: &App) -> sqlx::Result<Work> {
-    let mut tx = app.db().begin().await?;
+    let mut tx = app.probes.db.begin().await?;
     sqlx::query(LIMIT).execute(&mut *tx).await?;
     let holds = rows(
         &mut tx,

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use crate::clients::llm::{Llm, Route, Task};
 
 pub use known::KnownTiers;
-pub use rate::{Counted, Rate, RateError, Rates};
+pub use rate::{Rate, RateError, Rates, TokenCount};
 
 /// What is on offer where no file says otherwise.
 const DEFAULT: &str = include_str!("default.json");

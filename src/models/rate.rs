@@ -50,16 +50,16 @@ pub struct Rates {
     pub output: Rate,
 }
 
-/// What was counted of a call, all of it.
+/// The tokens of a call, all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct TokenCount {
     /// Tokens read.
     pub input: u64,
     /// Tokens written.
     pub output: u64,
 }
 
-impl Counted {
+impl TokenCount {
     /// What a provider has said, where it has said both.
     #[must_use]
     pub fn said(tokens: Tokens) -> Option<Self> {
@@ -71,7 +71,7 @@ impl Rates {
     /// What these tokens cost: their exact price in the next whole credits; more than any wallet can hold,
     /// where it is that much. Nothing costs nothing.
     #[must_use]
-    pub fn cost(self, tokens: Counted) -> Credits {
+    pub fn cost(self, tokens: TokenCount) -> Credits {
         let exact = self.input.of(tokens.input) + self.output.of(tokens.output);
         let credits = i64::try_from(exact.div_ceil(MILLION)).unwrap_or(i64::MAX);
         Credits::try_from(credits).unwrap_or_default()
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn the_sum_is_rounded_up_once_and_nothing_costs_nothing() {
         let haiku = rates(1000, 5000);
-        let cost = |input, output| haiku.cost(Counted { input, output }).get();
+        let cost = |input, output| haiku.cost(TokenCount { input, output }).get();
         assert_eq!(cost(0, 0), 0);
         assert_eq!(cost(1, 0), 1);
         // 0.5 + 0.5: each alone would be one.
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn a_cost_beyond_all_credits_is_more_than_anybody_has() {
         let dear = rates(i64::MAX, i64::MAX);
-        let all = Counted { input: u64::MAX, output: u64::MAX };
+        let all = TokenCount { input: u64::MAX, output: u64::MAX };
         assert_eq!(dear.cost(all).get(), i64::MAX);
     }
 
@@ -114,9 +114,9 @@ mod tests {
             input in 0..2_000_000_u64, first in 0..1_000_000_u64, second in 0..1_000_000_u64,
         ) {
             let rates = rates(777, 3333);
-            let whole = rates.cost(Counted { input, output: first + second }).get();
-            let parts = rates.cost(Counted { input, output: first }).get()
-                + rates.cost(Counted { input: 0, output: second }).get();
+            let whole = rates.cost(TokenCount { input, output: first + second }).get();
+            let parts = rates.cost(TokenCount { input, output: first }).get()
+                + rates.cost(TokenCount { input: 0, output: second }).get();
             prop_assert!(whole <= parts && parts <= whole + 1);
         }
     }

@@ -96,6 +96,19 @@ impl Rates {
     }
 }
 
+impl Rates {
+    /// Counts on this node alone: what protects the node itself.
+    pub fn count_here(&self, who: &str, window: Window) {
+        self.local.count(who, &[window]);
+    }
+
+    /// How long until there is room again on this node, where there is none; this is not counted.
+    #[must_use]
+    pub fn full_here(&self, who: &str, window: Window) -> Option<Duration> {
+        self.local.full(who, window)
+    }
+}
+
 /// The standing of a window, by what each step still counts and when it ends, the oldest first.
 fn standing(window: Window, used: u64, next: Option<u64>, now: u64) -> Standing {
     let left = u64::from(window.most).saturating_sub(used);

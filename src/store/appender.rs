@@ -27,7 +27,7 @@ const RESEND_FOR: Duration = Duration::from_secs(20);
 const RESEND_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why a unit got no verdict.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
     /// Too many units wait.
     #[error("the log is busy")]
@@ -37,7 +37,7 @@ pub enum AppendError {
     Unreachable,
     /// The database refuses the unit's content.
     #[error("the log refused the content of a unit")]
-    Refused(#[source] sqlx::Error),
+    Refused(#[source] Arc<sqlx::Error>),
 }
 
 struct Submission {
@@ -160,7 +160,7 @@ impl Writer {
             Err(error) => {
                 self.metrics.failure();
                 for answer in answers {
-                    let _ = answer.send(Err(error.again()));
+                    let _ = answer.send(Err(error.clone()));
                 }
                 None
             }
@@ -203,7 +203,9 @@ impl Writer {
             let sent = self.send(columns).await;
             let lost = match sent {
                 Ok(verdicts) => return Ok(verdicts),
-                Err(error) if is_about_content(&error) => return Err(AppendError::Refused(error)),
+                Err(error) if is_about_content(&error) => {
+                    return Err(AppendError::Refused(Arc::new(error)));
+                }
                 Err(error) => error,
             };
             self.connection = None;
@@ -275,16 +277,6 @@ impl Audience {
         let appended: Vec<_> = appended.flatten().collect();
         self.metrics.appended(&appended);
         self.tail.push(appended);
-    }
-}
-
-impl AppendError {
-    /// The same error, for the next caller of the batch.
-    fn again(&self) -> Self {
-        match self {
-            Self::Busy => Self::Busy,
-            Self::Unreachable | Self::Refused(_) => Self::Unreachable,
-        }
     }
 }
 

@@ -32,7 +32,7 @@ struct Counters {
 
 /// The counters at one moment.
 #[derive(Clone, Debug)]
-pub struct Counted {
+pub struct Figures {
     /// Batches that were sent to the log, by their events.
     pub sizes: Distribution,
     /// How long they took, in microseconds, until the log answered or was given up.
@@ -117,9 +117,9 @@ impl Metrics {
 
     /// The counters now.
     #[must_use]
-    pub fn counted(&self) -> Counted {
+    pub fn counted(&self) -> Figures {
         let counters = &*self.0;
-        Counted {
+        Figures {
             sizes: counters.sizes.distribution(),
             durations: counters.durations.distribution(),
             conflicts: counters.conflicts.load(Relaxed),

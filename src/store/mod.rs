@@ -36,7 +36,7 @@ pub use codec::{
 pub use creation::{Created, Creation};
 pub use lane::Lane;
 pub use loading::LoadError;
-pub use metrics::{Counted, Metrics};
+pub use metrics::{Figures, Metrics};
 pub use stored::Stored;
 pub use unit::{Claimed, SideRow};
 
@@ -194,7 +194,7 @@ impl<E> From<AppendError> for ExecuteError<E> {
         match error {
             AppendError::Busy => Self::Busy,
             AppendError::Unreachable => Self::Unavailable,
-            AppendError::Refused(error) => Self::Failed(Arc::new(error)),
+            AppendError::Refused(error) => Self::Failed(error),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is charged for an answer, and what its client is told.
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use saldo::clients::llm::{Finish, ProviderError};
 use serde_json::{Value, json};
 
@@ -223,5 +223,26 @@ async fn what_cannot_be_answered_is_refused_in_the_shape_that_sdks_read() {
     house.script.answer("hello", vec![Step::Says("Hello".to_owned()), ends()]);
     let answer = house.ask_for(&with("user", json!("somebody")), "").await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_told_how_long_it_may_be() {
+    let house = House::open(100).await;
+    for (path, longest, told) in [
+        ("/v1/chat/completions", 4 << 20, "4 MiB"),
+        ("/api/v1/ai/summarize", 64 << 10, "64 KiB"),
+        ("/api/v1/webhooks/stripe", 1 << 20, "1 MiB"),
+    ] {
+        let bearer = format!("Bearer {}", house.ada.token);
+        let headers = [("authorization", bearer.as_str())];
+        // With the quotes, it is one too long.
+        let body = json!("x".repeat(longest - 1));
+        let refused = house.server.send(Method::POST, path, &headers, Some(&body)).await;
+        let refused = refused.expect("an answer");
+        assert_eq!(refused.status, StatusCode::PAYLOAD_TOO_LARGE, "{path}");
+        let body = refused.body.to_string();
+        assert!(body.contains(&format!("must not exceed {told}\"")), "{path}: {body}");
+    }
     house.close().await;
 }

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use aggregates::id::{CommandId, HoldId, WalletId};
-use aggregates::wallet::{Ask, Wallet, WalletCommand};
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use reqwest::StatusCode;
 use saldo::clients::llm::Finish;
-use saldo::store::{Envelope, Metadata};
 
 use crate::house::House;
 use crate::script::{Script, Step};
@@ -130,7 +127,7 @@ async fn what_is_delivered_after_its_hold_has_expired_is_charged_late() {
     house.give(1000).await;
     let mut stream = late(&house, 20).await;
     stream.until("end").await;
-    expire(&house).await;
+    house.expire().await;
     house.script.go_on();
     let (events, ended) = stream.rest().await;
     assert!(ended, "{events:?}");
@@ -146,7 +143,7 @@ async fn what_is_charged_late_is_what_was_still_there() {
     house.give(1000).await;
     let mut stream = late(&house, 20).await;
     stream.until("end").await;
-    expire(&house).await;
+    house.expire().await;
     let spent = house.server.debit(&house.ada, 1075, "").await;
     assert_eq!(spent.status, StatusCode::CREATED, "{:?}", spent.body);
     house.script.go_on();
@@ -164,7 +161,7 @@ async fn what_costs_nothing_is_not_charged_late_either() {
     house.give(1000).await;
     let mut stream = late(&house, 0).await;
     stream.until("end").await;
-    expire(&house).await;
+    house.expire().await;
     house.script.go_on();
     let (events, ended) = stream.rest().await;
     assert!(ended, "{events:?}");
@@ -186,16 +183,6 @@ async fn late(house: &House, tokens: u64) -> Stream {
     ];
     house.script.answer("late", steps);
     house.listen("late", "").await
-}
-
-/// Books that the time of the one hold is over.
-async fn expire(house: &House) {
-    let hold = house.hold().await;
-    let envelope = Envelope::new(CommandId::derive(hold, "expire"), Metadata::default());
-    let now = Utc::now() + TimeDelta::hours(1);
-    let command = WalletCommand { now, ask: Ask::ExpireHold { hold: HoldId(hold) } };
-    let store = &house.node.app.store;
-    store.execute::<Wallet>(WalletId(house.ada.id), envelope, command).await.expect("it expires");
 }
 
 /// T18.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aggregates::credits::Credits;
-use aggregates::id::{GrantId, WalletId};
+use aggregates::id::{CommandId, GrantId, HoldId, WalletId};
 use aggregates::wallet::{Ask, Funding, GrantKind, GrantTerms, Priority, Wallet, WalletCommand};
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{Method, StatusCode};
@@ -175,6 +175,17 @@ impl House {
         let hold = hold.fetch_one(&pool).await.expect("a hold");
         pool.close().await;
         hold
+    }
+
+    /// Books that the time of the one hold is over.
+    pub async fn expire(&self) {
+        let hold = self.hold().await;
+        let envelope = Envelope::new(CommandId::derive(hold, "expire"), Metadata::default());
+        let now = Utc::now() + TimeDelta::hours(1);
+        let command = WalletCommand { now, ask: Ask::ExpireHold { hold: HoldId(hold) } };
+        let wallet = WalletId(self.ada.id);
+        let outcome = self.node.app.store.execute::<Wallet>(wallet, envelope, command).await;
+        self.node.app.wrote(self.ada.id.into(), outcome.expect("it expires").position);
     }
 
     pub async fn close(self) {

@@ -5,6 +5,7 @@ mod bench;
 mod cached;
 mod chats;
 mod completions;
+mod given_up;
 mod hanging_up;
 mod house;
 mod inventory;

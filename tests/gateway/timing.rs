@@ -5,7 +5,6 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use saldo::clients::llm::Finish;
 use saldo::counters::Distribution;
-use saldo::metering::timings;
 use serde_json::json;
 
 use crate::house::House;
@@ -46,9 +45,8 @@ fn told_well(answer: &Answer, rested: Duration, within: Duration) {
 #[tokio::test]
 async fn answers_tell_what_the_hold_the_provider_and_the_capture_took() {
     let (house, rests) = (House::open(100).await, Duration::from_millis(200));
-    let before = [&timings().hold, &timings().provider, &timings().capture, &timings().added];
-    let counts = || before.map(|histogram| count(&histogram.distribution()));
-    let (counted, waited) = (counts(), timings().provider.distribution().time());
+    let times = &house.node.app.counters.calls;
+    let parts = [&times.hold, &times.provider, &times.capture, &times.added];
     let says = |text: &str| {
         vec![
             Step::Rests(rests),
@@ -71,10 +69,7 @@ async fn answers_tell_what_the_hold_the_provider_and_the_capture_took() {
     let answer = house.server.post(&house.ada, "/ai/summarize", "", &body).await;
     told_well(&answer, rests, began.elapsed());
 
-    // Other tests of this program are counted as well.
-    for (now, then) in counts().into_iter().zip(counted) {
-        assert!(now >= then + 2, "{now} {then}");
-    }
-    assert!(timings().provider.distribution().time() >= waited + 2 * rests);
+    assert_eq!(parts.map(|part| count(&part.distribution())), [2; 4]);
+    assert!(times.provider.distribution().time() >= 2 * rests);
     house.close().await;
 }

@@ -20,7 +20,7 @@ const IN_THE_QUERY: &str = "a-secret-of-the-query";
 const STRIPE: [(&str, &str); 3] = [
     ("STRIPE_SECRET_KEY", "sk_test_a_secret_of_stripe"),
     ("STRIPE_WEBHOOK_SECRET", "whsec_a_secret_of_webhooks"),
-    ("STRIPE_API_BASE", "http://127.0.0.1:1"),
+    ("STRIPE_API_BASE", "http://127.0.0.1:1/secret"),
 ];
 
 /// A server whose output, both of it, is a file; killed when dropped.

@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::redis_server::RedisServer;
+use crate::scrape::{Scrape, until};
 use crate::support::{Answer, Database, Person, Server};
 
 /// Longer than a request takes that Redis keeps waiting for as long as it may.
@@ -201,5 +202,93 @@ async fn whoever_is_not_known_is_counted_by_address_and_hinders_nobody_who_is() 
     let forwarded = house(999);
     let full = ask(&behind, "/", &[("x-forwarded-for", &forwarded)]).await;
     assert_eq!(full.status, StatusCode::TOO_MANY_REQUESTS);
+    database.remove().await;
+}
+
+/// Asks as so many clients who hang up after a second.
+async fn hang_up(server: &Server, path: &str, bearer: &str, requests: usize) {
+    let bearer = format!("Bearer {bearer}");
+    let headers = [("authorization", bearer.as_str())];
+    let asking = (0..requests).map(|_| ask(server, path, &headers));
+    let hung_up = tokio::time::timeout(Duration::from_secs(1), join_all(asking)).await;
+    assert!(hung_up.is_err(), "they were answered");
+}
+
+/// Keeps a table from everybody else until it is dropped.
+async fn keep(
+    database: &Database,
+    sql: &'static str,
+) -> (sqlx::PgPool, sqlx::Transaction<'static, sqlx::Postgres>) {
+    let pool = database.pool().await;
+    let mut tx = pool.begin().await.expect("a transaction");
+    sqlx::query(sql).execute(&mut *tx).await.expect(sql);
+    (pool, tx)
+}
+
+#[tokio::test]
+async fn whoever_hangs_up_before_the_answer_is_counted_all_the_same() {
+    let database = Database::in_memory().await;
+    let server = database.server_with(&database.url(), &[]);
+    let ada = server.register("ada@example.com").await;
+    let slow = json!({ "name": "slow", "scopes": ["wallet_read"], "per_second": 1 });
+    let slow = key(&server, &ada, slow).await;
+    let limited = |by: &'static str| {
+        move |scrape: &Scrape| scrape.sum("saldo_rate_limited_total", &[("by", by)]) > 0
+    };
+    // A route that does not look who asks counts whoever brings something only after its answer.
+    let (pool, tx) = keep(&database, "lock table billing.packs in access exclusive mode").await;
+    hang_up(&server, "/api/v1/billing/packs", "nonsense", 80).await;
+    until(&server, "an address with too many", limited("address")).await;
+    tx.rollback().await.expect("the table is free");
+    pool.close().await;
+    let (pool, tx) = keep(&database, "lock table api_keys in access exclusive mode").await;
+    hang_up(&server, "/api/v1/wallet", slow.body["secret"].as_str().expect("a secret"), 8).await;
+    tx.rollback().await.expect("the table is free");
+    until(&server, "a key with too many", limited("key")).await;
+    pool.close().await;
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_valid_costs_no_query_however_often_it_is_tried() {
+    let database = Database::in_memory().await;
+    let server = database.server_with(&database.url(), &[]);
+    let ada = server.register("ada@example.com").await;
+    let mut secrets = vec![];
+    for name in ["revoked", "good"] {
+        let made = json!({ "name": name, "scopes": ["wallet_read"] });
+        let made = key(&server, &ada, made).await.body;
+        secrets.push(made["secret"].as_str().expect("a secret").to_owned());
+        if name == "revoked" {
+            let path = format!("/api/v1/me/api-keys/{}", made["id"].as_str().expect("an id"));
+            let bearer = format!("Bearer {}", ada.token);
+            let headers = [("authorization", bearer.as_str())];
+            let revoked = server.send(Method::DELETE, &path, &headers, None).await;
+            assert_eq!(revoked.expect("an answer").status, StatusCode::NO_CONTENT);
+        }
+    }
+    let [revoked, good] = [&secrets[0], &secrets[1]];
+    for _ in 0..20 {
+        assert_eq!(wallet(&server, revoked).await.status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(wallet(&server, good).await.status, StatusCode::OK, "others are not hindered");
+    // Nobody who asks the database for a key gets an answer now.
+    let (pool, tx) = keep(&database, "lock table api_keys in access exclusive mode").await;
+    let at_once = async |secret: &str| {
+        let answer = tokio::time::timeout(BOUND, wallet(&server, secret)).await;
+        answer.expect("an answer without a look at the database")
+    };
+    let refused = at_once(revoked).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS, "{:?}", refused.body);
+    let wait: u64 = refused.header("retry-after").parse().expect("seconds");
+    assert!((1..=64).contains(&wait), "{wait}");
+    let mut guessed = good.clone();
+    guessed.replace_range(12..13, if &good[12..13] == "A" { "B" } else { "A" });
+    for guess in [guessed.as_str(), "sk_saldo_AAAA", "sk_saldo_"] {
+        let refused = at_once(guess).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{guess}: {:?}", refused.body);
+    }
+    tx.rollback().await.expect("the table is free");
+    pool.close().await;
     database.remove().await;
 }

@@ -1,6 +1,6 @@
 //! Chat completions: a hold before, and what was delivered charged after.
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::http::ai::payer;
+use crate::http::body;
 use crate::http::caller::{Ai, Allowed};
 use crate::http::idempotency::{IdempotencyKey, Intent, Replayable};
 use crate::http::json::Json;
@@ -26,10 +27,10 @@ use crate::http::timing;
 use crate::metering::{self, Charged, Conversation, End, Flow, Poured, Reader};
 
 /// A long conversation: a million characters.
-const BODY: usize = 4 * 1024 * 1024;
+const LONGEST: usize = 4 * 1024 * 1024;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(complete)).layer(DefaultBodyLimit::max(BODY))
+    OpenApiRouter::new().routes(routes!(complete)).layer(body::at_most(LONGEST))
 }
 
 /// An answer.

@@ -22,7 +22,7 @@ use crate::clients::llm::Llm;
 use crate::clients::redis::Redis;
 use crate::clock;
 use crate::closings::Closings;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Problems};
 use crate::counters::Counters;
 use crate::embedded::EmbeddedError;
 use crate::health::Probes;
@@ -65,6 +65,9 @@ pub enum StartError {
     /// The schema could not be brought up to date.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] MigrateError),
+    /// Settings cannot be used.
+    #[error(transparent)]
+    Problems(Problems),
     /// A setting cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -177,6 +180,26 @@ impl Node {
     }
 }
 
+/// All that keeps a node from starting, as far as its settings say.
+#[must_use]
+pub fn problems(config: &Config) -> Vec<String> {
+    let problems = config.problems().into_iter().chain(Messages::problems(config));
+    let mut problems: Vec<_> = problems.map(|problem| problem.to_string()).collect();
+    // Without providers nobody knows what could be offered; that they are wrong is told already.
+    if let Ok(llm) = config.llm() {
+        let models = Models::load(config.meter.models.as_deref(), &llm);
+        problems.extend(models.err().map(|error| error.to_string()));
+    }
+    problems
+}
+
+fn check(config: &Config) -> Result<(), StartError> {
+    match problems(config) {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(StartError::Problems(Problems(problems))),
+    }
+}
+
 /// Serves until told to stop (SIGINT or SIGTERM). `ready` is told the address.
 pub async fn serve(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
     serve_until(config, told_to_stop(), ready).await
@@ -188,6 +211,7 @@ pub async fn serve_until(
     stop: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), StartError> {
+    check(config)?;
     let (listener, address) = listen("SALDO_LISTEN", config.listen).await?;
     let operators = operators::listen(config).await?;
     let node = Node::start(config, address, config.llm()?).await?;
@@ -220,6 +244,7 @@ async fn listen(
 
 /// Runs jobs and keeps the read models until told to stop, without serving.
 pub async fn work(config: &Config) -> Result<(), StartError> {
+    check(config)?;
     let operators = operators::listen(config).await?;
     let node = Node::start(config, config.listen, config.llm()?).await?;
     let _answering = operators.map(|listener| operators::answer(&node.app, listener));

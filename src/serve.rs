@@ -3,6 +3,7 @@
 mod connections;
 mod database;
 mod operators;
+mod roles;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ use crate::wakes::Wakes;
 use crate::{http, processes};
 
 pub(crate) use connections::serve as connections;
-pub use database::{Database, database};
+pub use database::{Database, database, database_of_owner};
 use database::{OLDEST, installation};
 
 /// How long background work may take to come to an end.
@@ -52,8 +53,8 @@ pub enum StartError {
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     /// The setting is no address of a database.
-    #[error("DATABASE_URL is not an address of a database: {0}")]
-    DatabaseUrl(sqlx::Error),
+    #[error("{0} is not an address of a database: {1}")]
+    DatabaseUrl(&'static str, sqlx::Error),
     /// The database does not answer.
     #[error("the database does not answer: check that it runs and that DATABASE_URL is right: {0}")]
     Database(#[from] sqlx::Error),
@@ -68,6 +69,17 @@ pub enum StartError {
     /// Settings cannot be used.
     #[error(transparent)]
     Problems(Problems),
+    /// The schema is not up to date, and its owner is somebody else.
+    #[error(
+        "the database is not up to date, and the role of DATABASE_URL may not change that: run `saldo migrate` with SALDO_MIGRATIONS_DATABASE_URL beside it"
+    )]
+    Behind,
+    /// What only the owner may do.
+    #[error("this is for the role that owns the tables: set SALDO_MIGRATIONS_DATABASE_URL")]
+    NotOwner,
+    /// The server's role cannot be given what it needs.
+    #[error("the role of DATABASE_URL cannot be let in: {0}{1}")]
+    Role(sqlx::Error, String),
     /// A setting cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -229,7 +229,7 @@ async fn list(config: &Config) -> Result<(), StartError> {
 }
 
 async fn rebuild(config: &Config, name: &str) -> Result<(), Failure> {
-    let database = serve::database(config).await?;
+    let database = serve::database_of_owner(config).await?;
     let (pool, options) = (&database.pool, database.options.clone());
     let all = runner::all();
     let names = || all.iter().map(|projection| projection.name()).collect::<Vec<_>>().join(", ");

@@ -29,6 +29,10 @@ impl Config {
     #[must_use]
     pub fn problems(&self) -> Vec<ConfigError> {
         let mut problems: Vec<_> = self.origins().filter_map(Result::err).collect();
+        if self.migrations_database_url.is_some() && self.database_url.is_none() {
+            let half = ConfigError::Half("SALDO_MIGRATIONS_DATABASE_URL", "DATABASE_URL");
+            problems.push(half);
+        }
         problems.extend(self.rate_limits().err());
         problems.extend(self.https_redirect().err());
         problems.extend(self.metrics_token().err());

@@ -5,6 +5,7 @@
 mod layers;
 mod production;
 mod program;
+mod roles;
 mod secrets;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

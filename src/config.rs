@@ -1,10 +1,17 @@
-//! What an operator may set: the environment, and `.env` in the working directory.
+//! What an operator may set: on the command line, in the environment and `.env`, and in a file.
 
 mod ai;
 mod billing;
+mod check;
+mod file;
+mod layers;
 mod meter;
+mod production;
 mod redis;
+mod secrets;
+mod setting;
 mod sign_in;
+mod vault;
 mod watch;
 mod web;
 mod webhooks;
@@ -20,9 +27,13 @@ use crate::clients::redis::RedisUrlError;
 
 pub use ai::AiConfig;
 pub use billing::{BillingConfig, Disputed, FraudWarning, PastDue};
+pub use check::Problems;
+pub use layers::{Layer, Reading, Secrets, Shown, Sources, read};
 pub use meter::MeterConfig;
 pub use redis::RedisConfig;
+pub use setting::Setting;
 pub use sign_in::SignInConfig;
+pub use vault::VaultConfig;
 pub use watch::{LogFormat, REQUESTS, WatchConfig};
 pub use web::{WebConfig, WebSettings};
 pub use webhooks::WebhookConfig;
@@ -52,6 +63,10 @@ pub struct Config {
     /// The database; without it, a private Postgres under the data folder.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<SecretString>,
+    /// The database again, by the role that owns it: for `saldo migrate` and `saldo projections rebuild`, where
+    /// the role of `DATABASE_URL` may only append to the log.
+    #[arg(long, env = "SALDO_MIGRATIONS_DATABASE_URL", hide_env_values = true)]
+    pub migrations_database_url: Option<SecretString>,
     /// The data folder: the private Postgres, keys, signed heads.
     #[arg(long, env = "SALDO_DATA_DIR", default_value = ".saldo")]
     pub data_dir: PathBuf,
@@ -82,6 +97,9 @@ pub struct Config {
     /// How it is watched.
     #[command(flatten)]
     pub watch: WatchConfig,
+    /// Where secrets are kept.
+    #[command(flatten)]
+    pub vault: VaultConfig,
 }
 
 /// Whether something is on.
@@ -130,6 +148,12 @@ pub enum ConfigError {
     /// Nothing can be sent.
     #[error("SALDO_SMTP_URL is needed outside SALDO_ENV=local: people could not be written to")]
     NoMail,
+    /// A secret is kept where nobody is let in.
+    #[error("{0} is needed to read what is kept in Vault: set it")]
+    NoVault(&'static str),
+    /// Customers would be at risk.
+    #[error("{0}, with SALDO_ENV=production")]
+    Unsafe(&'static str),
     /// A service refuses its settings.
     #[error("{0}")]
     Service(String),
@@ -170,10 +194,6 @@ impl Config {
     /// What handlers need of it, for a server that listens at this address.
     pub fn settings(&self, listens: SocketAddr) -> Result<Settings, ConfigError> {
         let local = self.environment == Environment::Local;
-        let rate_limits = self.sign_in.rate_limits != Some(Switch::Off);
-        if !rate_limits && !local {
-            return Err(ConfigError::LimitsOff);
-        }
         let public_url = self.sign_in.public_url.clone();
         let public_url = public_url.unwrap_or_else(|| format!("http://{listens}"));
         Ok(Settings {
@@ -183,7 +203,7 @@ impl Config {
                 .sign_in
                 .verify_addresses
                 .map_or(!local, |switch| switch == Switch::On),
-            rate_limits,
+            rate_limits: self.rate_limits()?,
             web: self.web_settings()?,
             sends_texts: local || self.sms()?.is_some(),
             past_due: self.billing.past_due.unwrap_or_default(),
@@ -194,5 +214,15 @@ impl Config {
             queued_hold: self.meter.queued_hold(),
             metrics_token: self.metrics_token()?,
         })
+    }
+
+    /// Whether requests are limited.
+    fn rate_limits(&self) -> Result<bool, ConfigError> {
+        match self.sign_in.rate_limits {
+            Some(Switch::Off) if self.environment != Environment::Local => {
+                Err(ConfigError::LimitsOff)
+            }
+            limits => Ok(limits != Some(Switch::Off)),
+        }
     }
 }

@@ -4,6 +4,7 @@ mod connections;
 mod database;
 mod operators;
 mod patient;
+mod roles;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::clients::llm::Llm;
 use crate::clients::redis::Redis;
 use crate::clock;
 use crate::closings::Closings;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Problems};
 use crate::counters::Counters;
 use crate::embedded::EmbeddedError;
 use crate::health::Probes;
@@ -40,7 +41,7 @@ use crate::wakes::Wakes;
 use crate::{http, processes};
 
 pub(crate) use connections::serve as connections;
-pub use database::{Database, database};
+pub use database::{Database, database, database_of_owner};
 use database::{OLDEST, installation};
 
 /// How long background work may take to come to an end.
@@ -53,8 +54,8 @@ pub enum StartError {
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
     /// The setting is no address of a database.
-    #[error("DATABASE_URL is not an address of a database: {0}")]
-    DatabaseUrl(sqlx::Error),
+    #[error("{0} is not an address of a database: {1}")]
+    DatabaseUrl(&'static str, sqlx::Error),
     /// The database does not answer.
     #[error("the database does not answer: check that it runs and that DATABASE_URL is right: {0}")]
     Database(#[from] sqlx::Error),
@@ -66,6 +67,20 @@ pub enum StartError {
     /// The schema could not be brought up to date.
     #[error("the database could not be migrated: {0}")]
     Migrate(#[from] MigrateError),
+    /// Settings cannot be used.
+    #[error(transparent)]
+    Problems(Problems),
+    /// The schema is not up to date, and its owner is somebody else.
+    #[error(
+        "the database is not up to date, and the role of DATABASE_URL may not change that: run `saldo migrate` with SALDO_MIGRATIONS_DATABASE_URL beside it"
+    )]
+    Behind,
+    /// What only the owner may do.
+    #[error("this is for the role that owns the tables: set SALDO_MIGRATIONS_DATABASE_URL")]
+    NotOwner,
+    /// The server's role cannot be given what it needs.
+    #[error("the role of DATABASE_URL cannot be let in: {0}{1}")]
+    Role(sqlx::Error, String),
     /// A setting cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -178,6 +193,26 @@ impl Node {
     }
 }
 
+/// All that keeps a node from starting, as far as its settings say.
+#[must_use]
+pub fn problems(config: &Config) -> Vec<String> {
+    let problems = config.problems().into_iter().chain(Messages::problems(config));
+    let mut problems: Vec<_> = problems.map(|problem| problem.to_string()).collect();
+    // Without providers nobody knows what could be offered; that they are wrong is told already.
+    if let Ok(llm) = config.llm() {
+        let models = Models::load(config.meter.models.as_deref(), &llm);
+        problems.extend(models.err().map(|error| error.to_string()));
+    }
+    problems
+}
+
+fn check(config: &Config) -> Result<(), StartError> {
+    match problems(config) {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(StartError::Problems(Problems(problems))),
+    }
+}
+
 /// Serves until told to stop (SIGINT or SIGTERM). `ready` is told the address.
 pub async fn serve(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), StartError> {
     serve_until(config, told_to_stop(), ready).await
@@ -189,6 +224,7 @@ pub async fn serve_until(
     stop: impl Future<Output = ()> + Send + 'static,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), StartError> {
+    check(config)?;
     let (listener, address) = listen("SALDO_LISTEN", config.listen).await?;
     let operators = operators::listen(config).await?;
     let node = Node::start(config, address, config.llm()?).await?;
@@ -221,6 +257,7 @@ async fn listen(
 
 /// Runs jobs and keeps the read models until told to stop, without serving.
 pub async fn work(config: &Config) -> Result<(), StartError> {
+    check(config)?;
     let operators = operators::listen(config).await?;
     let node = Node::start(config, config.listen, config.llm()?).await?;
     let _answering = operators.map(|listener| operators::answer(&node.app, listener));

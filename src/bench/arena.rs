@@ -23,7 +23,7 @@ use super::{BenchError, WALLETS};
 use crate::clock;
 use crate::config::{
     AiConfig, BillingConfig, Config, Environment, MeterConfig, RedisConfig, SignInConfig,
-    WatchConfig, WebConfig, WebhookConfig,
+    VaultConfig, WatchConfig, WebConfig, WebhookConfig,
 };
 use crate::keys::Keys;
 use crate::serve::{self, Database};
@@ -53,6 +53,7 @@ impl Arena {
             environment: Environment::Local,
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             database_url: Some(scratch.url.clone().into()),
+            migrations_database_url: None,
             data_dir: scratch.data.clone(),
             database_connections: 16,
             sign_in: SignInConfig::default(),
@@ -63,6 +64,7 @@ impl Arena {
             webhooks: WebhookConfig::default(),
             redis: RedisConfig::default(),
             watch: WatchConfig::default(),
+            vault: VaultConfig::default(),
         };
         let database = serve::database(&config).await?;
         let keys = Keys::in_folder(&scratch.data)?;

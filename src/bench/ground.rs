@@ -39,7 +39,10 @@ impl Ground {
         let folder = config.data_dir.join("bench");
         std::fs::create_dir_all(&folder)?;
         let (base, cluster) = if let Some(url) = &config.database_url {
-            let base = url.expose_secret().parse().map_err(StartError::DatabaseUrl)?;
+            let base = url
+                .expose_secret()
+                .parse()
+                .map_err(|error| StartError::DatabaseUrl("DATABASE_URL", error))?;
             (base, None)
         } else {
             let cluster = Cluster::start(Mode::Durable, &folder.join("postgres"))

@@ -1,7 +1,9 @@
 //! The command line.
 
 mod admin;
+mod arguments;
 mod audit;
+mod check;
 mod demo;
 mod health;
 mod logs;
@@ -14,8 +16,9 @@ use chrono::SecondsFormat;
 use clap::{Parser, Subcommand};
 use projections::runner;
 
+use self::arguments::Arguments;
 use crate::bench;
-use crate::config::{Config, LogFormat};
+use crate::config::{self, Config, LogFormat, Reading, Secrets};
 use crate::serve::{self, StartError};
 use crate::store::Store;
 
@@ -25,7 +28,11 @@ use crate::store::Store;
     version,
     about = "The event-sourced backend for selling AI by the credit."
 )]
+/// What can be said; [`Arguments`] read it.
 struct Cli {
+    /// A file of settings; `saldo.toml` here, where there is one and no other is named.
+    #[arg(long = "config", env = "SALDO_CONFIG", value_name = "FILE")]
+    settings_file: Option<PathBuf>,
     #[command(flatten)]
     config: Config,
     #[command(subcommand)]
@@ -40,6 +47,9 @@ enum Command {
     Work,
     /// Ask the server that listens here whether it lives; ends with 1 when it does not say so.
     Health,
+    /// Look at the settings.
+    #[command(subcommand)]
+    Config(check::ConfigCommand),
     /// Say who may administer, and forget people again.
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -97,18 +107,34 @@ enum Projections {
 pub fn run() -> ExitCode {
     // A missing `.env` is usual; an unreadable one is told by what it leaves unset.
     let _ = dotenvy::dotenv();
-    let cli = Cli::parse();
-    let format = cli.config.log_format(std::io::stderr().is_terminal());
-    let requests = match cli.command {
-        None | Some(Command::Serve | Command::Work) => logs::Requests::Told,
-        Some(_) => logs::Requests::Quiet,
-    };
-    logs::begin(format, requests);
+    let arguments = Arguments::read();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    match runtime.block_on(execute(cli)) {
+    // A health check comes every few seconds, and must not depend on who keeps the secrets.
+    let secrets = match arguments.command {
+        Some(Command::Health) => Secrets::Left,
+        _ => Secrets::Fetched,
+    };
+    let reading = runtime.block_on(config::read(&arguments.sources(), secrets));
+    if let Some(Command::Config(command)) = &arguments.command {
+        return check::check(reading, command);
+    }
+    let Reading { config, problems, warnings, .. } = reading;
+    if !problems.0.is_empty() {
+        return fail(&problems);
+    }
+    let command = arguments.command.unwrap_or(Command::Serve);
+    let format = config.log_format(std::io::stderr().is_terminal());
+    let serves = matches!(command, Command::Serve | Command::Work);
+    logs::begin(format, if serves { logs::Requests::Told } else { logs::Requests::Quiet });
+    if serves {
+        for warning in warnings.into_iter().chain(config.warnings()) {
+            tracing::warn!("{warning}");
+        }
+    }
+    match runtime.block_on(execute(&config, command)) {
         Ok(code) => code,
         Err(error) if format == LogFormat::Json => {
             tracing::error!(error, "saldo has ended");
@@ -125,9 +151,10 @@ fn fail(error: &dyn std::error::Error) -> ExitCode {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-async fn execute(cli: Cli) -> Result<ExitCode, Failure> {
-    let config = &cli.config;
-    match cli.command.unwrap_or(Command::Serve) {
+async fn execute(config: &Config, command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        // Told when the settings are read.
+        Command::Config(_) => {}
         Command::Serve => {
             let greeted = match config.log_format(std::io::stderr().is_terminal()) {
                 LogFormat::Human => greet,
@@ -202,7 +229,7 @@ async fn list(config: &Config) -> Result<(), StartError> {
 }
 
 async fn rebuild(config: &Config, name: &str) -> Result<(), Failure> {
-    let database = serve::database(config).await?;
+    let database = serve::database_of_owner(config).await?;
     let (pool, options) = (&database.pool, database.options.clone());
     let all = runner::all();
     let names = || all.iter().map(|projection| projection.name()).collect::<Vec<_>>().join(", ");

@@ -7,6 +7,7 @@ pub mod oauth;
 pub mod redis;
 pub mod sms;
 pub mod stripe;
+pub mod vault;
 pub mod webhooks;
 
 /// An HTTP client, with the one TLS provider of the house.

@@ -36,30 +36,33 @@ pub struct AiConfig {
 impl Config {
     /// Who answers AI calls: whoever has a key, and the provider that needs none.
     pub fn llm(&self) -> Result<Llm, ConfigError> {
-        let (ai, patience) = (&self.ai, Patience::default());
         let mut providers: Vec<Box<dyn LlmProvider>> = vec![Box::new(Local)];
-        let gemini = self.endpoint(
-            ai.gemini_api_key.as_ref(),
-            ("GEMINI_BASE_URL", ai.gemini_base_url.as_deref(), GEMINI),
-        )?;
-        if let Some(endpoint) = gemini.filter(has_key) {
-            providers.push(Box::new(Gemini::new(&endpoint, patience)?));
-        }
-        let anthropic = self.endpoint(
-            ai.anthropic_api_key.as_ref(),
-            ("ANTHROPIC_BASE_URL", ai.anthropic_base_url.as_deref(), ANTHROPIC),
-        )?;
-        if let Some(endpoint) = anthropic.filter(has_key) {
-            providers.push(Box::new(Anthropic::new(&endpoint, patience)?));
-        }
-        let openai = self.endpoint(
-            ai.openai_api_key.as_ref(),
-            ("OPENAI_BASE_URL", ai.openai_base_url.as_deref(), OPENAI),
-        )?;
-        if let Some(endpoint) = openai {
-            providers.push(Box::new(OpenAi::new(&endpoint, patience)?));
-        }
+        providers.extend(self.gemini()?);
+        providers.extend(self.anthropic()?);
+        providers.extend(self.openai()?);
         Ok(Llm::new(providers))
+    }
+
+    pub(super) fn gemini(&self) -> Result<Option<Box<dyn LlmProvider>>, ConfigError> {
+        let (key, base) = (self.ai.gemini_api_key.as_ref(), self.ai.gemini_base_url.as_deref());
+        let endpoint = self.endpoint(key, ("GEMINI_BASE_URL", base, GEMINI))?;
+        let Some(endpoint) = endpoint.filter(has_key) else { return Ok(None) };
+        Ok(Some(Box::new(Gemini::new(&endpoint, Patience::default())?)))
+    }
+
+    pub(super) fn anthropic(&self) -> Result<Option<Box<dyn LlmProvider>>, ConfigError> {
+        let (key, base) =
+            (self.ai.anthropic_api_key.as_ref(), self.ai.anthropic_base_url.as_deref());
+        let endpoint = self.endpoint(key, ("ANTHROPIC_BASE_URL", base, ANTHROPIC))?;
+        let Some(endpoint) = endpoint.filter(has_key) else { return Ok(None) };
+        Ok(Some(Box::new(Anthropic::new(&endpoint, Patience::default())?)))
+    }
+
+    pub(super) fn openai(&self) -> Result<Option<Box<dyn LlmProvider>>, ConfigError> {
+        let (key, base) = (self.ai.openai_api_key.as_ref(), self.ai.openai_base_url.as_deref());
+        let endpoint = self.endpoint(key, ("OPENAI_BASE_URL", base, OPENAI))?;
+        let Some(endpoint) = endpoint else { return Ok(None) };
+        Ok(Some(Box::new(OpenAi::new(&endpoint, Patience::default())?)))
     }
 
     /// A provider's place, where a key or a place was set; what is set to nothing is not set.

@@ -1,6 +1,6 @@
 //! How people come in, and how they are written to.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::{Config, ConfigError, Environment, Switch};
 use crate::clients::mail::MailSettings;
@@ -65,9 +65,9 @@ pub struct SignInConfig {
     /// Twilio's API, or what speaks as it does.
     #[arg(long, env = "SALDO_TWILIO_BASE_URL", default_value = sms::TWILIO)]
     pub twilio_base_url: String,
-    /// Where text messages are posted to, where not to Twilio.
-    #[arg(long, env = "SALDO_SMS_WEBHOOK_URL")]
-    pub sms_webhook_url: Option<String>,
+    /// Where text messages are posted to, where not to Twilio; such addresses often have a secret inside.
+    #[arg(long, env = "SALDO_SMS_WEBHOOK_URL", hide_env_values = true)]
+    pub sms_webhook_url: Option<SecretString>,
     /// What proves to it that it is us.
     #[arg(long, env = "SALDO_SMS_WEBHOOK_SECRET", hide_env_values = true)]
     pub sms_webhook_secret: Option<SecretString>,
@@ -76,29 +76,41 @@ pub struct SignInConfig {
 impl Config {
     /// With whose accounts people can sign in.
     pub fn providers(&self) -> Result<Providers, ConfigError> {
+        let (google, github, x) = (self.google()?, self.github()?, self.x()?);
+        let settings = oauth::Settings { google, github, x, ..oauth::Settings::default() };
+        Providers::new(settings).map_err(|error| ConfigError::Service(error.to_string()))
+    }
+
+    pub(super) fn google(&self) -> Result<Option<ProviderSettings<Issuer>>, ConfigError> {
         let sign_in = &self.sign_in;
         let issuer = sign_in.google_issuer.as_deref().map(Issuer::new).transpose();
         let issuer = issuer.map_err(|error| ConfigError::Url("SALDO_GOOGLE_ISSUER", error))?;
-        let google = client(
+        client(
             sign_in.google_client_id.as_ref(),
             sign_in.google_client_secret.as_ref(),
             ["SALDO_GOOGLE_CLIENT_ID", "SALDO_GOOGLE_CLIENT_SECRET"],
             issuer.unwrap_or_else(Issuer::google),
-        )?;
-        let github = client(
+        )
+    }
+
+    pub(super) fn github(&self) -> Result<Option<ProviderSettings<Places>>, ConfigError> {
+        let sign_in = &self.sign_in;
+        client(
             sign_in.github_client_id.as_ref(),
             sign_in.github_client_secret.as_ref(),
             ["SALDO_GITHUB_CLIENT_ID", "SALDO_GITHUB_CLIENT_SECRET"],
             places("SALDO_GITHUB_URLS", &sign_in.github_urls, Places::github)?,
-        )?;
-        let x = client(
+        )
+    }
+
+    pub(super) fn x(&self) -> Result<Option<ProviderSettings<Places>>, ConfigError> {
+        let sign_in = &self.sign_in;
+        client(
             sign_in.x_client_id.as_ref(),
             sign_in.x_client_secret.as_ref(),
             ["SALDO_X_CLIENT_ID", "SALDO_X_CLIENT_SECRET"],
             places("SALDO_X_URLS", &sign_in.x_urls, Places::x)?,
-        )?;
-        let settings = oauth::Settings { google, github, x, ..oauth::Settings::default() };
-        Providers::new(settings).map_err(|error| ConfigError::Service(error.to_string()))
+        )
     }
 
     /// Who sends mail; nobody in `local`, where it is kept to be looked at.
@@ -136,7 +148,7 @@ impl Config {
         let Some(url) = &sign_in.sms_webhook_url else { return Ok(None) };
         let half = ConfigError::Half("SALDO_SMS_WEBHOOK_URL", "SALDO_SMS_WEBHOOK_SECRET");
         let secret = sign_in.sms_webhook_secret.clone().ok_or(half)?;
-        Ok(Some(SmsSettings::Webhook { url: url.clone(), secret }))
+        Ok(Some(SmsSettings::Webhook { url: url.expose_secret().to_owned(), secret }))
     }
 }
 

@@ -33,15 +33,24 @@ pub struct WebSettings {
 
 impl Config {
     pub(super) fn web_settings(&self) -> Result<WebSettings, ConfigError> {
-        let trusted_proxies = self.web.trusted_proxies.clone();
-        let origins = self.web.cors_origins.iter().map(|origin| checked(origin.trim()));
-        let https_redirect = self.web.https_redirect == Some(Switch::On);
+        Ok(WebSettings {
+            trusted_proxies: self.web.trusted_proxies.clone(),
+            cors_origins: self.origins().collect::<Result<_, _>>()?,
+            https_redirect: self.https_redirect()?,
+        })
+    }
+
+    /// Sites whose scripts may ask.
+    pub(super) fn origins(&self) -> impl Iterator<Item = Result<HeaderValue, ConfigError>> {
+        self.web.cors_origins.iter().map(|origin| checked(origin.trim()))
+    }
+
+    /// Whether who came without TLS is sent elsewhere.
+    pub(super) fn https_redirect(&self) -> Result<bool, ConfigError> {
+        let is_on = self.web.https_redirect == Some(Switch::On);
         let public_url = self.sign_in.public_url.as_deref().unwrap_or_default();
-        if https_redirect && (trusted_proxies.is_empty() || !public_url.starts_with("https://")) {
-            return Err(ConfigError::Redirect);
-        }
-        let cors_origins = origins.collect::<Result<_, _>>()?;
-        Ok(WebSettings { trusted_proxies, cors_origins, https_redirect })
+        let is_known = !self.web.trusted_proxies.is_empty() && public_url.starts_with("https://");
+        if is_on && !is_known { Err(ConfigError::Redirect) } else { Ok(is_on) }
     }
 }
 

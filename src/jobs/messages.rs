@@ -33,14 +33,23 @@ impl std::fmt::Debug for Messages {
 impl Messages {
     /// Those who were configured.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let service = |error: &dyn std::error::Error| ConfigError::Service(chain(error));
-        let mailer = config.mail()?.map(|settings| Mailer::new(&settings));
-        let sms = config.sms()?.map(Sms::new);
-        Ok(Self {
-            mailer: mailer.transpose().map_err(|error| service(&error))?,
-            sms: sms.transpose().map_err(|error| service(&error))?,
-        })
+        Ok(Self { mailer: mailer(config)?, sms: sms(config)? })
     }
+
+    /// All that is wrong with what they were configured with.
+    pub fn problems(config: &Config) -> impl Iterator<Item = ConfigError> {
+        mailer(config).err().into_iter().chain(sms(config).err())
+    }
+}
+
+fn mailer(config: &Config) -> Result<Option<Mailer>, ConfigError> {
+    let mailer = config.mail()?.map(|settings| Mailer::new(&settings));
+    mailer.transpose().map_err(|error| ConfigError::Service(chain(&error)))
+}
+
+fn sms(config: &Config) -> Result<Option<Sms>, ConfigError> {
+    let sms = config.sms()?.map(Sms::new);
+    sms.transpose().map_err(|error| ConfigError::Service(chain(&error)))
 }
 
 /// Sends a letter.

@@ -6,13 +6,14 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool};
 
-use super::StartError;
+use super::{StartError, roles};
 use crate::config::Config;
 use crate::embedded::{Cluster, Mode};
-use crate::jobs;
 
 /// The oldest Postgres that Saldo runs on.
 pub(super) const OLDEST: i32 = 15;
+/// Connections of who migrates: the queue's migrations take one beside that of their transaction.
+const OWNERS: u32 = 2;
 /// How long a database may take to answer at start.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -28,34 +29,69 @@ pub struct Database {
     _cluster: Option<Cluster>,
 }
 
-/// The configured database, or the private one under the data folder.
+/// The configured database, or the private one under the data folder; up to date, by whoever may do that.
 pub async fn database(config: &Config) -> Result<Database, StartError> {
     let (options, url, cluster) = if let Some(url) = &config.database_url {
-        let options = url.expose_secret().parse().map_err(StartError::DatabaseUrl)?;
-        (options, url.clone(), None)
+        (parse("DATABASE_URL", url)?, url.clone(), None)
     } else {
         let folder = config.data_dir.join("postgres");
         let cluster = Cluster::start(Mode::Durable, &folder).await?;
         cluster.ensure("saldo").await?;
         (cluster.options("saldo"), cluster.url("saldo").into(), Some(cluster))
     };
-    let options: PgConnectOptions = options.application_name("saldo").options([
-        ("search_path", projections::SEARCH_PATH),
-        // Plans are kept, also those that were made when the tables were empty: every query of a
-        // request goes by index.
-        ("enable_seqscan", "off"),
-    ]);
+    let options = settled(options);
+    if let Some(owner) = &config.migrations_database_url {
+        bring_up_to_date(parse("SALDO_MIGRATIONS_DATABASE_URL", owner)?, &options).await?;
+    }
     check(&options).await?;
     let pool = PgPoolOptions::new()
         .max_connections(config.database_connections)
         .test_before_acquire(false)
         .connect_with(options.clone())
         .await?;
-    // A node that is older than the schema goes on with it, and may start again, while newer ones take
-    // its place: `docs/operations/migrations.md`.
-    sqlx::migrate!("./migrations").set_ignore_missing(true).run(&pool).await?;
-    jobs::migrate(&pool).await?;
+    if roles::owns(&pool).await? {
+        roles::migrate(&pool).await?;
+    } else {
+        roles::is_up_to_date(&pool).await?;
+    }
     Ok(Database { pool, options, url, _cluster: cluster })
+}
+
+/// The same, by the role that owns it.
+pub async fn database_of_owner(config: &Config) -> Result<Database, StartError> {
+    let url = config.migrations_database_url.as_ref().or(config.database_url.as_ref()).cloned();
+    let config = Config { database_url: url, migrations_database_url: None, ..config.clone() };
+    let database = database(&config).await?;
+    if roles::owns(&database.pool).await? { Ok(database) } else { Err(StartError::NotOwner) }
+}
+
+/// As the owner, who lets the server's role in where it is another.
+async fn bring_up_to_date(
+    owner: PgConnectOptions,
+    server: &PgConnectOptions,
+) -> Result<(), StartError> {
+    let owner = settled(owner);
+    check(&owner).await?;
+    let pool = PgPoolOptions::new().max_connections(OWNERS).connect_with(owner.clone()).await?;
+    roles::migrate(&pool).await?;
+    if owner.get_username() != server.get_username() {
+        roles::let_serve(&pool, server.get_username()).await?;
+    }
+    pool.close().await;
+    Ok(())
+}
+
+fn parse(setting: &'static str, url: &SecretString) -> Result<PgConnectOptions, StartError> {
+    url.expose_secret().parse().map_err(|error| StartError::DatabaseUrl(setting, error))
+}
+
+fn settled(options: PgConnectOptions) -> PgConnectOptions {
+    options.application_name("saldo").options([
+        ("search_path", projections::SEARCH_PATH),
+        // Plans are kept, also those that were made when the tables were empty: every query of a
+        // request goes by index.
+        ("enable_seqscan", "off"),
+    ])
 }
 
 /// One connection says at once what is wrong; a pool would try again and again.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use reqwest::{Method, StatusCode};
 use saldo::config::{
     AiConfig, BillingConfig, Config, Environment, MeterConfig, RedisConfig, SignInConfig, Switch,
-    WatchConfig, WebConfig, WebhookConfig,
+    VaultConfig, WatchConfig, WebConfig, WebhookConfig,
 };
 use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
@@ -121,6 +121,7 @@ impl Database {
             environment: Environment::Local,
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             database_url: Some(self.url().into()),
+            migrations_database_url: None,
             data_dir: self.data.clone(),
             database_connections: 8,
             sign_in: SignInConfig { rate_limits: Some(Switch::Off), ..SignInConfig::default() },
@@ -131,6 +132,7 @@ impl Database {
             webhooks: WebhookConfig::default(),
             redis: RedisConfig::default(),
             watch: WatchConfig::default(),
+            vault: VaultConfig::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Who may ask from where, and by which way.
 
+use std::net::IpAddr;
+
 use axum::http::{HeaderValue, Uri};
 use ipnet::IpNet;
 
@@ -8,9 +10,9 @@ use super::{Config, ConfigError, Switch};
 /// Who may ask from where, and by which way.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct WebConfig {
-    /// Networks of proxies of ours (`10.0.0.0/8`, with commas): what they say of whom they speak for, in
-    /// `X-Forwarded-For` and `X-Forwarded-Proto`, is believed.
-    #[arg(long, env = "SALDO_TRUSTED_PROXIES", value_delimiter = ',')]
+    /// Networks or addresses of proxies of ours (`10.0.0.0/8`, with commas): what they say of whom they speak for,
+    /// in `X-Forwarded-For` and `X-Forwarded-Proto`, is believed.
+    #[arg(long, env = "SALDO_TRUSTED_PROXIES", value_delimiter = ',', value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
     /// Sites whose scripts may ask, with people's cookies: `https://app.example.com`, with commas.
     #[arg(long, env = "SALDO_CORS_ORIGINS", value_delimiter = ',')]
@@ -54,6 +56,12 @@ impl Config {
     }
 }
 
+/// A network, or an address, which is a network of one.
+fn network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| "say networks as 10.0.0.0/8, or addresses".to_owned())
+}
+
 /// An origin by RFC 6454: a scheme, a host and perhaps a port, and nothing behind.
 fn checked(origin: &str) -> Result<HeaderValue, ConfigError> {
     let wrong = || ConfigError::Origin(origin.to_owned());
@@ -84,5 +92,12 @@ mod tests {
             let said = checked(bad).map(|_| ()).expect_err(bad).to_string();
             assert!(said.contains("SALDO_CORS_ORIGINS"), "{said}");
         }
+    }
+    #[test]
+    fn an_address_is_a_network_of_one() {
+        assert_eq!(network("127.0.0.1"), network("127.0.0.1/32"));
+        assert_eq!(network("::1"), network("::1/128"));
+        assert!(network("10.0.0.0/8").is_ok());
+        assert!(network("10.0.0").is_err_and(|said| said.contains("10.0.0.0/8")));
     }
 }

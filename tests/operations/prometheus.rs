@@ -39,11 +39,18 @@ fn asked(dashboard: &Value) -> Vec<String> {
         .collect()
 }
 
+/// What a histogram tells, behind its name.
+const HISTOGRAM: [&str; 3] = ["_bucket", "_sum", "_count"];
+
 /// Names of metrics that stand in a text, without what a histogram or Prometheus adds to them.
 fn named(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let names = words.filter(|word| word.starts_with("saldo_") || word.starts_with("process_"));
-    names.map(|name| name.trim_end_matches("_bucket").to_owned()).collect()
+    names
+        .map(|name| {
+            HISTOGRAM.iter().fold(name, |name, part| name.trim_end_matches(part)).to_owned()
+        })
+        .collect()
 }
 
 /// A Prometheus of one's own; killed when dropped.

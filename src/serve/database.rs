@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool};
+use tokio::time::Instant;
 
 use super::{StartError, roles};
 use crate::config::Config;
@@ -16,6 +17,14 @@ pub(super) const OLDEST: i32 = 15;
 const OWNERS: u32 = 2;
 /// How long a database may take to answer at start.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a database is waited for that says it is coming up: after a crash it reads its log again, up to 1 GiB by
+/// usual settings.
+const COMES_UP: Duration = Duration::from_mins(2);
+/// The pause between two looks at it.
+const LOOKS: Duration = Duration::from_millis(250);
+/// `cannot_connect_now`: it starts, or recovers.
+const COMING_UP: &str = "57P03";
 
 /// A database that is there, new enough and migrated.
 pub struct Database {
@@ -94,8 +103,21 @@ fn settled(options: PgConnectOptions) -> PgConnectOptions {
     ])
 }
 
-/// One connection says at once what is wrong; a pool would try again and again.
+/// One connection says at once what is wrong; a pool would try again and again. What says that it is coming up is
+/// waited for.
 async fn check(options: &PgConnectOptions) -> Result<(), StartError> {
+    let deadline = Instant::now() + COMES_UP;
+    loop {
+        match version(options).await {
+            Err(error) if is_coming_up(&error) && Instant::now() < deadline => {
+                tokio::time::sleep(LOOKS).await;
+            }
+            version => return new_enough(version?),
+        }
+    }
+}
+
+async fn version(options: &PgConnectOptions) -> Result<i32, sqlx::Error> {
     let answer = async {
         let mut db = options.connect().await?;
         let version = "select current_setting('server_version_num')::int";
@@ -103,10 +125,13 @@ async fn check(options: &PgConnectOptions) -> Result<(), StartError> {
         db.close().await?;
         Ok(version)
     };
-    let answer: Result<i32, sqlx::Error> = tokio::time::timeout(PATIENCE, answer)
+    tokio::time::timeout(PATIENCE, answer)
         .await
-        .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()));
-    new_enough(answer?)
+        .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+}
+
+fn is_coming_up(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == COMING_UP)
 }
 
 /// `version` is the setting `server_version_num`: 150018 is 15.18.

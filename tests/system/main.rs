@@ -6,6 +6,7 @@ mod books;
 mod calls;
 mod chat_audit;
 mod chats;
+mod coming_up;
 mod cut;
 mod dropped;
 mod history;

@@ -1,0 +1,205 @@
+//! Servers and workers as processes, what they share, and what becomes of them.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+
+use crate::proxy::Proxy;
+use crate::redis_server::{RedisServer, free_port};
+use crate::support::{Database, Server};
+
+const SERVERS: usize = 3;
+const WORKERS: usize = 2;
+/// How long what was killed is away.
+const AWAY: Duration = Duration::from_millis(700);
+/// How long everything may take to come to rest: a hold of a call expires after two seconds, and what a dead
+/// node had taken of the queue waits for a minute of silence.
+const REST: Duration = Duration::from_mins(3);
+
+/// A token is cheap: a call costs a credit.
+const MODELS: &str = r#"{
+    "version": "fleet-1",
+    "fixed": { "summarize": 1, "analyze": 1 },
+    "tiers": {
+        "free": { "models": ["local-1"], "chat_messages_per_day": 5 },
+        "basic": { "models": ["local-1"] }, "pro": { "models": ["local-1"] }
+    },
+    "models": [
+        { "id": "local-1", "tier": "free", "input_per_million": 10000, "output_per_million": 10000,
+          "max_output_tokens": 4000, "routes": [{ "provider": "local", "model": "local-1" }] }
+    ]
+}"#;
+
+pub struct Fleet {
+    database: Database,
+    redis: RedisServer,
+    proxy: Proxy,
+    nodes: Vec<Node>,
+    /// Whose turn it is to be killed.
+    turn: usize,
+}
+
+/// A server, or a worker.
+struct Node {
+    command: Command,
+    process: Child,
+}
+
+impl Node {
+    fn start(mut command: Command) -> Self {
+        let process = command.spawn().expect("a node can be started");
+        Self { command, process }
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().expect("it can be killed");
+        self.process.wait().expect("it ends");
+    }
+
+    fn start_again(&mut self) {
+        self.process = self.command.spawn().expect("a node can be started");
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Fleet {
+    /// Everything; nothing, and said aloud, where a program is missing.
+    pub async fn start() -> Option<Self> {
+        let redis = RedisServer::start().await?;
+        let ports: Vec<_> = (0..SERVERS).map(|_| free_port()).collect();
+        let proxy = Proxy::start(&ports)?;
+        let database = Database::durable().await;
+        std::fs::create_dir_all(&database.data).expect("a folder");
+        let models = database.data.join("models.json");
+        std::fs::write(&models, MODELS).expect("a file");
+        let redis_url = redis.url();
+        let shared = [
+            ("SALDO_RATE_LIMITS", "off"),
+            ("SALDO_CALL_HOLD_S", "2"),
+            ("SALDO_TRUSTED_PROXIES", "127.0.0.1/32"),
+            ("SALDO_MODELS", models.to_str().expect("a path")),
+            ("REDIS_URL", &redis_url),
+        ];
+        let node = |what: &str, listen: &str| {
+            let mut command = database.program(&shared);
+            // What they say of those that are away is no news here.
+            command.env("RUST_LOG", "error").env("SALDO_LISTEN", listen).arg(what);
+            command.stdout(Stdio::null());
+            Node::start(command)
+        };
+        let servers = ports.iter().map(|port| node("serve", &format!("127.0.0.1:{port}")));
+        let mut nodes: Vec<_> = servers.collect();
+        nodes.extend((0..WORKERS).map(|_| node("work", "127.0.0.1:0")));
+        let fleet = Self { database, redis, proxy, nodes, turn: 0 };
+        fleet.answers().await;
+        Some(fleet)
+    }
+
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// What customers see of all of it.
+    pub fn door(&self) -> Server {
+        Server::within(self.proxy.url.clone())
+    }
+
+    async fn answers(&self) {
+        let door = self.door();
+        for _ in 0..600 {
+            let ready = door.send(reqwest::Method::GET, "/readyz", &[], None).await;
+            if ready.is_ok_and(|answer| answer.status.is_success()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no server is ready");
+    }
+
+    /// `kill -9` for a server, a worker, Redis or Postgres in turn. It is back a moment later.
+    pub async fn kill_the_next(&mut self) {
+        let turn = self.turn % (SERVERS + WORKERS + 2);
+        self.turn += 1;
+        match turn {
+            0 => self.crash_postgres().await,
+            1 => {
+                self.redis.kill();
+                tokio::time::sleep(AWAY).await;
+                self.redis.restart().await;
+            }
+            number => {
+                let node = &mut self.nodes[number - 2];
+                node.kill();
+                tokio::time::sleep(AWAY).await;
+                node.start_again();
+            }
+        }
+    }
+
+    /// One of its processes gets `kill -9`: it ends them all, throws its memory away, and recovers from its disk.
+    async fn crash_postgres(&self) {
+        let pool = self.database.pool().await;
+        let appender = "select pid from pg_stat_activity
+             where application_name = 'saldo appender' and datname = current_database() limit 1";
+        let backend: Option<i32> =
+            sqlx::query_scalar(appender).fetch_optional(&pool).await.expect("Postgres answers");
+        // A moment without a writer has nobody to kill.
+        let Some(backend) = backend else { return };
+        let killed = Command::new("kill").args(["-9", &backend.to_string()]).status();
+        assert!(killed.expect("kill runs").success());
+        pool.close().await;
+    }
+
+    /// Waits until no hold is open, no reply is awaited, and every read model has all of the log.
+    pub async fn comes_to_rest(&self) {
+        self.answers().await;
+        let pool = self.database.pool().await;
+        let restless = [
+            "select count(*) from balances.holds where state = 'authorized'",
+            "select count(*) from chats.messages where state = 'queued'",
+            "select count(*) from projections.checkpoints c, log_head h where c.position < h.position",
+        ];
+        let deadline = tokio::time::Instant::now() + REST;
+        for query in restless {
+            loop {
+                let left: i64 = sqlx::query_scalar(AssertSqlSafe(query))
+                    .fetch_one(&pool)
+                    .await
+                    .expect("Postgres answers");
+                if left == 0 {
+                    break;
+                }
+                assert!(tokio::time::Instant::now() < deadline, "{left} left of: {query}");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        pool.close().await;
+    }
+
+    /// Ends all nodes as an operator does; each has to end well.
+    pub fn stop(&mut self) {
+        for node in &self.nodes {
+            let told =
+                Command::new("kill").args(["-TERM", &node.process.id().to_string()]).status();
+            assert!(told.expect("kill runs").success());
+        }
+        for mut node in std::mem::take(&mut self.nodes) {
+            let ended = node.process.wait().expect("it ends");
+            assert!(ended.success(), "a node ended with {ended}");
+        }
+    }
+
+    pub async fn remove(self) {
+        let Self { database, nodes, .. } = self;
+        drop(nodes);
+        database.remove().await;
+    }
+}

@@ -1,0 +1,60 @@
+//! What the log has of what was answered.
+
+use sqlx::PgPool;
+
+use crate::customer::Done;
+use crate::support::Database;
+
+/// Fails where something that was answered is not in the log, or is there more than once, or where the log has
+/// what nobody was answered.
+pub async fn holds(database: &Database, done: &[Done]) {
+    let pool = database.pool().await;
+    let all = |of: fn(&Done) -> &Vec<String>| {
+        sorted(done.iter().flat_map(of).cloned().collect::<Vec<_>>())
+    };
+    let debits = all(|done| &done.debits);
+    assert_eq!(in_the_log(&pool, "Debited", "debit").await, debits);
+    assert_eq!(in_the_log(&pool, "DebitReversed", "debit").await, debits);
+    // A call that failed let its hold go: holds that are charged are those that were answered.
+    let charged = in_the_log(&pool, "HoldCaptured", "hold").await;
+    let mut answered = all(|done| &done.captured);
+    answered.extend(all(|done| &done.calls));
+    let replies: Vec<String> =
+        sqlx::query_scalar("select message_id::text from chats.messages where credits > 0")
+            .fetch_all(&pool)
+            .await
+            .expect("the read model answers");
+    assert_eq!(charged.len(), answered.len() + replies.len(), "what was charged was answered");
+    let answered = sorted(answered);
+    assert!(answered.iter().all(|hold| charged.iter().filter(|it| *it == hold).count() == 1));
+    let released = in_the_log(&pool, "HoldReleased", "hold").await;
+    assert!(
+        all(|done| &done.released)
+            .iter()
+            .all(|hold| { released.iter().filter(|it| *it == hold).count() == 1 })
+    );
+    let said: Vec<String> =
+        sqlx::query_scalar("select message_id::text from chats.messages where role = 'user'")
+            .fetch_all(&pool)
+            .await
+            .expect("the read model answers");
+    assert_eq!(sorted(said), all(|done| &done.messages));
+    pool.close().await;
+}
+
+/// What events of this kind are about, as often as they are.
+async fn in_the_log(pool: &PgPool, event_type: &str, about: &str) -> Vec<String> {
+    let ids = "select payload -> $1 ->> $2 from events where event_type = $1";
+    let ids: Vec<String> = sqlx::query_scalar(ids)
+        .bind(event_type)
+        .bind(about)
+        .fetch_all(pool)
+        .await
+        .expect("the log answers");
+    sorted(ids)
+}
+
+fn sorted(mut ids: Vec<String>) -> Vec<String> {
+    ids.sort();
+    ids
+}

@@ -1,0 +1,63 @@
+//! Three servers behind nginx and two workers, on one Postgres and one Redis, while each of them is killed in turn:
+//! whoever asks again is answered, what was answered stays, and nothing is done twice.
+
+mod customer;
+mod fleet;
+mod log;
+mod proxy;
+#[path = "../support/redis.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod redis_server;
+#[path = "../shared/skip.rs"]
+mod skip;
+#[path = "../system/support.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use crate::customer::{Customer, Done};
+use crate::fleet::Fleet;
+
+/// How many people are at it at once.
+const CUSTOMERS: usize = 8;
+/// How long they go on, and are killed for.
+const LASTS: Duration = Duration::from_mins(2);
+/// The same in a second run, on the Postgres that Saldo brings along.
+const LASTS_AGAIN: Duration = Duration::from_secs(30);
+/// From one kill to the next.
+const EVERY: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_killed_the_journey_goes_on_and_nothing_is_lost_or_done_twice() {
+    let Some(mut fleet) = Fleet::start().await else { return };
+    let again = std::env::var_os("SALDO_PG_NO_SYSTEM").is_some();
+    let until = Instant::now() + if again { LASTS_AGAIN } else { LASTS };
+    let door = Arc::new(fleet.door());
+    let customers = (0..CUSTOMERS).map(|number| {
+        let door = Arc::clone(&door);
+        tokio::spawn(async move { Customer::come(&door, number).await.go_on(&door, until).await })
+    });
+    let customers: Vec<_> = customers.collect();
+    let mut kills = 0;
+    while Instant::now() + EVERY < until {
+        tokio::time::sleep(EVERY).await;
+        fleet.kill_the_next().await;
+        kills += 1;
+    }
+    let done: Vec<Done> =
+        join_all(customers).await.into_iter().map(|done| done.expect("a journey")).collect();
+    let asked_again: usize = done.iter().map(|done| done.asked_again).sum();
+    let did: usize = done.iter().map(Done::count).sum();
+    println!("{kills} kills; {did} commands, of which {asked_again} were asked more than once");
+    assert!(asked_again > 0, "no kill was noticed by anybody");
+    fleet.comes_to_rest().await;
+    log::holds(fleet.database(), &done).await;
+    fleet.stop();
+    let (sound, said) = fleet.database().run(&["verify"]);
+    assert!(sound, "{said}");
+    fleet.remove().await;
+}

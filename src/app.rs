@@ -149,9 +149,25 @@ impl App {
             let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             written.get(&user).copied().unwrap_or(0)
         };
+        if let Some(position) = at_least {
+            self.is_in_the_log(position).await?;
+        }
         let wanted = own.max(at_least.unwrap_or(0));
         self.reached(model, wanted).await?;
         Ok(wanted)
+    }
+
+    /// Nobody was given a position that the log has not reached, whichever node wrote: waiting for it is in vain.
+    async fn is_in_the_log(&self, position: i64) -> Result<()> {
+        if position <= self.store.head()
+            || position <= projections::journal::head(self.db()).await?
+        {
+            return Ok(());
+        }
+        Err(Problem::field(
+            "X-Min-Position",
+            "is beyond the end of the log: send what X-Event-Position said",
+        ))
     }
 
     /// Waits until the read model has what is in the log up to a position.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 /// A message, as it would have been sent.
 #[derive(Clone, Debug, Serialize, FromRow, ToSchema)]
+#[schema(as = SentMessage)]
 pub struct Message {
     /// Its id.
     pub id: Uuid,

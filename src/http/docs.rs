@@ -1,6 +1,9 @@
 //! The `OpenAPI` document, and its page from inside the binary.
 
+mod answers;
+
 use axum::Router;
+use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, Info, OpenApi, OpenApiBuilder};
 use utoipa_swagger_ui::SwaggerUi;
@@ -23,6 +26,13 @@ pub(super) fn document() -> OpenApi {
 }
 
 /// `/openapi.json` and `/docs`.
-pub(super) fn routes(document: OpenApi) -> Router<App> {
-    SwaggerUi::new("/docs").url("/openapi.json", document).into()
+pub(super) fn routes(document: &OpenApi) -> Router<App> {
+    SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", completed(document)).into()
+}
+
+/// The document, with what all routes have in common.
+fn completed(document: &OpenApi) -> Value {
+    let mut document = serde_json::to_value(document).expect("a document has names for keys");
+    answers::complete(&mut document);
+    document
 }

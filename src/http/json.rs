@@ -24,6 +24,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
         let Body(bytes) = Body::from_request(request, state).await?;
+        // A list of a struct's fields would do for serde; nobody means it.
+        if bytes.trim_ascii_start().first() == Some(&b'[') {
+            return Err(Problem::field("body", "must be an object"));
+        }
         parse(&bytes).map(Self)
     }
 }

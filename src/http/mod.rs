@@ -108,7 +108,7 @@ pub fn router(app: App) -> Router {
         .merge(inbox::routes())
         .split_for_parts();
     let mut router = router
-        .merge(docs::routes(document))
+        .merge(docs::routes(&document))
         .fallback(problems::no_such_route)
         .method_not_allowed_fallback(problems::no_such_method)
         // One layer of four: each would cost every request an allocation.

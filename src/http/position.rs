@@ -28,6 +28,7 @@ impl<S: Send + Sync> FromRequestParts<S> for MinPosition {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let Some(value) = parts.headers.get("x-min-position") else { return Ok(Self(None)) };
         let position = value.to_str().ok().and_then(|text| text.parse().ok());
+        let position = position.filter(|position: &i64| *position >= 0);
         position.map(|position| Self(Some(position))).ok_or_else(|| {
             Problem::malformed("X-Min-Position must be a whole number, as X-Event-Position gave it")
         })

@@ -33,6 +33,7 @@ struct Period {
     to: DateTime<Utc>,
     /// `json` by default.
     #[serde(default)]
+    #[param(inline)]
     format: Format,
 }
 

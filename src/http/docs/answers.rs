@@ -10,13 +10,13 @@ const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Adds what is missing to a document, and says of problems how they are sent.
 pub(super) fn complete(document: &mut Value) {
-    let Some(paths) = document["paths"].as_object_mut() else { return };
+    let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) else { return };
     for (path, item) in paths {
         let operations = item.as_object_mut().into_iter().flatten();
         for (_, operation) in operations.filter(|(_, it)| it.get("responses").is_some()) {
             constrain(operation);
             let missing = usual(path, operation);
-            if let Some(responses) = operation["responses"].as_object_mut() {
+            if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
                 for (status, what) in missing {
                     responses.entry(status).or_insert_with(|| answer(path, what));
                 }
@@ -71,7 +71,8 @@ fn answer(path: &str, what: &str) -> Value {
 }
 
 fn send_as_problem(response: &mut Value) {
-    let Some(content) = response["content"].as_object_mut() else { return };
+    let content = response.get_mut("content").and_then(Value::as_object_mut);
+    let Some(content) = content else { return };
     let is_problem =
         content.get("application/json").is_some_and(|it| it["schema"]["$ref"] == PROBLEM);
     if is_problem && let Some(problem) = content.remove("application/json") {
@@ -81,7 +82,8 @@ fn send_as_problem(response: &mut Value) {
 
 /// What headers that are the same everywhere may say.
 fn constrain(operation: &mut Value) {
-    let parameters = operation["parameters"].as_array_mut().into_iter().flatten();
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    let parameters = parameters.into_iter().flatten();
     for parameter in parameters.filter(|parameter| parameter["in"] == "header") {
         let bounds = match parameter["name"].as_str() {
             Some("Idempotency-Key") => {

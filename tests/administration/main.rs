@@ -1,6 +1,7 @@
 //! Who may do what, and what administrators do: real servers, real Postgres, Stripe's double.
 
 mod authorization;
+mod credits;
 mod matrix;
 #[path = "../billing/shop.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
@@ -12,6 +13,7 @@ mod stripe;
 #[expect(dead_code, reason = "shared with the tests of the whole system")]
 mod support;
 mod things;
+mod users;
 #[path = "../sign_in/world.rs"]
 #[expect(dead_code, reason = "shared with the tests of sign-in")]
 mod world;

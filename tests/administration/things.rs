@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::matrix::Caller;
 use crate::shop::Shop;
+use crate::support::Answer;
 use crate::world::{ADA, PASSWORD, Tokens, ask, login, register, send};
 
 /// Webhooks go to this machine, too.
@@ -30,6 +31,7 @@ pub struct Things {
     words: Vec<(&'static str, String)>,
     message: String,
     delivery: String,
+    grant: String,
     /// Keys of Ada's, by scope.
     keys: Vec<(&'static str, String)>,
     fresh: AtomicU32,
@@ -60,6 +62,38 @@ impl House {
         answer.body
     }
 
+    /// What Root is told.
+    pub async fn as_root(&self, method: Method, path: &str, body: &Value) -> Answer {
+        send(&self.shop.server, method, path, &self.root.access, body).await
+    }
+
+    /// Puts work into the queue, that is to be done so much later.
+    pub async fn job(&self, task: &str, later: &str) -> i64 {
+        let pool = self.shop.database.pool().await;
+        let job = sqlx::query_scalar(
+            "select id from graphile_worker.add_job($1, '{}'::json, job_key => $1 || '/test',
+                 run_at => now() + $2::interval)",
+        );
+        let job = job.bind(task).bind(later).fetch_one(&pool).await.expect("a queue");
+        pool.close().await;
+        job
+    }
+
+    /// Ada's id.
+    pub fn ada(&self) -> String {
+        id(&self.shop.ada.user)
+    }
+
+    /// What Root sees when everything up to this position is seen.
+    pub async fn root_sees_at(&self, path: &str, position: &str) -> Value {
+        let bearer = format!("Bearer {}", self.root.access);
+        let headers = [("authorization", bearer.as_str()), ("x-min-position", position)];
+        let path = format!("/api/v1{path}");
+        let answer = self.shop.server.send(Method::GET, &path, &headers, None).await;
+        answer.expect("an answer").body
+    }
+
+    /// What Root sees.
     pub async fn root_sees(&self, path: &str) -> Value {
         let answer = ask(&self.shop.server, Method::GET, path, &self.root.access).await;
         assert_eq!(answer.status, StatusCode::OK, "{path}: {:?}", answer.body);
@@ -95,7 +129,6 @@ impl House {
         let told = self.root_sees("/admin/stripe/events").await;
         let session = login(&self.shop.server, ADA, PASSWORD).await;
         let session = self.session_of(&Tokens::of(&session)).await;
-        let owner = id(&self.shop.ada.user);
         let ids = vec![
             ("/me/api-keys/", id(&self.key("ai").await)),
             ("/me/identities/", Uuid::nil().to_string()),
@@ -113,7 +146,10 @@ impl House {
             ("/admin/plans/", plan.clone()),
             ("/admin/purchases/", purchase),
             ("/admin/stripe/events/", text(&told["items"][0]["event_id"])),
-            ("/admin/users/", owner),
+            ("/admin/users/", self.ada()),
+            ("/admin/events/", "1".to_owned()),
+            ("/admin/projections/", "users".to_owned()),
+            ("/admin/jobs/", self.job("nobody_does_this", "+1 day").await.to_string()),
             ("/auth/oauth/", "github".to_owned()),
             ("/healthz/", "db".to_owned()),
         ];
@@ -124,7 +160,8 @@ impl House {
             ("$nobody", Uuid::nil().to_string()),
         ];
         let message = id(&said["reply"]);
-        Things { ids, words, message, delivery, keys, fresh: AtomicU32::default() }
+        let grant = id(&self.shop.wallet().await["grants"][0]);
+        Things { ids, words, message, delivery, grant, keys, fresh: AtomicU32::default() }
     }
 
     /// Has Ada subscribe to Basic, and waits until she has.
@@ -183,6 +220,7 @@ impl Things {
     /// A path with what it is about in it.
     pub fn path(&self, path: &str) -> String {
         let path = path.replace("{message}", &self.message).replace("{delivery}", &self.delivery);
+        let path = path.replace("{grant}", &self.grant);
         let (Some(from), Some(to)) = (path.find('{'), path.find('}')) else { return path };
         let about = self.ids.iter().find(|(below, _)| path[..from].ends_with(below));
         let (_, id) = about.unwrap_or_else(|| panic!("what is {path} about?"));

@@ -2,6 +2,7 @@
 
 mod authorization;
 mod credits;
+mod events;
 mod matrix;
 #[path = "../billing/shop.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -1,6 +1,7 @@
 //! What administrators see of the house, and do about it.
 
 mod credits;
+mod events;
 mod users;
 
 use utoipa::IntoResponses;
@@ -12,6 +13,7 @@ use crate::error::Problem;
 pub(super) fn routes() -> OpenApiRouter<App> {
     users::routes()
         .merge(credits::routes())
+        .merge(events::routes())
 }
 
 /// How any of these requests may end, whatever it is about.

@@ -1,0 +1,3 @@
+//! What administrators see of the house, and do about it.
+
+pub mod events;

@@ -3,7 +3,9 @@
 mod authorization;
 mod credits;
 mod events;
+mod jobs;
 mod matrix;
+mod read_models;
 #[path = "../billing/shop.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod shop;

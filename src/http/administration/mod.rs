@@ -2,6 +2,8 @@
 
 mod credits;
 mod events;
+mod jobs;
+mod read_models;
 mod users;
 
 use utoipa::IntoResponses;
@@ -14,6 +16,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     users::routes()
         .merge(credits::routes())
         .merge(events::routes())
+        .merge(read_models::routes())
+        .merge(jobs::routes())
 }
 
 /// How any of these requests may end, whatever it is about.

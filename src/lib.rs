@@ -1,6 +1,7 @@
 //! Saldo: the event-sourced backend for selling AI by the credit.
 
 pub mod accounts;
+mod administration;
 pub mod app;
 pub mod bench;
 pub mod billing;

@@ -76,6 +76,8 @@ pub const RECHARGE: &str = "recharge";
 pub const SEND_WEBHOOKS: &str = "send_webhooks";
 /// Work that makes the replies that wait in a chat.
 pub const REPLY: &str = "reply";
+/// Work that builds a read model anew.
+pub const REBUILD: &str = "rebuild";
 /// Work that makes an AI call that somebody has asked for and does not wait for.
 pub const MAKE_CALL: &str = "make_call";
 

@@ -18,19 +18,43 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("billing", &["accounts", "app", "clients", "queue", "store"]),
     ("webhooks", &["accounts", "app", "clients", "queue", "store"]),
     ("explain", &["app", "store"]),
+    ("administration", &["app", "queue"]),
     ("metering", &["app", "clients", "models", "queue", "store"]),
     ("metrics", &["app", "clients", "store"]),
     ("chats", &["app", "clients", "metering", "models", "queue", "store"]),
     ("processes", &["app", "billing", "chats", "clients", "queue", "store", "webhooks"]),
     (
         "jobs",
-        &["app", "billing", "chats", "clients", "inbox", "metering", "queue", "store", "webhooks"],
+        &[
+            "administration",
+            "app",
+            "billing",
+            "chats",
+            "clients",
+            "inbox",
+            "metering",
+            "queue",
+            "store",
+            "webhooks",
+        ],
     ),
     (
         "http",
         &[
-            "accounts", "app", "billing", "chats", "clients", "explain", "inbox", "metering",
-            "metrics", "models", "rates", "store", "webhooks",
+            "accounts",
+            "administration",
+            "app",
+            "billing",
+            "chats",
+            "clients",
+            "explain",
+            "inbox",
+            "metering",
+            "metrics",
+            "models",
+            "rates",
+            "store",
+            "webhooks",
         ],
     ),
     (
@@ -187,7 +211,7 @@ fn the_tests_that_the_page_on_security_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/security.md")).expect("the page");
     let mut code = String::new();
-    for folder in ["src", "tests/sign_in"] {
+    for folder in ["src", "tests/administration", "tests/sign_in"] {
         visit(&root.join(folder), &mut |_, text| code.push_str(text));
     }
     let named = page.split('`').filter(|word| word.contains("::") && !word.ends_with('*'));

@@ -227,3 +227,35 @@ pub async fn by_id(db: &PgPool, user: UserId) -> sqlx::Result<Option<UserRow>> {
     .fetch_optional(db)
     .await
 }
+
+/// Which people; all of them, where nothing is named.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Which {
+    /// `user` or `admin`.
+    pub role: Option<&'static str>,
+    /// `active`, `deactivated` or `erased`.
+    pub status: Option<&'static str>,
+}
+
+/// People with an account, who registered last first, from before `before`: ids tell the time.
+pub async fn newest(
+    db: &PgPool,
+    which: Which,
+    before: Option<UserId>,
+    limit: i64,
+) -> sqlx::Result<Vec<UserRow>> {
+    sqlx::query_as(
+        "select user_id, email, email_verified, phone, name, role, status, registered_at,
+             last_seen_at
+         from users
+         where ($1::text is null or role = $1) and ($2::text is null or status = $2)
+             and ($3::uuid is null or user_id < $3)
+         order by user_id desc limit $4",
+    )
+    .bind(which.role)
+    .bind(which.status)
+    .bind(before.map(|user| user.0))
+    .bind(limit)
+    .fetch_all(db)
+    .await
+}

@@ -2,6 +2,7 @@
 
 mod account;
 mod admin;
+mod administration;
 mod ai;
 mod api_keys;
 mod auth;
@@ -97,6 +98,7 @@ pub fn router(app: App) -> Router {
                 .merge(webhook_deliveries::routes())
                 .merge(admin::routes())
                 .merge(operations::routes())
+                .merge(administration::routes())
                 .merge(models::routes())
                 .merge(chats::routes())
                 .merge(ai::routes()),

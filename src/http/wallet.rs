@@ -98,7 +98,7 @@ pub(super) struct Transaction {
 
 /// A page of the credit history.
 #[derive(Serialize, ToSchema)]
-struct History {
+pub(super) struct History {
     items: Vec<Transaction>,
     next_cursor: Option<String>,
 }
@@ -138,9 +138,7 @@ async fn history(
 ) -> Result<axum::Json<History>> {
     app.caught_up("transactions", caller.user, at_least).await?;
     let rows = transactions::page(app.db(), caller.wallet(), page.cursor, page.limit).await?;
-    let next_cursor = page.next(&rows, |row| row.position.to_string());
-    let items = rows.into_iter().map(Transaction::from).collect();
-    Ok(axum::Json(History { items, next_cursor }))
+    Ok(axum::Json(History::of(&page, rows)))
 }
 
 /// Why a row of the history is what it is: the event, the grants it moved with what they had
@@ -157,6 +155,13 @@ async fn explain(
     app.caught_up("balances", caller.user, None).await?;
     let explanation = explain::explain(&app, caller.wallet(), position).await?;
     explanation.map(axum::Json).ok_or_else(Problem::not_found)
+}
+
+impl History {
+    pub(super) fn of(page: &Page<i64>, rows: Vec<transactions::Transaction>) -> Self {
+        let next_cursor = page.next(&rows, |row| row.position.to_string());
+        Self { items: rows.into_iter().map(Transaction::from).collect(), next_cursor }
+    }
 }
 
 impl Wallet {

@@ -7,6 +7,7 @@ mod calls;
 mod chats;
 mod given;
 mod messages;
+mod read_models;
 mod recharge;
 mod sweep;
 mod webhooks;
@@ -69,7 +70,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), JobsError> {
 /// Whose the work is: each has a worker of its own.
 #[derive(Clone, Copy, Debug)]
 enum Work {
-    /// Messages, and what is swept.
+    /// Messages, what is swept, and read models that are built anew.
     House,
     /// What is asked of Stripe, and what follows from it.
     Stripe,
@@ -107,6 +108,7 @@ impl Work {
                 .define_job::<messages::SendLetter>()
                 .define_job::<messages::SendText>()
                 .define_job::<sweep::Sweep>()
+                .define_job::<read_models::Rebuild>()
                 .with_cron(by_itself::<sweep::Sweep>(Cron::daily_at(3, 17))?),
             Self::Chats => worker.define_job::<chats::Reply>(),
             Self::Stripe => worker

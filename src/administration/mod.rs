@@ -1,0 +1,5 @@
+//! What administrators see of the house, and do about it.
+
+pub mod events;
+pub mod jobs;
+pub mod read_models;

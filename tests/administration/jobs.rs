@@ -1,0 +1,84 @@
+//! Work that waits or was given up, as administrators see it and decide about it.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::Answer;
+use crate::things::House;
+use crate::world::change;
+
+impl House {
+    async fn jobs(&self, query: &str) -> Vec<Value> {
+        let page = self.root_sees(&format!("/admin/jobs?{query}")).await;
+        page["items"].as_array().expect("jobs").clone()
+    }
+
+    async fn decide(&self, job: i64, what: &str) -> Answer {
+        let body = json!({ "reason": "nobody wants it" });
+        self.as_root(Method::POST, &format!("/admin/jobs/{job}/{what}"), &body).await
+    }
+}
+
+#[tokio::test]
+async fn a_job_is_given_up_with_a_reason_and_done_when_it_is_tried_again() {
+    let house = House::open().await;
+    let job = house.job("sweep", "1 day").await;
+    let found = house.jobs("task=sweep").await;
+    assert_eq!((&found[0]["id"], &found[0]["state"]), (&json!(job), &json!("waiting")));
+    assert!(found[0].get("payload").is_none(), "{found:?}");
+
+    let given_up = house.decide(job, "give-up").await;
+    assert_eq!(given_up.status, StatusCode::NO_CONTENT, "{:?}", given_up.body);
+    let found = house.jobs("state=given_up").await;
+    assert_eq!((found.len(), &found[0]["last_error"]), (1, &json!("nobody wants it")));
+    assert_eq!(house.decide(job, "give-up").await.status, StatusCode::CONFLICT);
+
+    let tried = house.decide(job, "retry").await;
+    assert_eq!(tried.status, StatusCode::ACCEPTED, "{:?}", tried.body);
+    for _ in 0..250 {
+        if house.jobs("task=sweep").await.is_empty() {
+            assert_eq!(house.decide(job, "retry").await.status, StatusCode::NOT_FOUND);
+            return house.shop.close().await;
+        }
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    panic!("{:?}", house.jobs("task=sweep").await);
+}
+
+#[tokio::test]
+async fn nothing_is_decided_about_a_job_that_somebody_is_at() {
+    let house = House::open().await;
+    let job = house.job("nobody_does_this", "1 day").await;
+    let taken = "update graphile_worker._private_jobs set locked_at = now(), locked_by = 'somebody'
+        where key = 'nobody_does_this/test'";
+    change(&house.shop.database, taken).await;
+    assert_eq!(house.jobs("state=running").await.len(), 1);
+    for what in ["retry", "give-up"] {
+        let refused = house.decide(job, what).await;
+        assert_eq!(
+            (refused.status, &refused.body["code"]),
+            (StatusCode::CONFLICT, &json!("not_possible_now"))
+        );
+    }
+    house.shop.close().await;
+}
+
+#[tokio::test]
+async fn jobs_are_listed_page_by_page_the_newest_first() {
+    let house = House::open().await;
+    let mut made = vec![];
+    for task in ["nobody_does_this", "nor_this", "nor_that"] {
+        made.insert(0, json!(house.job(task, "1 day").await));
+    }
+    let first = house.root_sees("/admin/jobs?state=waiting&limit=2").await;
+    let cursor = first["next_cursor"].as_str().expect("another page");
+    let second =
+        house.root_sees(&format!("/admin/jobs?state=waiting&limit=2&cursor={cursor}")).await;
+    let items =
+        [&first, &second].map(|page| page["items"].as_array().expect("jobs").clone()).concat();
+    let ids: Vec<_> = items.iter().map(|job| job["id"].clone()).collect();
+    assert_eq!(ids[..3], made);
+    house.shop.close().await;
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::error::DatabaseError;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, PgPool};
 use tokio::time::Instant;
@@ -131,7 +132,8 @@ async fn version(options: &PgConnectOptions) -> Result<i32, sqlx::Error> {
 }
 
 fn is_coming_up(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == COMING_UP)
+    let said = error.as_database_error().and_then(DatabaseError::code);
+    said.is_some_and(|code| code == COMING_UP)
 }
 
 /// `version` is the setting `server_version_num`: 150018 is 15.18.

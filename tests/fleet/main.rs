@@ -1,5 +1,6 @@
 //! Three servers behind nginx and two workers, on one Postgres and one Redis, while each of them is killed in turn:
 //! whoever asks again is answered, what was answered stays, and nothing is done twice.
+#![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
 mod customer;
 mod fleet;

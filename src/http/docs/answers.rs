@@ -102,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    fn completed(path: &str, operation: Value) -> Map<String, Value> {
+    fn completed(path: &str, operation: &Value) -> Map<String, Value> {
         let mut document = json!({ "paths": { path: { "post": operation } } });
         complete(&mut document);
         document["paths"][path]["post"]["responses"].as_object().expect("answers").clone()
@@ -112,7 +112,7 @@ mod tests {
     fn problems_are_sent_as_problems_and_what_is_said_already_stands() {
         let said = json!({ "description": "gone", "content": {
             "application/json": { "schema": { "$ref": PROBLEM } } } });
-        let answers = completed("/api/v1/x", json!({ "responses": { "429": said } }));
+        let answers = completed("/api/v1/x", &json!({ "responses": { "429": said } }));
         assert_eq!(answers["429"]["description"], "gone");
         assert_eq!(answers["429"]["content"][PROBLEM_JSON]["schema"]["$ref"], PROBLEM);
         assert!(answers.contains_key("503") && !answers.contains_key("415"));
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn what_takes_a_body_says_how_it_may_not_be_sent_and_clients_of_openai_read_their_own_shape() {
         let answers =
-            completed("/v1/x", json!({ "responses": {}, "requestBody": {}, "security": [] }));
+            completed("/v1/x", &json!({ "responses": {}, "requestBody": {}, "security": [] }));
         let statuses: Vec<_> = answers.keys().map(String::as_str).collect();
         assert_eq!(statuses, ["400", "401", "403", "413", "415", "429", "503"]);
         assert!(answers["413"]["content"]["application/json"].is_object());
-        assert_eq!(completed("/livez", json!({ "responses": {} })).len(), 0);
+        assert_eq!(completed("/livez", &json!({ "responses": {} })).len(), 0);
     }
 }

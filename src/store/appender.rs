@@ -123,13 +123,12 @@ impl Writer {
         let audience = self.audience.clone();
         let mut written = None;
         loop {
-            let first = match waiting.try_recv() {
-                Ok(first) => first,
-                Err(_) => {
-                    audience.hear(written.take());
-                    let Some(first) = waiting.recv().await else { return };
-                    first
-                }
+            let first = if let Ok(first) = waiting.try_recv() {
+                first
+            } else {
+                audience.hear(written.take());
+                let Some(first) = waiting.recv().await else { return };
+                first
             };
             let batch = gather(first, &mut waiting);
             // The callers of one batch are told while the log works on the next.

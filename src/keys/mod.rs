@@ -124,7 +124,9 @@ impl Keys {
     /// of whose keys the public half stays.
     pub fn retire(folder: &Path, purpose: Purpose, ids: &[String]) -> Result<(), KeysError> {
         Stored::change(folder, |stored| {
-            ids.iter().for_each(|id| stored.forget(purpose, id));
+            for id in ids {
+                stored.forget(purpose, id);
+            }
             Ok(())
         })
     }

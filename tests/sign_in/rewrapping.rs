@@ -67,8 +67,8 @@ async fn keys_of_persons_are_wrapped_again_by_a_node_that_is_killed_and_by_the_n
     // One row is held, so that the first one is killed in the middle of it.
     let before = wrapped_with(&pool, &old).await;
     let mut held = pool.begin().await.expect("a transaction");
-    let hold = sqlx::query("select from person_keys where user_id = $1 for update").bind(last);
-    hold.execute(&mut *held).await.expect("the row is held");
+    let lock = sqlx::query("select from person_keys where user_id = $1 for update").bind(last);
+    lock.execute(&mut *held).await.expect("the row is held");
     let mut program = database.program(&[]);
     program.args(["keys", "retire", "key-encryption"]).stdout(Stdio::null());
     let mut killed = program.spawn().expect("the program runs");

@@ -142,7 +142,7 @@ impl Node {
         let projections = Runner::start(&pool, &unseal, store.tail(), &stopped);
         let app = App::new(Parts {
             projections,
-            tokens: Tokens::new(&keys.access_tokens)?,
+            tokens: Tokens::new(&keys.access_tokens.all())?,
             passwords: Passwords::new()?,
             models,
             webhooks,
@@ -172,7 +172,7 @@ impl Node {
             Job::about(queue::HEAL, "stripe").enqueue(&mut db).await?;
         }
         let signer = Signer::new(&app, config.data_dir.join(heads::FILE));
-        processes::start(&app, &signer, config.data_dir.clone(), &stopped);
+        processes::start(&app, &signer, &stopped);
         let working = jobs::run(app.clone(), messages, options, stopped);
         #[expect(clippy::disallowed_methods, reason = "ends when `stop` turns true")]
         let working = tokio::spawn(working);

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::keys::{DatedKey, Key, KeysError};
+use crate::keys::{DatedKey, Key, KeyRing, KeysError};
 
 /// How long an access token is good: long enough that refreshing costs nothing, short enough that
 /// a stolen one is of little use (ASVS 5.0, 7.3.2).
@@ -200,12 +200,12 @@ impl RefreshToken {
 
     /// The token that a client has; none when it is not ours.
     #[must_use]
-    pub fn read(token: &str, key: &Key) -> Option<Self> {
+    pub fn read(token: &str, keys: &KeyRing) -> Option<Self> {
         let bytes = BASE64.decode(token.strip_prefix(REFRESH)?).ok()?;
         let (body, mac) = bytes.split_first_chunk::<20>()?;
         let (session, generation) = body.split_first_chunk::<16>()?;
         let generation = i32::from_be_bytes(generation.try_into().ok()?);
-        key.is_hash(&BASE64.encode(body), mac)
+        keys.is_hash(&BASE64.encode(body), mac)
             .then_some(Self { session: SessionId(Uuid::from_bytes(*session)), generation })
     }
 

@@ -11,6 +11,7 @@ pub mod links;
 mod notices;
 pub mod password;
 mod provider_tokens;
+pub mod resealing;
 mod returns;
 pub mod sessions;
 pub mod spend_limits;

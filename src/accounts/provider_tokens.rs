@@ -60,7 +60,7 @@ fn open(app: &App, identity: IdentityId, sealed: &str) -> Result<ProviderTokens>
     })
 }
 
-fn bound_to(identity: IdentityId) -> String {
+pub(super) fn bound_to(identity: IdentityId) -> String {
     format!("{}/tokens", place(identity))
 }
 

@@ -71,7 +71,7 @@ impl Arena {
         // What fills the log need not wait for the disk; what is measured does.
         let options = database.options.clone().options([("synchronous_commit", "off")]);
         let store = Store::start(database.pool.clone(), options, keys.wrapping()).await?;
-        let tokens = Tokens::new(&keys.access_tokens)?;
+        let tokens = Tokens::new(&keys.access_tokens.all())?;
         let mut arena = Self { config, database, store, keys, tokens, users: vec![] };
         for _ in 0..WALLETS {
             let user = arena.sign_up().await?;

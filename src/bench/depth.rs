@@ -13,7 +13,6 @@ use super::ground::Ground;
 use super::load::{self, Client, Spender, Work};
 use super::spending::milliseconds;
 use super::{BenchError, Options};
-use crate::store::heads::{HeadKey, Ring};
 use crate::store::{Codec, replay};
 use crate::verify::{self, Evidence, Subject};
 
@@ -188,10 +187,9 @@ async fn rebuild_rate(arena: &Arena) -> Result<f64, BenchError> {
 }
 
 async fn verify_rate(arena: &Arena) -> Result<f64, BenchError> {
-    let key = &arena.keys.heads;
     let evidence = Evidence {
         heads: vec![],
-        ring: Ring::of(&HeadKey::new(key.id.clone(), key.expose())),
+        ring: arena.keys.head_ring(),
         codec: Codec::new(arena.database.pool.clone(), arena.keys.wrapping()),
         subject: Subject::default(),
     };

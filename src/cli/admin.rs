@@ -1,10 +1,7 @@
 //! What only who runs the server may do: the first administrator comes from here.
 
-use std::path::Path;
-
 use aggregates::id::UserId;
 use aggregates::user::{Ask, Role, Status, User, UserCommand};
-use chrono::TimeDelta;
 use clap::Subcommand;
 use uuid::Uuid;
 
@@ -15,7 +12,6 @@ use crate::config::Config;
 use crate::keys::Keys;
 use crate::serve;
 use crate::store::{Envelope, Metadata, SideRow, Store};
-use crate::tokens::ACCESS_LASTS;
 
 #[derive(Subcommand)]
 pub(super) enum Admin {
@@ -36,16 +32,6 @@ pub(super) enum Admin {
         users: Vec<UserId>,
     },
 }
-
-#[derive(Subcommand)]
-pub(super) enum KeyCommand {
-    /// Add a key for access tokens. It signs in an hour, when every node has it; what was signed
-    /// before stays good.
-    Rotate,
-}
-
-/// How long after a key was added it signs: nodes read the file each minute.
-const SIGNS_IN: TimeDelta = TimeDelta::hours(1);
 
 pub(super) async fn admin(config: &Config, admin: Admin) -> Result<(), Failure> {
     let (email, role) = match admin {
@@ -90,11 +76,4 @@ async fn erase(config: &Config, users: Vec<UserId>) -> Result<(), Failure> {
 
 fn envelope() -> Envelope {
     Envelope::once(Metadata { actor: Some("saldo admin".to_owned()), ..Metadata::default() })
-}
-
-pub(super) fn keys(folder: &Path, KeyCommand::Rotate: &KeyCommand) -> Result<(), Failure> {
-    let now = clock::now();
-    Keys::rotate_access_tokens(folder, now + SIGNS_IN, now - ACCESS_LASTS)?;
-    println!("a new key signs access tokens in an hour; the one before stays good for theirs");
-    Ok(())
 }

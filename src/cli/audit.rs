@@ -13,7 +13,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::keys::Keys;
 use crate::serve;
-use crate::store::heads::{self, HeadKey, Ring};
+use crate::store::heads;
 use crate::store::{Codec, replay};
 use crate::verify::{self, Evidence, Report, Subject};
 
@@ -54,7 +54,7 @@ async fn report(config: &Config, heads: Option<PathBuf>) -> Result<Report, Failu
     let file = heads.unwrap_or_else(|| config.data_dir.join(heads::FILE));
     let evidence = Evidence {
         heads: heads::read_heads(&file)?,
-        ring: Ring::of(&HeadKey::new(keys.heads.id.clone(), keys.heads.expose())),
+        ring: keys.head_ring(),
         codec: Codec::new(database.pool.clone(), keys.wrapping()),
         subject: Subject::default(),
     };

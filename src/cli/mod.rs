@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod demo;
 mod health;
+mod keys;
 mod logs;
 
 use std::io::{IsTerminal, Write};
@@ -55,7 +56,7 @@ enum Command {
     Admin(admin::Admin),
     /// Look after the keys of the house.
     #[command(subcommand)]
-    Keys(admin::KeyCommand),
+    Keys(keys::KeyCommand),
     /// Walk the main job step by step, on a running server or on one of its own.
     Demo {
         /// The server; by default the one that listens here, or one of its own.
@@ -165,7 +166,7 @@ async fn execute(config: &Config, command: Command) -> Result<ExitCode, Failure>
         Command::Work => serve::work(config).await?,
         Command::Health => health::health(config).await?,
         Command::Admin(admin) => admin::admin(config, admin).await?,
-        Command::Keys(keys) => admin::keys(&config.data_dir, &keys)?,
+        Command::Keys(command) => keys::keys(config, command).await?,
         Command::Demo { url } => demo::demo(config, url).await?,
         Command::Migrate => {
             serve::database(config).await?;

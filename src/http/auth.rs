@@ -148,7 +148,7 @@ impl In {
         let Self { status, entered: Entered { user, state, token, position }, keep } = self;
         let now = clock::now();
         let access = app.tokens.issue(user, token.session, now).map_err(Problem::failed)?;
-        let refresh = token.signed(&app.keys.refresh_tokens);
+        let refresh = token.signed(&app.keys.refresh_tokens.newest());
         let mut headers = HeaderMap::new();
         let (access_token, refresh_token) = match keep {
             Keep::Body => (Some(access), Some(refresh)),

@@ -10,7 +10,7 @@ use cookie::{Cookie, SameSite};
 use crate::accounts::challenges::EXCHANGE_LASTS;
 use crate::clients::oauth::ATTEMPT_LASTS;
 use crate::error::{Problem, Result};
-use crate::keys::Keys;
+use crate::keys::{Key, Keys};
 use crate::store::hex;
 use crate::tokens::{ACCESS_LASTS, REFRESH_LASTS};
 
@@ -40,12 +40,8 @@ pub(super) fn refresh(headers: &HeaderMap) -> Option<String> {
 }
 
 /// The word for a session.
-fn csrf(keys: &Keys, session: SessionId) -> String {
-    hex(&keys.refresh_tokens.hash(&csrf_text(session)))
-}
-
-fn csrf_text(session: SessionId) -> String {
-    format!("csrf\n{session}")
+fn csrf(key: &Key, session: SessionId) -> String {
+    hex(&key.hash(&format!("csrf\n{session}")))
 }
 
 /// A request that changes something and is signed in by a cookie must bring the session's word.
@@ -63,9 +59,9 @@ pub(super) fn check_csrf_header(
     session: SessionId,
 ) -> Result<()> {
     let sent = headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let right = csrf(keys, session);
     // Both are hashes: comparing their hashes takes the same time for all.
-    if keys.refresh_tokens.hash(sent) == keys.refresh_tokens.hash(&right) {
+    let is_right = |key: &Key| key.hash(sent) == key.hash(&csrf(key, session));
+    if keys.refresh_tokens.all().iter().any(|dated| is_right(&dated.key)) {
         return Ok(());
     }
     Err(Problem::new(
@@ -88,7 +84,7 @@ pub(super) fn set(
     let cookies = [
         base(ACCESS, access_token).http_only(true).max_age(minutes(ACCESS_LASTS)),
         base(REFRESH, refresh_token).http_only(true).max_age(refresh_lasts),
-        base(CSRF, csrf(keys, session)).max_age(refresh_lasts),
+        base(CSRF, csrf(&keys.refresh_tokens.newest(), session)).max_age(refresh_lasts),
     ];
     append(headers, cookies.map(cookie::CookieBuilder::build));
 }

@@ -13,7 +13,6 @@ mod watch_keys;
 mod write_letters;
 
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -32,9 +31,8 @@ pub async fn prepare(app: &App) -> sqlx::Result<()> {
     watch_closings::look(app).await
 }
 
-/// Starts every process manager; they end when `stop` turns true. `keys` is the folder of the keys
-/// of the house.
-pub fn start(app: &App, signer: &Signer, keys: PathBuf, stop: &watch::Receiver<bool>) {
+/// Starts every process manager; they end when `stop` turns true.
+pub fn start(app: &App, signer: &Signer, stop: &watch::Receiver<bool>) {
     keep(stop, app, |app| async move { expire_due::run(&app).await });
     keep(stop, app, |app| async move { release_quota::run(&app).await });
     keep(stop, app, |app| async move { recharge::run(&app).await });
@@ -45,11 +43,7 @@ pub fn start(app: &App, signer: &Signer, keys: PathBuf, stop: &watch::Receiver<b
     keep(stop, app, |app| async move { tell_expiries::run(&app).await });
     keep(stop, app, |app| async move { watch_closings::run(&app).await });
     keep(stop, signer, |signer| async move { signer.run().await });
-    keep(
-        stop,
-        &(app.clone(), keys),
-        |(app, keys)| async move { watch_keys::run(&app, &keys).await },
-    );
+    keep(stop, app, |app| async move { watch_keys::run(&app).await });
 }
 
 /// Runs one in a task of its own: a panic in it is a bug of ours, and stops neither it nor the others.

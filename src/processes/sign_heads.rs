@@ -7,7 +7,7 @@ use std::time::Duration;
 use tracing::{error, warn};
 
 use crate::app::App;
-use crate::store::heads::{HeadError, HeadKey, sign_when_moved};
+use crate::store::heads::{HeadError, sign_when_moved};
 
 /// How often: how much of the log's end nobody vouches for yet.
 const EVERY: Duration = Duration::from_secs(10);
@@ -18,22 +18,20 @@ pub struct Signer(Arc<Parts>);
 
 struct Parts {
     app: App,
-    key: HeadKey,
     file: PathBuf,
 }
 
 impl Signer {
-    /// A signer with the key of the house.
+    /// A signer with the key of the house that is the newest by then.
     #[must_use]
     pub fn new(app: &App, file: PathBuf) -> Self {
-        let key = HeadKey::new(app.keys.heads.id.clone(), app.keys.heads.expose());
-        Self(Arc::new(Parts { app: app.clone(), key, file }))
+        Self(Arc::new(Parts { app: app.clone(), file }))
     }
 
     /// Signs the head, if it has moved. A failure is logged: the next turn tries again.
     pub async fn sign(&self) {
-        let Parts { app, key, file } = &*self.0;
-        match sign_when_moved(app.db(), key, file).await {
+        let Parts { app, file } = &*self.0;
+        match sign_when_moved(app.db(), &app.keys.head_key(), file).await {
             Ok(_) => {}
             Err(lost @ HeadError::Behind { .. }) => {
                 error!(error = %lost, "the log is not what was signed: run saldo verify");

@@ -1,22 +1,20 @@
-//! Whenever a key for access tokens was added, this node has it before it signs.
+//! Whenever a key was added or retired, this node goes on with what the file has.
 
-use std::path::Path;
 use std::time::Duration;
 
 use tracing::warn;
 
 use crate::app::App;
-use crate::keys::Keys;
 
-/// How often the file is read: a key that is added signs an hour later, when every node has it.
-const EVERY: Duration = Duration::from_mins(1);
+/// How often the file is read: it is small, and a key that must go at once is known at once.
+const EVERY: Duration = Duration::from_secs(5);
 
 /// Reads the keys again, for ever.
-pub(super) async fn run(app: &App, folder: &Path) {
+pub(super) async fn run(app: &App) {
     loop {
         tokio::time::sleep(EVERY).await;
         let renewed =
-            Keys::in_folder(folder).and_then(|keys| app.tokens.renew(&keys.access_tokens));
+            app.keys.renew().and_then(|()| app.tokens.renew(&app.keys.access_tokens.all()));
         if let Err(error) = renewed {
             warn!(error = %error, "the keys could not be read again");
         }

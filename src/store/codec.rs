@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use sqlx::PgPool;
 
 use super::unit::SideRow;
+use super::wrapping::{Wrapping, unwrap, wrap};
 
 /// Unwrapped keys kept in memory; past it they are dropped and unwrapped again.
 const CACHED_KEYS: usize = 10_000;
@@ -31,7 +32,7 @@ pub enum CodecError {
     /// The person was erased: nothing may be written about them any more.
     #[error("the person was erased")]
     Erased,
-    /// The key-encryption key is not the one that wrapped this key, or the data was moved.
+    /// No key-encryption key is the one that wrapped this key, or the data was moved.
     #[error(
         "personal data does not decrypt: the key-encryption key is wrong, or it was tampered with"
     )]
@@ -44,21 +45,6 @@ pub enum CodecError {
     Malformed(#[from] serde_json::Error),
 }
 
-/// The key-encryption key, with the id it is recorded under.
-#[derive(Clone)]
-pub struct KeyEncryptionKey {
-    id: String,
-    key: Arc<SecretBox<[u8; 32]>>,
-}
-
-impl KeyEncryptionKey {
-    /// A key under an id.
-    #[must_use]
-    pub fn new(id: String, key: [u8; 32]) -> Self {
-        Self { id, key: Arc::new(SecretBox::new(Box::new(key))) }
-    }
-}
-
 /// A person's key, unwrapped.
 #[derive(Clone)]
 pub struct PersonKey(Arc<SecretBox<[u8; 32]>>);
@@ -67,14 +53,14 @@ pub struct PersonKey(Arc<SecretBox<[u8; 32]>>);
 #[derive(Clone)]
 pub struct Codec {
     pool: PgPool,
-    wrapping: KeyEncryptionKey,
+    wrapping: Arc<dyn Wrapping>,
     cache: Arc<Mutex<HashMap<UserId, PersonKey>>>,
 }
 
 impl Codec {
     /// A codec that finds the keys of persons through this pool.
     #[must_use]
-    pub fn new(pool: PgPool, wrapping: KeyEncryptionKey) -> Self {
+    pub fn new(pool: PgPool, wrapping: Arc<dyn Wrapping>) -> Self {
         Self { pool, wrapping, cache: Arc::default() }
     }
 
@@ -82,12 +68,8 @@ impl Codec {
     pub fn new_key(&self, user: UserId) -> Result<(PersonKey, SideRow), CodecError> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|_| CodecError::Randomness)?;
-        let wrapped = seal(self.wrapping.key.expose_secret(), user.0.as_bytes(), &key)?;
-        let row = SideRow::PersonKey {
-            user_id: user,
-            wrapped_key: hex(&wrapped),
-            key_id: self.wrapping.id.clone(),
-        };
+        let (wrapped, key_id) = wrap(&*self.wrapping, user, &key)?;
+        let row = SideRow::PersonKey { user_id: user, wrapped_key: hex(&wrapped), key_id };
         Ok((PersonKey(Arc::new(SecretBox::new(Box::new(key)))), row))
     }
 
@@ -96,14 +78,13 @@ impl Codec {
         if let Some(key) = self.cache().get(&user) {
             return Ok(Some(key.clone()));
         }
-        let wrapped: Option<Option<Vec<u8>>> =
-            sqlx::query_scalar("select wrapped_key from person_keys where user_id = $1")
+        let row: Option<(Option<Vec<u8>>, String)> =
+            sqlx::query_as("select wrapped_key, key_id from person_keys where user_id = $1")
                 .bind(user.0)
                 .fetch_optional(&self.pool)
                 .await?;
-        let Some(wrapped) = wrapped.flatten() else { return Ok(None) };
-        let key = open(self.wrapping.key.expose_secret(), user.0.as_bytes(), &wrapped)?;
-        let key = <[u8; 32]>::try_from(key).map_err(|_| CodecError::Undecryptable)?;
+        let Some((Some(wrapped), key_id)) = row else { return Ok(None) };
+        let key = unwrap(&*self.wrapping, user, &wrapped, &key_id)?;
         let key = PersonKey(Arc::new(SecretBox::new(Box::new(key))));
         let mut cache = self.cache();
         if cache.len() >= CACHED_KEYS {

@@ -94,7 +94,14 @@ impl Ring {
     /// The ring of one key.
     #[must_use]
     pub fn of(key: &HeadKey) -> Self {
-        Self(HashMap::from([(key.id.clone(), key.key.verifying_key())]))
+        Self::default().and(key)
+    }
+
+    /// The same with another key.
+    #[must_use]
+    pub fn and(mut self, key: &HeadKey) -> Self {
+        self.0.insert(key.id.clone(), key.key.verifying_key());
+        self
     }
 
     /// The same with another public key; `None` when the bytes are no key.

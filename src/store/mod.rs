@@ -16,6 +16,7 @@ mod metrics;
 pub mod replay;
 mod stored;
 mod unit;
+mod wrapping;
 
 use std::sync::Arc;
 
@@ -29,16 +30,14 @@ use sqlx::postgres::PgConnectOptions;
 use uuid::Uuid;
 
 pub use appender::AppendError;
-pub use codec::{
-    Codec, CodecError, KeyEncryptionKey, PersonKey, hex, open, place, seal, seal_value_with,
-    seal_with,
-};
+pub use codec::{Codec, CodecError, PersonKey, hex, open, place, seal, seal_value_with, seal_with};
 pub use creation::{Created, Creation};
 pub use lane::Lane;
 pub use loading::LoadError;
 pub use metrics::{Figures, Metrics};
 pub use stored::Stored;
 pub use unit::{Claimed, SideRow};
+pub use wrapping::{KeyEncryptionKey, Wrapping, rewrap, wrapped_with};
 
 use appender::Appender;
 use stored::Lanes;
@@ -217,7 +216,7 @@ impl Store {
     pub async fn start(
         pool: PgPool,
         options: PgConnectOptions,
-        wrapping: KeyEncryptionKey,
+        wrapping: Arc<dyn Wrapping>,
     ) -> Result<Self, sqlx::Error> {
         let position: i64 =
             sqlx::query_scalar("select position from log_head").fetch_one(&pool).await?;

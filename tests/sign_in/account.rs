@@ -276,8 +276,12 @@ async fn a_rotated_key_signs_later_and_what_was_signed_before_stays_good() {
         let server = database.server();
         register(&server, ADA).await
     };
-    let (done, said) = database.run(&["keys", "rotate"]);
+    let (done, said) = database.run(&["keys", "rotate", "access-tokens"]);
     assert!(done, "{said}");
+    let (done, said) = database.run(&["keys", "list"]);
+    assert!(done && said.contains("in use") && said.contains("used from"), "{said}");
+    let (done, said) = database.run(&["keys", "retire", "access-tokens"]);
+    assert!(!done && said.contains("16 minutes"), "{said}");
     let server = database.server();
     assert!(ada.are_good(&server).await);
     let keys = server.send(Method::GET, "/.well-known/jwks.json", &[], None).await.expect("keys");

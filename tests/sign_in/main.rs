@@ -29,6 +29,8 @@ mod provider;
 mod provider_tokens;
 mod providers;
 mod restored;
+mod rewrapping;
+mod rotation;
 mod sessions;
 #[path = "../oauth/signing.rs"]
 #[expect(dead_code, reason = "shared with the tests of the providers' clients")]

@@ -165,7 +165,7 @@ async fn a_person_lists_sessions_ends_one_and_ends_the_others() {
 }
 
 /// The cookies that an answer sets, as a browser sends them back.
-fn cookies(answer: &Answer) -> (String, String) {
+pub fn cookies(answer: &Answer) -> (String, String) {
     let set = answer.headers.get_all("set-cookie").iter();
     let set: Vec<&str> = set.map(|value| value.to_str().expect("text")).collect();
     assert_eq!(set.len(), 3, "{set:?}");

@@ -8,7 +8,7 @@ use aggregates::wallet::{Wallet, WalletEvent};
 use cqrs_es::Aggregate;
 use saldo::keys::Keys;
 use saldo::store::Codec;
-use saldo::store::heads::{self, HeadKey, Ring};
+use saldo::store::heads;
 use saldo::store::replay::replay;
 use saldo::verify::{self, Evidence, Kind, Report, Subject};
 use sqlx::AssertSqlSafe;
@@ -43,7 +43,7 @@ async fn verify_with(database: &Database, subject: Subject) -> Report {
     let pool = database.pool().await;
     let evidence = Evidence {
         heads: heads::read_heads(&database.data.join(heads::FILE)).expect("heads were signed"),
-        ring: Ring::of(&HeadKey::new(keys.heads.id.clone(), keys.heads.expose())),
+        ring: keys.head_ring(),
         codec: Codec::new(pool.clone(), keys.wrapping()),
         subject,
     };

@@ -1,7 +1,7 @@
 //! Credits that administrators give, take back, and write off. Each says why, and the log says who.
 
 use aggregates::credits::Credits;
-use aggregates::id::{GrantId, WalletId};
+use aggregates::id::{GrantId, UserId, WalletId};
 use aggregates::wallet::{
     Ask, Funding, GrantKind, GrantTerms, Priority, Wallet, WalletCommand, WalletEvent,
 };
@@ -162,7 +162,10 @@ async fn adjust(
 ) -> Answer {
     let command = WalletCommand { now: clock::now(), ask };
     let outcome = app.store.execute::<Wallet>(WalletId(id), envelope, command).await?;
-    app.wrote(caller.user, outcome.position);
+    // Whoever has given sees it, and so does whoever was given it.
+    for user in [caller.user, UserId(id)] {
+        app.wrote(user, outcome.position);
+    }
     let balance = outcome.events.iter().rev().find_map(WalletEvent::balance);
     let balance =
         balance.ok_or_else(|| Problem::failed("credits were moved, and no event says so"))?;

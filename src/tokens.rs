@@ -164,11 +164,11 @@ impl Tokens {
         if header.typ.as_deref() != Some(KIND) {
             return None;
         }
-        let claims = {
-            let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-            let pair = keys.iter().find(|pair| Some(&pair.id) == header.kid.as_ref())?;
-            jsonwebtoken::decode::<Claims>(token, &pair.checking, &validation).ok()?.claims
-        };
+        // Until the token is known to be checked: `renew` forgets those that its keys are gone of after that.
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let pair = keys.iter().find(|pair| Some(&pair.id) == header.kid.as_ref())?;
+        let claims =
+            jsonwebtoken::decode::<Claims>(token, &pair.checking, &validation).ok()?.claims;
         let identity = Identity { user: claims.sub, session: claims.sid, expires: claims.exp };
         let mut checked = self.checked.write().unwrap_or_else(PoisonError::into_inner);
         if checked.len() >= CHECKED {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
+use uuid::Uuid;
 
 use super::key::Key;
 use super::{FILE, KeysError, Purpose};
@@ -106,7 +107,12 @@ impl Stored {
 
     /// Adds a key, which makes what is new from `from` on.
     pub(super) fn add(&mut self, purpose: Purpose, from: DateTime<Utc>) -> Result<(), KeysError> {
-        self.keys(purpose).push(StoredKey { key: random()?, from });
+        let keys = self.keys(purpose);
+        // One that waits to be used after this one would follow it, and might be what this one is made for.
+        for waiting in keys.iter_mut().filter(|waiting| waiting.from > from) {
+            waiting.from = from - TimeDelta::milliseconds(1);
+        }
+        keys.push(StoredKey { key: random()?, from });
         Ok(())
     }
 
@@ -137,7 +143,8 @@ impl Stored {
     /// Writes a file beside `path`, whole, and says where.
     pub(super) fn draft(&self, path: &Path) -> Result<PathBuf, KeysError> {
         let failed = |source| KeysError::File { path: path.to_owned(), source };
-        let draft = path.with_extension(format!("json.{}", std::process::id()));
+        // In containers, several processes have the same id.
+        let draft = path.with_extension(format!("json.{}", Uuid::now_v7()));
         let mut options = fs::OpenOptions::new();
         let mut file = options
             .write(true)
@@ -158,4 +165,19 @@ fn random() -> Result<String, KeysError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|_| KeysError::Randomness)?;
     Ok(BASE64.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_waits_is_followed_by_one_that_is_used_at_once() {
+        let (mut stored, now) = (Stored::generate().expect("keys"), crate::clock::now());
+        stored.add(Purpose::AccessTokens, now + TimeDelta::hours(1)).expect("a key");
+        stored.add(Purpose::AccessTokens, now).expect("a key");
+        let from: Vec<_> = stored.access_tokens.iter().map(|stored| stored.from).collect();
+        assert_eq!(from[2], now);
+        assert!(from[..2].iter().all(|from| *from < now), "{from:?}");
+    }
 }

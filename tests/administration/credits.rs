@@ -59,6 +59,13 @@ async fn what_is_left_of_a_grant_is_taken_back_and_what_is_held_stays() {
     let rest = house.adjust(&path, "rest", &json!({ "reason": "given by mistake" })).await;
     assert_eq!((rest.status, &rest.body["available"]), (StatusCode::OK, &json!(100)));
     assert_eq!(house.last().await["amount"], -30);
+    for (key, body) in
+        [("more", json!({ "reason": "test" })), ("zero", json!({ "amount": 0, "reason": "test" }))]
+    {
+        let nothing = house.adjust(&path, key, &body).await;
+        assert_eq!(nothing.status, StatusCode::UNPROCESSABLE_ENTITY, "{:?}", nothing.body);
+        assert!(nothing.body["errors"]["amount"].is_string(), "{:?}", nothing.body);
+    }
     let nothing = format!("/grants/{}/void", Uuid::nil());
     let nothing = house.adjust(&nothing, "nothing", &json!({ "reason": "test" })).await;
     assert_eq!(nothing.status, StatusCode::NOT_FOUND);

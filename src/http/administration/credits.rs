@@ -48,7 +48,7 @@ struct GrantWanted {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct VoidWanted {
-    /// At least 1, at most what is left and not held; all of that by default.
+    /// At most so much; all that is left and not held by default. Where less is left, less is taken.
     #[schema(value_type = Option<i64>, minimum = 1, example = 100)]
     amount: Option<Credits>,
     /// Why, as the person's history will say; at most 200 characters, no personal data.
@@ -167,8 +167,8 @@ async fn adjust(
         app.wrote(user, outcome.position);
     }
     let balance = outcome.events.iter().rev().find_map(WalletEvent::balance);
-    let balance =
-        balance.ok_or_else(|| Problem::failed("credits were moved, and no event says so"))?;
+    let nothing = "there is nothing to be taken: nothing is left, or all of it is held";
+    let balance = balance.ok_or_else(|| Problem::field("amount", nothing))?;
     let (available, held, debt) = (balance.available, balance.held, balance.debt);
     let adjusted = axum::Json(Adjusted { grant, available, held, debt });
     let answer = At(outcome.position, (status, adjusted));

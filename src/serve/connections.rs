@@ -22,8 +22,9 @@ use super::patient::Patient;
 const MOST: usize = 10_000;
 /// How long a client may take for the head of a request, and how long a connection may rest between two.
 const HEAD: Duration = Duration::from_secs(30);
-/// How long a client may take to read any of an answer that waits for it. One that reads, however slowly, is not
-/// cut off, and neither is one to whom nothing is to be said.
+/// How long a client may take to read any of an answer that waits for it. One that reads is not
+/// cut off (one that reads less than some ten kilobytes a second of a long answer may be: the system tells of room only
+/// when a good part of its buffer is free), and neither is one to whom nothing is to be said.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long after a failure to accept, such as for lack of files, it is tried again.
 const AGAIN: Duration = Duration::from_millis(100);

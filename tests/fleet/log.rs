@@ -16,7 +16,9 @@ pub async fn holds(database: &Database, done: &[Done]) {
     assert_eq!(in_the_log(&pool, "Debited", "debit").await, debits);
     assert_eq!(in_the_log(&pool, "DebitReversed", "debit").await, debits);
     // A call that failed let its hold go: holds that are charged are those that were answered.
-    let charged = in_the_log(&pool, "HoldCaptured", "hold").await;
+    let mut charged = in_the_log(&pool, "HoldCaptured", "hold").await;
+    // Where a hold expired while Postgres recovered.
+    charged.extend(in_the_log(&pool, "HoldLateCaptured", "hold").await);
     let mut answered = all(|done| &done.captured);
     answered.extend(all(|done| &done.calls));
     let replies: Vec<String> =

@@ -82,7 +82,13 @@ impl Ticket {
         let charged = charged(&captured);
         if charged < amount {
             // What is written with the charge has the price: how much of it was there, only the charge says.
-            analyses::correct(app, hold, charged).await?;
+            // The charge stands, and what was delivered goes out, whatever becomes of this.
+            if let Err(problem) = analyses::correct(app, hold, charged).await {
+                tracing::error!(
+                    cause = problem.cause,
+                    "what a late charge came to could not be noted"
+                );
+            }
         }
         Ok(captured)
     }

@@ -84,6 +84,8 @@ impl Fleet {
         let shared = [
             ("SALDO_RATE_LIMITS", "off"),
             ("SALDO_CALL_HOLD_S", "2"),
+            // Of five nodes, with those of nodes that were killed and are not missed yet, they have to fit.
+            ("SALDO_DATABASE_CONNECTIONS", "8"),
             ("SALDO_TRUSTED_PROXIES", "127.0.0.1/32"),
             ("SALDO_MODELS", models.to_str().expect("a path")),
             ("REDIS_URL", &redis_url),

@@ -98,8 +98,10 @@ enum AccountRole {
 #[into_params(parameter_in = Query)]
 struct AccountsQuery {
     /// `active`, `deactivated` or `erased`; all by default.
+    #[param(inline)]
     status: Option<Standing>,
     /// `user` or `admin`; all by default.
+    #[param(inline)]
     role: Option<AccountRole>,
     /// As `next_cursor` of the page before.
     cursor: Option<String>,

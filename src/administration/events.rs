@@ -84,12 +84,7 @@ pub async fn newest(
 
 /// The event at a position.
 pub async fn at(app: &App, position: i64) -> Result<Option<LoggedEvent>> {
-    let event = sqlx::query_as(
-        "select position, aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata,
-             recorded_at, command_id, encode(leaf_hash, 'hex') as leaf_hash
-         from events where position = $1",
-    );
-    Ok(event.bind(position).fetch_optional(app.db()).await?)
+    Ok(between(app, &Sought::default(), position, position.saturating_add(1), 1).await?.pop())
 }
 
 async fn between(

@@ -105,9 +105,18 @@ async fn two_servers_on_one_redis_share_a_limit_and_each_has_its_own_without() {
         };
         tokio::time::timeout(BOUND, came_back).await.expect("Redis is asked again");
     }
-    // Each server has let through what it found on its way back; together they have no more than one limit.
-    let shared = passing(&[&one, &other], &ben.token, 150).await;
-    assert!((1..=58).contains(&shared), "{shared}");
+    // Each server has let through what it found on its way back; together they have no more than one limit. Where
+    // Redis takes longer than a quarter of a second meanwhile, it is away once more, for a second.
+    let mut shared = 0;
+    let counts_together = async {
+        while shared == 0 {
+            shared = passing(&both, &ben.token, 150).await;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(BOUND * 5, counts_together).await.expect("Redis counts again");
+    shared += passing(&both, &ben.token, 150).await;
+    assert!(shared <= 58, "{shared}");
     database.remove().await;
 }
 

@@ -6,9 +6,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, Type};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::app::App;
 use crate::error::{Problem, Result};
+use crate::metering;
+use crate::queue::MAKE_CALL;
 
 /// How a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Type, ToSchema)]
@@ -89,8 +92,20 @@ pub async fn retry(app: &App, id: i64) -> Result<()> {
     if tried.is_some() { Ok(()) } else { Err(not_now(app, id).await?) }
 }
 
-/// Has nobody try a job any more.
+/// Has nobody try a job any more. A call that waits for it ends first, so that nobody's credits are held for what
+/// nobody does.
 pub async fn give_up(app: &App, id: i64, reason: &str) -> Result<()> {
+    let key: Option<Option<String>> = sqlx::query_scalar(
+        "select key from graphile_worker.jobs
+         where id = $1 and locked_at is null and attempts < max_attempts",
+    )
+    .bind(id)
+    .fetch_optional(app.db())
+    .await?;
+    let Some(key) = key else { return Err(not_now(app, id).await?) };
+    if let Some(call) = key.as_deref().and_then(call_of) {
+        metering::abandon(app, call).await?;
+    }
     let given_up = sqlx::query_scalar(
         "select given_up.id
          from graphile_worker.jobs j
@@ -99,6 +114,12 @@ pub async fn give_up(app: &App, id: i64, reason: &str) -> Result<()> {
     );
     let given_up: Option<i64> = given_up.bind(id).bind(reason).fetch_optional(app.db()).await?;
     if given_up.is_some() { Ok(()) } else { Err(not_now(app, id).await?) }
+}
+
+/// The call that a job of this key makes.
+fn call_of(key: &str) -> Option<Uuid> {
+    let (task, call) = key.split_once('/')?;
+    (task == MAKE_CALL).then(|| call.parse().ok())?
 }
 
 /// Why nothing can be done about a job.

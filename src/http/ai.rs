@@ -79,7 +79,8 @@ enum AnalysisState {
 /// Why an AI call failed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 struct AnalysisFailure {
-    /// `provider_failed`, `provider_refused`, `expired` (it waited for too long), `interrupted` or `unreadable`.
+    /// `provider_failed`, `provider_refused`, `expired` (it waited for too long), `interrupted`, `unreadable` or
+    /// `given_up`.
     #[schema(value_type = String, example = "provider_failed")]
     code: Failure,
     /// What happened, and what to do.

@@ -32,7 +32,7 @@ pub use fixed::{Delivered, Order, call};
 pub use past::{Past, past};
 pub use payer::Payer;
 pub use pour::{Flow, Poured, Reader, pour};
-pub use queued::{Failure, Queued, make, queue};
+pub use queued::{Failure, Queued, abandon, make, queue};
 pub use quota::{PlanQuota, Quota, messages, quota};
 pub use talk::{Begun, Conversation, End, Next, Talk};
 pub use timing::Took;

@@ -43,6 +43,8 @@ pub enum Failure {
     Interrupted,
     /// Its text cannot be read any more.
     Unreadable,
+    /// Whoever looks after the house has decided that it is not made.
+    GivenUp,
 }
 
 /// What came of asking for a call.
@@ -156,6 +158,20 @@ pub async fn make(app: &App, call: Uuid) -> Result<()> {
     }
 }
 
+/// Ends a call that waits, if it still does, and gives its credits back: nobody is to make it any more.
+pub async fn abandon(app: &App, call: Uuid) -> Result<()> {
+    let waiting = sqlx::query_as(
+        "select user_id, intent, feature, key_id, metadata, sealed, begun
+         from queued_calls where call_id = $1 and sealed is not null",
+    );
+    let waiting: Option<Waiting> = waiting.bind(call).fetch_optional(app.db()).await?;
+    let Some(waiting) = waiting else { return Ok(()) };
+    match ticket::resume(app, waiting.payer(), HoldId(call)).await? {
+        Some(ticket) => fail(app, ticket, Failure::GivenUp).await,
+        None => give_up(app, call, Failure::Expired).await,
+    }
+}
+
 /// Takes back that the call was begun.
 async fn unbegin(app: &App, call: Uuid) -> Result<()> {
     let unbegin = "update queued_calls set begun = begun - 1 where call_id = $1";
@@ -245,6 +261,7 @@ impl Failure {
             Self::Expired => "expired",
             Self::Interrupted => "interrupted",
             Self::Unreadable => "unreadable",
+            Self::GivenUp => "given_up",
         }
     }
 
@@ -261,6 +278,7 @@ impl Failure {
             Self::Unreadable => {
                 "the text of the call can be read no more; nothing was charged: ask again"
             }
+            Self::GivenUp => "the call is not made any more; nothing was charged",
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::Answer;
 use crate::things::House;
-use crate::world::change;
+use crate::world::{ask, change};
 
 impl House {
     async fn jobs(&self, query: &str) -> Vec<Value> {
@@ -61,6 +61,42 @@ async fn nothing_is_decided_about_a_job_that_somebody_is_at() {
             (refused.status, &refused.body["code"]),
             (StatusCode::CONFLICT, &json!("not_possible_now"))
         );
+    }
+    house.shop.close().await;
+}
+
+#[tokio::test]
+async fn a_call_that_waits_ends_with_its_job_and_gives_its_credits_back() {
+    let house = House::open().await;
+    let (database, server, ada) =
+        (&house.shop.database, &house.shop.server, &house.shop.ada.access);
+    // Nobody comes to make it.
+    for statement in [
+        "create function tomorrow() returns trigger language plpgsql as $$ begin
+             new.run_at := now() + interval '1 day'; return new; end $$",
+        "create trigger tomorrow before insert on graphile_worker._private_jobs
+             for each row execute function tomorrow()",
+    ] {
+        change(database, statement).await;
+    }
+    let before = ask(server, Method::GET, "/wallet", ada).await.body;
+    let bearer = format!("Bearer {ada}");
+    let headers = [("authorization", bearer.as_str()), ("prefer", "respond-async")];
+    let body = json!({ "text": "It rained." });
+    let queued = server.send(Method::POST, "/api/v1/ai/summarize", &headers, Some(&body)).await;
+    let queued = queued.expect("an answer");
+    assert_eq!(queued.status, StatusCode::ACCEPTED, "{:?}", queued.body);
+    let job = house.jobs("task=make_call").await[0]["id"].as_i64().expect("an id");
+
+    let given_up = house.decide(job, "give-up").await;
+    assert_eq!(given_up.status, StatusCode::NO_CONTENT, "{:?}", given_up.body);
+    let call = format!("/ai/analyses/{}", queued.body["id"].as_str().expect("an id"));
+    let call = ask(server, Method::GET, &call, ada).await.body;
+    assert_eq!((&call["state"], &call["failure"]["code"]), (&json!("failed"), &json!("given_up")));
+    assert_eq!(house.jobs("task=make_call").await[0]["state"], "given_up");
+    let after = ask(server, Method::GET, "/wallet", ada).await.body;
+    for field in ["available", "held"] {
+        assert_eq!(after[field], before[field], "{after}");
     }
     house.shop.close().await;
 }

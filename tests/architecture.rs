@@ -84,6 +84,7 @@ const GROUND: &[&str] = &[
     "closings",
     "config",
     "counters",
+    "detach",
     "embedded",
     "error",
     "health",

@@ -15,6 +15,7 @@ use super::limits;
 use crate::app::App;
 use crate::clients::oauth::{OauthError, Profile, Provider, ProviderTokens};
 use crate::clock;
+use crate::detach::DetachOnDrop;
 use crate::error::{Problem, Result};
 
 /// A token that is good for less than this is refreshed: the call takes time, and clocks differ.
@@ -119,12 +120,8 @@ async fn renewed(
         keep(&app, identity, &tokens).await?;
         return Ok((provider, tokens));
     }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "what the provider gives is kept whoever hangs up; it ends with the client's timeout"
-    )]
-    let task = tokio::spawn(async move { refresh(&app, identity, provider, tokens).await });
-    task.await.unwrap_or_else(|error| Err(Problem::failed(error)))
+    // What the provider gives is kept whoever hangs up.
+    DetachOnDrop::new(async move { refresh(&app, identity, provider, tokens).await }).await
 }
 
 async fn refresh(

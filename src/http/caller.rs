@@ -17,6 +17,7 @@ use crate::accounts::Visitor;
 use crate::accounts::api_keys::{self, Known};
 use crate::app::App;
 use crate::clock;
+use crate::detach::DetachOnDrop;
 use crate::error::Problem;
 use crate::store::Metadata;
 
@@ -186,8 +187,7 @@ async fn by_key(app: &App, parts: &Parts, secret: &str) -> Result<Known, Problem
     let hash = api_keys::hash(app, secret);
     refused_keys::check(app, hash)?;
     let (app, admission) = (app.clone(), Admission::taken_over(parts));
-    #[expect(clippy::disallowed_methods, reason = "ends with a query and a count")]
-    let checked = tokio::spawn(async move {
+    let checked = DetachOnDrop::new(async move {
         let Some(known) = api_keys::check(&app, hash).await? else {
             refused_keys::count(&app, hash);
             return Err(refused());
@@ -195,7 +195,7 @@ async fn by_key(app: &App, parts: &Parts, secret: &str) -> Result<Known, Problem
         rate_limit::count_key(&app, admission, known.user, known.key, known.per_second).await?;
         Ok(known)
     });
-    checked.await.unwrap_or_else(|error| Err(Problem::failed(error)))
+    checked.await
 }
 
 /// 403: a key is known, and may not do this.

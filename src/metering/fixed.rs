@@ -16,6 +16,7 @@ use super::{access, tasks};
 use crate::app::App;
 use crate::clients::llm::{Finish, Piece, ProviderError, Task, Tokens};
 use crate::clock;
+use crate::detach::DetachOnDrop;
 use crate::error::{Problem, Result};
 use crate::store::{Outcome, SideRow};
 
@@ -50,14 +51,9 @@ pub(super) struct Completion {
     tokens: Tokens,
 }
 
-/// Holds, calls, captures; or answers as the first time.
+/// Holds, calls, captures; or answers as the first time. A client that hangs up does not stop the call.
 pub async fn call(app: App, order: Order) -> Result<Delivered> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a client that hangs up must not stop the call; it ends with its provider's timeout"
-    )]
-    let task = tokio::spawn(async move { run(&app, order).await });
-    task.await.unwrap_or_else(|error| Err(Problem::failed(error)))
+    DetachOnDrop::new(async move { run(&app, order).await }).await
 }
 
 async fn run(app: &App, Order { payer, task, text }: Order) -> Result<Delivered> {

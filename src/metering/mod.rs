@@ -31,7 +31,7 @@ pub use estimate::estimate;
 pub use fixed::{Delivered, Order, call};
 pub use past::{Past, past};
 pub use payer::Payer;
-pub use pour::{Flow, Poured, Reader, pour};
+pub use pour::{Flow, Glass, Poured, Reader, pour};
 pub use queued::{Failure, Queued, abandon, make, queue};
 pub use quota::{PlanQuota, Quota, messages, quota};
 pub use talk::{Begun, Conversation, End, Next, Talk};

@@ -1,8 +1,9 @@
-//! An answer that flows to whoever reads it, in a task of its own: when nobody reads any more, what was
-//! delivered until then is charged all the same.
+//! An answer that flows to whoever reads it: when nobody reads any more, what was delivered until then is
+//! charged all the same.
 
 use std::time::Duration;
 
+use futures_util::stream::{self, Stream};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -11,6 +12,7 @@ use super::charged::Charged;
 use super::talk::{Begun, Conversation, End, Next, Talk, provider_failed};
 use crate::app::App;
 use crate::clients::llm::ProviderError;
+use crate::detach::DetachOnDrop;
 use crate::error::{Problem, Result};
 
 /// Pieces that wait for their reader.
@@ -40,27 +42,68 @@ pub enum Reader {
 /// What came of asking.
 pub enum Flow {
     /// The answer flows: the call's id, and what comes.
-    Now(Uuid, mpsc::Receiver<Poured>),
+    Now(Uuid, Glass),
     /// It was given, and charged, before: what was kept of it.
     Before(Box<Charged>, Value),
 }
 
-/// Holds an estimate, asks, and pours the answer out until it ends.
+/// What comes of an answer, for its reader. It is poured where it is read; of a reader who goes away, or who
+/// reads it as a stream, in a task of its own.
+pub struct Glass {
+    parts: mpsc::Receiver<Poured>,
+    pouring: Option<DetachOnDrop<()>>,
+}
+
+impl Glass {
+    /// What comes next; nothing after the end.
+    pub async fn next(&mut self) -> Option<Poured> {
+        let Self { parts, pouring } = self;
+        if let Some(pours) = pouring {
+            tokio::select! {
+                biased;
+                part = parts.recv() => return part,
+                () = pours => *pouring = None,
+            }
+        }
+        parts.recv().await
+    }
+
+    /// What comes, whether or not it is asked for in time.
+    pub fn into_stream(self) -> impl Stream<Item = Poured> + Send + 'static {
+        stream::unfold(self.parts, async |mut parts| {
+            let part = parts.recv().await?;
+            Some((part, parts))
+        })
+    }
+}
+
+/// What came of beginning, before its reader has it.
+enum Begin {
+    Now(Uuid, mpsc::Receiver<Poured>),
+    Before(Box<Charged>, Value),
+}
+
+/// Holds an estimate, asks, and pours the answer out until it ends. A client that hangs up leaves no credits held.
 pub async fn pour(app: App, conversation: Conversation, reader: Reader) -> Result<Flow> {
-    let (waits, begun) = oneshot::channel();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a client that hangs up must not leave credits held; it ends with the provider's stream"
-    )]
-    tokio::spawn(async move { flow(&app, conversation, reader, waits).await });
-    begun.await.unwrap_or_else(|_| Err(Problem::failed("a call ended without an answer")))
+    let (waits, mut begun) = oneshot::channel();
+    let mut pouring =
+        DetachOnDrop::new(async move { flow(&app, conversation, reader, waits).await });
+    let (begun, pouring) = tokio::select! {
+        biased;
+        begun = &mut begun => (begun, Some(pouring)),
+        () = &mut pouring => (begun.await, None),
+    };
+    match begun.unwrap_or_else(|_| Err(Problem::failed("a call ended without an answer")))? {
+        Begin::Now(id, parts) => Ok(Flow::Now(id, Glass { parts, pouring })),
+        Begin::Before(charged, kept) => Ok(Flow::Before(charged, kept)),
+    }
 }
 
 async fn flow(
     app: &App,
     conversation: Conversation,
     reader: Reader,
-    mut waits: oneshot::Sender<Result<Flow>>,
+    mut waits: oneshot::Sender<Result<Begin>>,
 ) {
     // Whoever asked for all of it can ask again under their key, and gets it then. Who charges on is asked on,
     // so that the bill is right.
@@ -78,7 +121,7 @@ async fn flow(
         Ok(Begun::Left) => return,
         Ok(Begun::Before(charged, kept)) => {
             // Who has gone can ask again.
-            let _ = waits.send(Ok(Flow::Before(charged, kept)));
+            let _ = waits.send(Ok(Begin::Before(charged, kept)));
             return;
         }
         Err(problem) => {
@@ -88,7 +131,7 @@ async fn flow(
         }
     };
     let (tap, glass) = mpsc::channel(WAITING);
-    if waits.send(Ok(Flow::Now(talk.id(), glass))).is_err() && !is_kept {
+    if waits.send(Ok(Begin::Now(talk.id(), glass))).is_err() && !is_kept {
         gone(talk).await;
     } else if let Some(last) = run(app, talk, reader, &tap).await {
         // Who has gone does not get it, and finds it in their history.

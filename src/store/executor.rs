@@ -17,6 +17,7 @@ use super::lane::{Answer, Waiting};
 use super::loading::{self, Known, Loaded};
 use super::unit::{NewEvent, Stream, Told, Unit};
 use super::{Envelope, ExecuteError, Outcome, Store, Stored};
+use crate::detach::DetachOnDrop;
 
 /// How often a unit is decided again because other nodes wrote first. Each try loses only to
 /// somebody else's success, so this many in a row mean a stampede.
@@ -27,27 +28,32 @@ type Unsettled<A> = (Waiting<A>, Decision<A>);
 
 type Decision<A> = Result<Vec<<A as cqrs_es::Aggregate>::Event>, <A as cqrs_es::Aggregate>::Error>;
 
-/// Executes a command in a task of its own: a caller that hangs up cannot stop it half-way.
+/// Executes a command to its end: a caller that hangs up cannot stop it half-way. Whoever comes first does the
+/// work of all that wait for the same aggregate, until their own command is answered.
 pub(super) async fn execute<A: Stored>(
     store: &Store,
     id: Uuid,
     envelope: Envelope,
     command: A::Command,
 ) -> Answer<A> {
-    let (answer, outcome) = oneshot::channel();
-    if A::lane(store).push(id, Waiting { envelope, command, answer }) {
+    let (answer, mut outcome) = oneshot::channel();
+    let outcome = if A::lane(store).push(id, Waiting { envelope, command, answer }) {
         let store = store.clone();
-        #[expect(clippy::disallowed_methods, reason = "ends when the aggregate's queue is empty")]
-        // Boxed: the runtime aligns its tasks to 128 bytes, which is slow to allocate when they are
-        // large.
-        tokio::spawn(Box::pin(async move {
+        let turns = DetachOnDrop::new(async move {
             while let Some((waiting, cached)) = A::lane(&store).take(id) {
                 let kept = Turn { store: &store, id, waiting, cached }.run().await;
                 A::lane(&store).keep(id, kept);
             }
-        }));
-    }
-    outcome.await.unwrap_or(Err(ExecuteError::Unavailable))
+        });
+        tokio::select! {
+            biased;
+            () = turns => outcome.await,
+            outcome = &mut outcome => outcome,
+        }
+    } else {
+        outcome.await
+    };
+    outcome.unwrap_or(Err(ExecuteError::Unavailable))
 }
 
 /// What the log says the command did, where it knows it.

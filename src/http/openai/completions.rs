@@ -5,7 +5,6 @@ use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::mpsc::Receiver;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,7 +23,7 @@ use crate::http::idempotency::{IdempotencyKey, Intent, Replayable};
 use crate::http::json::Json;
 use crate::http::position::At;
 use crate::http::timing;
-use crate::metering::{self, Charged, Conversation, End, Flow, Poured, Reader};
+use crate::metering::{self, Charged, Conversation, End, Flow, Glass, Poured, Reader};
 
 /// A long conversation: a million characters.
 const LONGEST: usize = 4 * 1024 * 1024;
@@ -141,10 +140,10 @@ async fn complete(
     let head = |id: Uuid| Head { id: format!("chatcmpl-{}", id.simple()), created, model: name };
     let reader = if is_stream { Reader::Stream } else { Reader::Whole };
     match metering::pour(app, conversation, reader).await? {
-        Flow::Now(id, poured) if is_stream => {
-            Ok(stream::of(Writer { head: head(id), usage }, poured))
+        Flow::Now(id, glass) if is_stream => {
+            Ok(stream::of(Writer { head: head(id), usage }, glass))
         }
-        Flow::Now(id, poured) => whole(head(id), poured).await,
+        Flow::Now(id, glass) => whole(head(id), glass).await,
         Flow::Before(charged, kept) => {
             let (text, end) = read(kept)?;
             let head = head(charged.id);
@@ -157,9 +156,9 @@ async fn complete(
 }
 
 /// All of an answer.
-async fn whole(head: Head, mut poured: Receiver<Poured>) -> Result<Response> {
+async fn whole(head: Head, mut glass: Glass) -> Result<Response> {
     let mut text = String::new();
-    while let Some(part) = poured.recv().await {
+    while let Some(part) = glass.next().await {
         match part {
             Poured::Text(more) => text.push_str(&more),
             Poured::Ended(end, charged) => return Ok(answer(head, text, end, &charged)),

@@ -10,11 +10,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::Receiver;
 
 use super::completions::{Consumed, Head, reason};
 use super::errors::Failure;
-use crate::metering::{Charged, End, Poured};
+use crate::metering::{Charged, End, Glass, Poured};
 
 /// How often a comment says that the stream is alive, while nothing comes.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -105,13 +104,9 @@ fn event(what: &impl Serialize) -> Event {
 }
 
 /// An answer that is being written.
-pub(super) fn of(writer: Writer, poured: Receiver<Poured>) -> Response {
+pub(super) fn of(writer: Writer, glass: Glass) -> Response {
     let begins = stream::iter([writer.begins()]);
-    let parts = stream::unfold(poured, async |mut poured| {
-        let part = poured.recv().await?;
-        Some((part, poured))
-    });
-    let parts = parts.flat_map(move |part| stream::iter(writer.events(part)));
+    let parts = glass.into_stream().flat_map(move |part| stream::iter(writer.events(part)));
     respond(begins.chain(parts))
 }
 

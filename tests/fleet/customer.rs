@@ -1,10 +1,12 @@
-//! Somebody who spends, calls models and chats, and asks again under the same key until they are answered.
+//! Somebody who buys, subscribes, spends, calls models and chats, and asks again under the same key until they are
+//! answered.
 
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::stripe_post::Stripe;
 use crate::support::{Answer, Person, Server};
 
 /// The pause before somebody asks again, and how often they do: two minutes, until it is a failure of ours.
@@ -13,9 +15,29 @@ const TRIES: usize = 1200;
 /// Messages that somebody without a plan may post in a day.
 const MESSAGES: usize = 5;
 
+/// Packs that somebody buys, one in each round; in the next they subscribe to a plan.
+const PACKS: usize = 3;
+
+/// Where customers are served, and where they pay.
+pub struct Market<'a> {
+    pub door: &'a Server,
+    pub stripe: &'a Stripe,
+    pub offers: &'a Offers,
+}
+
+/// The ids of what they buy.
+pub struct Offers {
+    pub pack: String,
+    pub plan: String,
+}
+
 /// What was answered, by its ids.
 #[derive(Default)]
 pub struct Done {
+    /// Packs that were paid.
+    pub purchases: Vec<String>,
+    /// Plans that were paid.
+    pub subscriptions: Vec<String>,
     /// Debits, each of which was reversed.
     pub debits: Vec<String>,
     pub captured: Vec<String>,
@@ -32,6 +54,8 @@ impl Done {
         2 * (self.debits.len() + self.captured.len() + self.released.len())
             + self.calls.len()
             + self.messages.len()
+            + self.purchases.len()
+            + self.subscriptions.len()
     }
 }
 
@@ -45,7 +69,7 @@ pub struct Customer {
 
 impl Customer {
     /// Signs up, with a hundred credits, and opens a chat.
-    pub async fn come(door: &Server, number: usize) -> Self {
+    pub async fn come(Market { door, .. }: &Market<'_>, number: usize) -> Self {
         let person = sign_up(door, number).await;
         let mut customer =
             Self { person, chat: String::new(), done: Done::default(), can_call: true };
@@ -55,9 +79,13 @@ impl Customer {
     }
 
     /// Goes on until it is time; what came of it.
-    pub async fn go_on(mut self, door: &Server, until: Instant) -> Done {
+    pub async fn go_on(mut self, market: &Market<'_>, until: Instant) -> Done {
+        let door = market.door;
         let mut round = 0;
         while Instant::now() < until {
+            if round <= PACKS {
+                self.buy(market, round).await;
+            }
             self.debit(door, round).await;
             self.hold(door, round).await;
             if self.can_call {
@@ -69,6 +97,20 @@ impl Customer {
             round += 1;
         }
         self.done
+    }
+
+    /// Buys a pack; at last, a plan.
+    async fn buy(&mut self, Market { door, stripe, offers }: &Market<'_>, round: usize) {
+        let is_pack = round < PACKS;
+        let (path, body) = if is_pack {
+            ("/api/v1/billing/checkout", json!({ "pack": offers.pack }))
+        } else {
+            ("/api/v1/billing/subscriptions", json!({ "plan": offers.plan }))
+        };
+        let order = self.ask(door, path, &format!("buy {round}"), &body).await.body;
+        stripe.pay(&order);
+        let Done { purchases, subscriptions, .. } = &mut self.done;
+        if is_pack { purchases } else { subscriptions }.push(id(&order));
     }
 
     /// Spends a credit, and has it back.
@@ -133,10 +175,11 @@ impl Customer {
             self.done.asked_again += usize::from(number == 1);
             match answer {
                 Ok(answer) if answer.status.is_success() => return answer,
-                // Who is away, or at it, is asked again; anything else is a failure of ours.
+                // Who is away, at it, or was asked too often for one who pays, is asked again; anything else is a
+                // failure of ours.
                 Ok(answer) => {
-                    let passes =
-                        answer.status.is_server_error() || answer.status == StatusCode::CONFLICT;
+                    let later = [StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS];
+                    let passes = answer.status.is_server_error() || later.contains(&answer.status);
                     assert!(passes, "{path} {key}: {} {:?}", answer.status, answer.body);
                     last = Some(format!("{} {:?}", answer.status, answer.body));
                 }

@@ -1,12 +1,15 @@
 //! Servers and workers as processes, what they share, and what becomes of them.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::AssertSqlSafe;
 
+use crate::customer::Offers;
 use crate::proxy::Proxy;
 use crate::redis_server::{RedisServer, free_port};
+use crate::stripe_post::Stripe;
 use crate::support::{Database, Server};
 
 const SERVERS: usize = 3;
@@ -34,6 +37,7 @@ const MODELS: &str = r#"{
 pub struct Fleet {
     database: Database,
     redis: RedisServer,
+    stripe: Arc<Stripe>,
     proxy: Proxy,
     nodes: Vec<Node>,
     /// Whose turn it is to be killed.
@@ -81,6 +85,8 @@ impl Fleet {
         let models = database.data.join("models.json");
         std::fs::write(&models, MODELS).expect("a file");
         let redis_url = redis.url();
+        let mut stripe = Stripe::start().await;
+        stripe.tell(&proxy.url);
         let shared = [
             ("SALDO_RATE_LIMITS", "off"),
             ("SALDO_CALL_HOLD_S", "2"),
@@ -90,17 +96,22 @@ impl Fleet {
             ("SALDO_MODELS", models.to_str().expect("a path")),
             ("REDIS_URL", &redis_url),
         ];
+        let shared = [&shared[..], &stripe.settings()].concat();
         let node = |what: &str, listen: &str| {
             let mut command = database.program(&shared);
             // What they say of those that are away is no news here.
-            command.env("RUST_LOG", "error").env("SALDO_LISTEN", listen).arg(what);
+            command
+                .env("RUST_LOG", "error,stripe_webhook=off")
+                .env("SALDO_LISTEN", listen)
+                .arg(what);
             command.stdout(Stdio::null());
             Node::start(command)
         };
         let servers = ports.iter().map(|port| node("serve", &format!("127.0.0.1:{port}")));
         let mut nodes: Vec<_> = servers.collect();
         nodes.extend((0..WORKERS).map(|_| node("work", "127.0.0.1:0")));
-        let fleet = Self { database, redis, proxy, nodes, turn: 0 };
+        let stripe = Arc::new(stripe);
+        let fleet = Self { database, redis, stripe, proxy, nodes, turn: 0 };
         fleet.answers().await;
         Some(fleet)
     }
@@ -112,6 +123,30 @@ impl Fleet {
     /// What customers see of all of it.
     pub fn door(&self) -> Server {
         Server::within(self.proxy.url.clone())
+    }
+
+    /// Where customers pay.
+    pub fn stripe(&self) -> Arc<Stripe> {
+        Arc::clone(&self.stripe)
+    }
+
+    /// What is on sale, once Stripe has all of it.
+    pub async fn offers(&self) -> Offers {
+        let door = self.door();
+        let offer = async |path: &str, name: &str| {
+            for _ in 0..600 {
+                let listed = door.send(reqwest::Method::GET, path, &[], None).await;
+                let items = listed.map(|answer| answer.body["items"].clone()).unwrap_or_default();
+                let mut items = items.as_array().into_iter().flatten();
+                if let Some(offer) = items.find(|offer| offer["name"] == name) {
+                    return offer["id"].as_str().expect("an id").to_owned();
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            panic!("{name} is not on sale");
+        };
+        let pack = offer("/api/v1/billing/packs", "Starter").await;
+        Offers { pack, plan: offer("/api/v1/billing/plans", "Basic").await }
     }
 
     async fn answers(&self) {
@@ -160,16 +195,24 @@ impl Fleet {
         pool.close().await;
     }
 
-    /// Waits until no hold is open, no reply is awaited, and every read model has all of the log.
+    /// Waits until Stripe is heard and everything of its is settled, no hold is open, no reply is awaited, and
+    /// every read model has all of the log.
     pub async fn comes_to_rest(&self) {
         self.answers().await;
         let pool = self.database.pool().await;
+        let deadline = tokio::time::Instant::now() + REST;
+        while self.stripe.untold() > 0 {
+            assert!(tokio::time::Instant::now() < deadline, "nobody takes what Stripe tells");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
         let restless = [
+            "select count(*) from stripe_inbox where state = 'waiting'",
+            "select count(*) from graphile_worker._private_jobs where attempts < max_attempts
+                 and key like 'settle_object/%'",
             "select count(*) from balances.holds where state = 'authorized'",
             "select count(*) from chats.messages where state = 'queued'",
             "select count(*) from projections.checkpoints c, log_head h where c.position < h.position",
         ];
-        let deadline = tokio::time::Instant::now() + REST;
         for query in restless {
             loop {
                 let left: i64 = sqlx::query_scalar(AssertSqlSafe(query))

@@ -41,7 +41,30 @@ pub async fn holds(database: &Database, done: &[Done]) {
             .await
             .expect("the read model answers");
     assert_eq!(sorted(said), all(|done| &done.messages));
+    assert_eq!(of_aggregates(&pool, "purchase", "Fulfilled").await, all(|done| &done.purchases));
+    let subscribed = all(|done| &done.subscriptions);
+    assert_eq!(of_aggregates(&pool, "subscription", "Began").await, subscribed);
+    // One grant for each: of bought credits, and of the plan's for its first period.
+    for (kind, paid) in [("purchased", all(|done| &done.purchases)), ("quota", subscribed)] {
+        let granted = "select count(*) from events where event_type = 'Granted'
+             and payload #>> '{Granted,grant,kind}' = $1";
+        let granted: i64 =
+            sqlx::query_scalar(granted).bind(kind).fetch_one(&pool).await.expect("the log answers");
+        assert_eq!(usize::try_from(granted), Ok(paid.len()), "{kind}");
+    }
     pool.close().await;
+}
+
+/// Which aggregates have had events of this kind, as often as they had.
+async fn of_aggregates(pool: &PgPool, aggregate: &str, event_type: &str) -> Vec<String> {
+    let ids = "select aggregate_id from events where aggregate_type = $1 and event_type = $2";
+    let ids: Vec<String> = sqlx::query_scalar(ids)
+        .bind(aggregate)
+        .bind(event_type)
+        .fetch_all(pool)
+        .await
+        .expect("the log answers");
+    sorted(ids)
 }
 
 /// What events of this kind are about, as often as they are.

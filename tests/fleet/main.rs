@@ -1,5 +1,5 @@
 //! Three servers behind nginx and two workers, on one Postgres and one Redis, while each of them is killed in turn:
-//! whoever asks again is answered, what was answered stays, and nothing is done twice.
+//! whoever asks again is answered, what was answered or paid stays, and nothing is done twice.
 #![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
 mod customer;
@@ -11,6 +11,10 @@ mod proxy;
 mod redis_server;
 #[path = "../shared/skip.rs"]
 mod skip;
+#[path = "../support/stripe/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "shared with the tests of the double")]
+mod stripe;
+mod stripe_post;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
@@ -20,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
-use crate::customer::{Customer, Done};
+use crate::customer::{Customer, Done, Market};
 use crate::fleet::Fleet;
 
 /// How many people are at it at once.
@@ -37,10 +41,14 @@ async fn whatever_is_killed_the_journey_goes_on_and_nothing_is_lost_or_done_twic
     let Some(mut fleet) = Fleet::start().await else { return };
     let again = std::env::var_os("SALDO_PG_NO_SYSTEM").is_some();
     let until = Instant::now() + if again { LASTS_AGAIN } else { LASTS };
-    let door = Arc::new(fleet.door());
+    let (door, stripe) = (Arc::new(fleet.door()), fleet.stripe());
+    let offers = Arc::new(fleet.offers().await);
     let customers = (0..CUSTOMERS).map(|number| {
-        let door = Arc::clone(&door);
-        tokio::spawn(async move { Customer::come(&door, number).await.go_on(&door, until).await })
+        let (door, stripe, offers) = (Arc::clone(&door), Arc::clone(&stripe), Arc::clone(&offers));
+        tokio::spawn(async move {
+            let market = Market { door: &door, stripe: &stripe, offers: &offers };
+            Customer::come(&market, number).await.go_on(&market, until).await
+        })
     });
     let customers: Vec<_> = customers.collect();
     let mut kills = 0;

@@ -25,6 +25,7 @@ use crate::keys::Keys;
 use crate::models::{KnownTiers, Models};
 use crate::passwords::Passwords;
 use crate::rates::Rates;
+use crate::replica::{Replica, Standing};
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::wakes::Wakes;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub store: Store,
     /// Where the read models are.
     pub projections: Runner,
+    /// Who answers queries of them, besides, where there is a standby.
+    pub replica: Option<Replica>,
     /// Signs and checks tokens.
     pub tokens: Tokens,
     /// Hashes and checks passwords.
@@ -145,6 +148,38 @@ impl App {
         user: UserId,
         at_least: Option<i64>,
     ) -> Result<i64> {
+        let wanted = self.wanted(user, at_least).await?;
+        self.reached(model, wanted).await?;
+        Ok(wanted)
+    }
+
+    /// Asks something of a read model once it is caught up as [`Self::caught_up`] has it: of the replica, where
+    /// that is so there, or else of the database.
+    pub async fn read<T, F: Future<Output = sqlx::Result<T>>>(
+        &self,
+        model: &'static str,
+        user: UserId,
+        at_least: Option<i64>,
+        query: impl Fn(PgPool) -> F,
+    ) -> Result<T> {
+        let wanted = self.wanted(user, at_least).await?;
+        if let Some(replica) = &self.replica {
+            let standing = replica.has(model, wanted, self.store.head()).await;
+            self.counters.replica.add([standing.name()], 1);
+            if standing == Standing::Ready {
+                // A standby may end a query, so as to go on following.
+                match query(replica.db().clone()).await {
+                    Ok(found) => return Ok(found),
+                    Err(error) => replica.failed(&error),
+                }
+            }
+        }
+        self.reached(model, wanted).await?;
+        Ok(query(self.db().clone()).await?)
+    }
+
+    /// The position that a caller's query must see.
+    async fn wanted(&self, user: UserId, at_least: Option<i64>) -> Result<i64> {
         let own = {
             let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             written.get(&user).copied().unwrap_or(0)
@@ -152,9 +187,7 @@ impl App {
         if let Some(position) = at_least {
             self.is_in_the_log(position).await?;
         }
-        let wanted = own.max(at_least.unwrap_or(0));
-        self.reached(model, wanted).await?;
-        Ok(wanted)
+        Ok(own.max(at_least.unwrap_or(0)))
     }
 
     /// Nobody was given a position that the log has not reached, whichever node wrote: waiting for it is in vain.

@@ -67,6 +67,10 @@ pub struct Config {
     /// the role of `DATABASE_URL` may only append to the log.
     #[arg(long, env = "SALDO_MIGRATIONS_DATABASE_URL", hide_env_values = true)]
     pub migrations_database_url: Option<SecretString>,
+    /// A standby of the database, which answers queries of read models as far as it has what the caller must see;
+    /// without it, and while it is behind or away, the database does.
+    #[arg(long, env = "SALDO_REPLICA_DATABASE_URL", hide_env_values = true)]
+    pub replica_database_url: Option<SecretString>,
     /// The data folder: the private Postgres, keys, signed heads.
     #[arg(long, env = "SALDO_DATA_DIR", default_value = ".saldo")]
     pub data_dir: PathBuf,

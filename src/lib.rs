@@ -29,6 +29,7 @@ pub mod passwords;
 pub mod processes;
 pub mod queue;
 pub mod rates;
+pub mod replica;
 pub mod serve;
 pub mod store;
 pub mod tokens;

@@ -127,9 +127,10 @@ impl Node {
         let database = database(config).await?;
         let keys = Keys::in_folder(&config.data_dir)?;
         let (pool, options) = (database.pool.clone(), database.options.clone());
+        let installation = installation(&pool).await?;
         let redis = match redis {
             Some(url) => {
-                let redis = Redis::new(&url, &installation(&pool).await?);
+                let redis = Redis::new(&url, &installation);
                 // The first who ask are to find it connected, should it be there.
                 let _ = redis.ping().await;
                 Some(redis)
@@ -140,8 +141,10 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let unseal: Arc<dyn Unseal> = Arc::new(store.codec().clone());
         let projections = Runner::start(&pool, &unseal, store.tail(), &stopped);
+        let replica = database::replica(config, &installation, store.head())?;
         let app = App::new(Parts {
             projections,
+            replica,
             tokens: Tokens::new(&keys.access_tokens.all())?,
             passwords: Passwords::new()?,
             models,

@@ -90,6 +90,7 @@ const GROUND: &[&str] = &[
     "health",
     "keys",
     "passwords",
+    "replica",
     "tokens",
     "wakes",
 ];

@@ -54,6 +54,7 @@ impl Arena {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             database_url: Some(scratch.url.clone().into()),
             migrations_database_url: None,
+            replica_database_url: None,
             data_dir: scratch.data.clone(),
             database_connections: 16,
             sign_in: SignInConfig::default(),

@@ -18,6 +18,8 @@ pub struct Counters {
     pub requests: Requests,
     /// Requests that were one too many, by whom they were counted: `person`, `key`, `refused_key`, `address`.
     pub limited: Tally<1>,
+    /// Queries that looked at the replica, by how they found it: `ready`, `behind`, `away`.
+    pub replica: Tally<1>,
     /// How long AI calls took that were charged.
     pub calls: CallTimes,
     /// Credits that AI calls were charged, by the provider's name of the model and by feature.

@@ -218,8 +218,9 @@ async fn purchases(
     Query(PurchasesQuery { state, cursor, limit }): Query<PurchasesQuery>,
 ) -> Result<axum::Json<Purchases>> {
     let page = Page::new(cursor.as_deref(), limit)?;
-    app.caught_up("billing", caller.user, None).await?;
-    let rows = rows::in_stage(app.db(), state, page.cursor, page.limit).await?;
+    let (cursor, limit) = (page.cursor, page.limit);
+    let rows = |db| async move { rows::in_stage(&db, state, cursor, limit).await };
+    let rows = app.read("billing", caller.user, None, rows).await?;
     let next_cursor = page.next(&rows, |row| row.purchase_id);
     let items = rows.into_iter().map(Purchase::from).collect();
     Ok(axum::Json(Purchases { items, next_cursor }))

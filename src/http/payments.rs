@@ -122,9 +122,9 @@ async fn payments(
     MinPosition(at_least): MinPosition,
     page: Page<String>,
 ) -> Result<axum::Json<Payments>> {
-    app.caught_up("billing", caller.user, at_least).await?;
-    let rows =
-        rows::payments_of(app.db(), caller.user.0, page.cursor.as_deref(), page.limit).await?;
+    let (user, cursor, limit) = (caller.user.0, page.cursor.as_deref(), page.limit);
+    let rows = |db| async move { rows::payments_of(&db, user, cursor, limit).await };
+    let rows = app.read("billing", caller.user, at_least, rows).await?;
     let next_cursor = page.next(&rows, |row| row.payment_id.clone());
     let items = rows.into_iter().map(Payment::from).collect();
     Ok(axum::Json(Payments { items, next_cursor }))

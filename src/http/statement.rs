@@ -70,8 +70,9 @@ async fn statement(
     if from >= to {
         return Err(Problem::field("from", "must be before to"));
     }
-    app.caught_up("transactions", caller.user, None).await?;
-    let rows = transactions::between(app.db(), caller.wallet(), from, to, ROWS + 1).await?;
+    let wallet = caller.wallet();
+    let rows = |db| async move { transactions::between(&db, wallet, from, to, ROWS + 1).await };
+    let rows = app.read("transactions", caller.user, None, rows).await?;
     if i64::try_from(rows.len()).is_ok_and(|count| count > ROWS) {
         return Err(Problem::field("to", "more than 10000 rows: ask for a shorter time"));
     }
@@ -81,7 +82,8 @@ async fn statement(
     let opening = if let Some(first) = rows.first() {
         first.available_after - first.amount
     } else {
-        let before = transactions::last_before(app.db(), caller.wallet(), from).await?;
+        let before = |db| async move { transactions::last_before(&db, wallet, from).await };
+        let before = app.read("transactions", caller.user, None, before).await?;
         before.map_or(0, |row| row.available_after)
     };
     let closing = rows.last().map_or(opening, |row| row.available_after);

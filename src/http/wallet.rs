@@ -114,12 +114,14 @@ async fn show(
     MinPosition(at_least): MinPosition,
     Query(AsOf { as_of }): Query<AsOf>,
 ) -> Result<axum::Json<Wallet>> {
-    app.caught_up("balances", caller.user, at_least).await?;
-    let now = clock::now();
+    let (now, wallet) = (clock::now(), caller.wallet());
     let at = as_of.unwrap_or(now);
-    let balance = match as_of {
-        Some(at) if at < now => explain::balance_as_of(&app, caller.wallet(), at).await?,
-        Some(_) | None => balances::of_wallet(app.db(), caller.wallet(), at).await?,
+    let balance = if at < now {
+        app.caught_up("balances", caller.user, at_least).await?;
+        explain::balance_as_of(&app, wallet, at).await?
+    } else {
+        let balance = |db| async move { balances::of_wallet(&db, wallet, at).await };
+        app.read("balances", caller.user, at_least, balance).await?
     };
     let balance = balance.ok_or_else(Problem::not_found)?;
     Ok(axum::Json(Wallet::new(&balance, at)))
@@ -136,8 +138,9 @@ async fn history(
     MinPosition(at_least): MinPosition,
     page: Page<i64>,
 ) -> Result<axum::Json<History>> {
-    app.caught_up("transactions", caller.user, at_least).await?;
-    let rows = transactions::page(app.db(), caller.wallet(), page.cursor, page.limit).await?;
+    let (wallet, cursor, limit) = (caller.wallet(), page.cursor, page.limit);
+    let rows = |db| async move { transactions::page(&db, wallet, cursor, limit).await };
+    let rows = app.read("transactions", caller.user, at_least, rows).await?;
     Ok(axum::Json(History::of(&page, rows)))
 }
 

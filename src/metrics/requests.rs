@@ -25,4 +25,9 @@ pub(super) fn tell(page: &mut Page, app: &App) {
     for ([by], count) in app.counters.limited.read() {
         limited.sample(&[("by", &by)], count);
     }
+    let help = "Queries that looked at the replica, by how they found it.";
+    let mut replica = page.family("saldo_replica_reads_total", Kind::Counter, help);
+    for ([standing], count) in app.counters.replica.read() {
+        replica.sample(&[("found", &standing)], count);
+    }
 }

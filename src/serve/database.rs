@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{StartError, roles};
 use crate::config::Config;
 use crate::embedded::{Cluster, Mode};
+use crate::replica::{self, Replica};
 
 /// The oldest Postgres that Saldo runs on.
 pub(super) const OLDEST: i32 = 15;
@@ -146,12 +147,18 @@ fn new_enough(version: i32) -> Result<(), StartError> {
 
 /// A name that no other database has: several may share a Redis.
 pub(super) async fn installation(pool: &PgPool) -> sqlx::Result<String> {
-    sqlx::query_scalar(
-        "select system_identifier::text || '-' || oid::text
-         from pg_control_system(), pg_database where datname = current_database()",
-    )
-    .fetch_one(pool)
-    .await
+    sqlx::query_scalar(replica::INSTALLATION).fetch_one(pool).await
+}
+
+/// The standby that answers queries, where one is configured; it is looked for when it is first asked.
+pub(super) fn replica(
+    config: &Config,
+    installation: &str,
+    head: i64,
+) -> Result<Option<Replica>, StartError> {
+    let Some(url) = &config.replica_database_url else { return Ok(None) };
+    let options = settled(parse("SALDO_REPLICA_DATABASE_URL", url)?);
+    Ok(Some(Replica::new(options, config.database_connections, installation, head)))
 }
 
 #[cfg(test)]

@@ -10,10 +10,12 @@ mod rates;
 #[path = "../support/redis.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod redis_server;
+mod replica;
 mod scrape;
 mod security;
 #[path = "../shared/skip.rs"]
 mod skip;
+mod standby;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;

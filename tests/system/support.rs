@@ -122,6 +122,7 @@ impl Database {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             database_url: Some(self.url().into()),
             migrations_database_url: None,
+            replica_database_url: None,
             data_dir: self.data.clone(),
             database_connections: 8,
             sign_in: SignInConfig { rate_limits: Some(Switch::Off), ..SignInConfig::default() },

@@ -145,12 +145,13 @@ async fn list(
     Query(query): Query<AccountsQuery>,
 ) -> Result<axum::Json<Accounts>> {
     let page: Page<UserId> = Page::new(query.cursor.as_deref(), query.limit)?;
-    app.caught_up("users", caller.user, at_least).await?;
     let which = rows::Which {
         role: query.role.map(AccountRole::name),
         status: query.status.map(Standing::name),
     };
-    let rows = rows::newest(app.db(), which, page.cursor, page.limit).await?;
+    let (cursor, limit) = (page.cursor, page.limit);
+    let rows = |db| async move { rows::newest(&db, which, cursor, limit).await };
+    let rows = app.read("users", caller.user, at_least, rows).await?;
     let next_cursor = page.next(&rows, |row| row.user_id);
     let items = rows.into_iter().map(Account::from).collect();
     Ok(axum::Json(Accounts { items, next_cursor }))
@@ -208,8 +209,9 @@ async fn history(
     if app.store.load::<Wallet>(WalletId(id)).await?.owner().is_none() {
         return Err(Problem::not_found());
     }
-    app.caught_up("transactions", caller.user, at_least).await?;
-    let rows = transactions::page(app.db(), WalletId(id), page.cursor, page.limit).await?;
+    let (wallet, cursor, limit) = (WalletId(id), page.cursor, page.limit);
+    let rows = |db| async move { transactions::page(&db, wallet, cursor, limit).await };
+    let rows = app.read("transactions", caller.user, at_least, rows).await?;
     Ok(axum::Json(History::of(&page, rows)))
 }
 

@@ -1,6 +1,7 @@
 //! What an operator relies on: limits, how a node says how it is, what it counts, and what it logs. Real processes,
 //! real Postgres, real Redis, a real Prometheus.
 
+mod backup;
 mod document;
 mod health;
 mod logs;

@@ -1,6 +1,7 @@
 //! The `OpenAPI` document, and its page from inside the binary.
 
 mod answers;
+mod bounds;
 
 use axum::Router;
 use serde_json::Value;
@@ -34,5 +35,6 @@ pub(super) fn routes(document: &OpenApi) -> Router<App> {
 fn completed(document: &OpenApi) -> Value {
     let mut document = serde_json::to_value(document).expect("a document has names for keys");
     answers::complete(&mut document);
+    bounds::tell(&mut document);
     document
 }

@@ -148,8 +148,10 @@ impl Completion {
         if self.tools.as_ref().is_some_and(|tools| !tools.is_empty()) {
             return not_there("tools", "functions are not called: leave it out");
         }
-        let format = self.response_format.as_ref().and_then(|format| format["type"].as_str());
-        if format.is_some_and(|format| format != "text") {
+        let is_text = |format: &Value| {
+            format.is_object() && format.get("type").is_none_or(|kind| kind == "text")
+        };
+        if !self.response_format.as_ref().is_none_or(is_text) {
             return not_there("response_format", "must be {\"type\": \"text\"}, or left out");
         }
         if self.temperature.is_some_and(|value| !(0.0..=2.0).contains(&value)) {

@@ -1,7 +1,8 @@
-//! The `OpenAPI` document, and its page from inside the binary.
+//! The `OpenAPI` document, and pages that show it from inside the binary.
 
 mod answers;
 mod bounds;
+mod redoc;
 
 use axum::Router;
 use serde_json::Value;
@@ -26,9 +27,11 @@ pub(super) fn document() -> OpenApi {
     OpenApiBuilder::new().info(info).components(Some(components)).build()
 }
 
-/// `/openapi.json` and `/docs`.
+/// `/openapi.json`, `/docs` and `/redoc`.
 pub(super) fn routes(document: &OpenApi) -> Router<App> {
-    SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", completed(document)).into()
+    let document = completed(document);
+    let swagger = SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document);
+    Router::from(swagger).merge(redoc::routes())
 }
 
 /// The document, with what all routes have in common.

@@ -1,7 +1,8 @@
-//! The `OpenAPI` document, and pages that show it from inside the binary.
+//! The `OpenAPI` document, pages that show it from inside the binary, and what Postman makes requests of.
 
 mod answers;
 mod bounds;
+mod postman;
 mod redoc;
 
 use axum::Router;
@@ -27,11 +28,12 @@ pub(super) fn document() -> OpenApi {
     OpenApiBuilder::new().info(info).components(Some(components)).build()
 }
 
-/// `/openapi.json`, `/docs` and `/redoc`.
+/// `/openapi.json`, `/docs`, `/redoc` and `/postman.json`.
 pub(super) fn routes(document: &OpenApi) -> Router<App> {
     let document = completed(document);
+    let collection = postman::routes(&document);
     let swagger = SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document);
-    Router::from(swagger).merge(redoc::routes())
+    Router::from(swagger).merge(redoc::routes()).merge(collection)
 }
 
 /// The document, with what all routes have in common.

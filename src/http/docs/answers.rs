@@ -101,7 +101,7 @@ fn constrain(operation: &mut Value) {
         }
         let bounds = match parameter["name"].as_str() {
             Some("Idempotency-Key") => {
-                json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" })
+                json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*[!-~][ -~]*$" })
             }
             Some("X-Min-Position") => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
             _ => continue,

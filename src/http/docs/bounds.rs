@@ -158,7 +158,11 @@ fn wholes() -> Vec<(&'static str, Value)> {
     vec![
         ("CodeTo", reached()),
         ("NewContact", reached()),
-        ("ReachedAt", json!({ "oneOf": [only("email", "phone"), only("phone", "email")] })),
+        (
+            "ReachedAt",
+            json!({ "oneOf": [only("email", "phone"), only("phone", "email")],
+                "example": { "email": "ada@example.com" } }),
+        ),
         ("Agreement", agreement()),
         ("Part", json!({ "required": ["type", "text"] })),
         (

@@ -104,9 +104,6 @@ impl Completion {
         self.check()?;
         let most =
             self.max_completion_tokens.or(self.max_tokens).unwrap_or(model.max_output_tokens);
-        if most == 0 {
-            return Err(Problem::field("max_completion_tokens", "must be at least 1"));
-        }
         let stop = match &self.stop {
             None => vec![],
             Some(Stop::One(stop)) => vec![stop.clone()],
@@ -142,6 +139,12 @@ impl Completion {
 
     fn check(&self) -> Result<()> {
         let not_there = |field, detail: &str| Err(Problem::field(field, detail));
+        if self.max_completion_tokens == Some(0) {
+            return not_there("max_completion_tokens", "must be at least 1");
+        }
+        if self.max_tokens == Some(0) {
+            return not_there("max_tokens", "must be at least 1");
+        }
         if self.n.is_some_and(|n| n != 1) {
             return not_there("n", "must be 1: ask again for another answer");
         }

@@ -42,8 +42,6 @@ fn object(document: &Value, schema: &Value) -> Value {
     };
     let fields = schema["properties"].as_object().into_iter().flatten();
     let fields = fields.filter(|(name, field)| must(name) || field.get("example").is_some());
-    let most = schema["maxProperties"].as_u64().and_then(|most| usize::try_from(most).ok());
-    let fields = fields.take(most.unwrap_or(usize::MAX));
     fields.map(|(name, field)| (name.clone(), example(document, field))).collect()
 }
 

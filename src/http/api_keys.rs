@@ -41,6 +41,7 @@ struct Wanted {
     /// Requests that it may make within any second: 1 to 1000; 100 by default.
     per_second: Option<u32>,
     /// What it may spend; no limit but the wallet's by default.
+    #[serde(default, deserialize_with = "super::json::object")]
     spend_limits: Option<SpendLimits>,
 }
 

@@ -1,6 +1,9 @@
-//! The `OpenAPI` document, and its page from inside the binary.
+//! The `OpenAPI` document, pages that show it from inside the binary, and what Postman makes requests of.
 
 mod answers;
+mod bounds;
+mod postman;
+mod redoc;
 
 use axum::Router;
 use serde_json::Value;
@@ -25,14 +28,18 @@ pub(super) fn document() -> OpenApi {
     OpenApiBuilder::new().info(info).components(Some(components)).build()
 }
 
-/// `/openapi.json` and `/docs`.
+/// `/openapi.json`, `/docs`, `/redoc` and `/postman.json`.
 pub(super) fn routes(document: &OpenApi) -> Router<App> {
-    SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", completed(document)).into()
+    let document = completed(document);
+    let collection = postman::routes(&document);
+    let swagger = SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", document);
+    Router::from(swagger).merge(redoc::routes()).merge(collection)
 }
 
 /// The document, with what all routes have in common.
 fn completed(document: &OpenApi) -> Value {
     let mut document = serde_json::to_value(document).expect("a document has names for keys");
     answers::complete(&mut document);
+    bounds::tell(&mut document);
     document
 }

@@ -4,7 +4,9 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use super::body::Body;
 use crate::error::Problem;
@@ -37,6 +39,13 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if contains_nul(bytes) {
         return Err(Problem::malformed("the character U+0000 is not accepted in any text"));
     }
+    read(bytes).or_else(|problem| match with_whole_numbers(bytes) {
+        Some(bytes) => read(&bytes).map_err(|_| problem),
+        None => Err(problem),
+    })
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
@@ -49,6 +58,40 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     })?;
     json.end().map_err(|error| Problem::malformed(format!("the body is not JSON: {error}")))?;
     Ok(value)
+}
+
+/// The body with `1.0` written as `1`: to JSON, and to the document of the API, it is the same whole number; to serde it
+/// is none. None where nothing is to be written anew.
+fn with_whole_numbers(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut body = serde_json::from_slice(bytes).ok()?;
+    write_whole_numbers(&mut body).then(|| body.to_string().into_bytes())
+}
+
+/// A field that is an object, or nothing. A list of its fields would do for serde; nobody means it.
+pub(super) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    field: D,
+) -> Result<Option<T>, D::Error> {
+    let fields = Option::<Map<String, Value>>::deserialize(field)?;
+    let object = fields.map(|fields| serde_json::from_value(Value::Object(fields)));
+    object.transpose().map_err(D::Error::custom)
+}
+
+/// Whether there were any.
+fn write_whole_numbers(value: &mut Value) -> bool {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            // Without a fraction where it has none.
+            let whole = number.as_f64().and_then(|number| number.to_string().parse::<i64>().ok());
+            whole.map(|whole| *number = whole.into()).is_some()
+        }
+        Value::Array(items) => {
+            items.iter_mut().fold(false, |any, it| write_whole_numbers(it) | any)
+        }
+        Value::Object(fields) => {
+            fields.values_mut().fold(false, |any, it| write_whole_numbers(it) | any)
+        }
+        _ => false,
+    }
 }
 
 /// Whether some text of the JSON holds an escaped U+0000; an escaped backslash before it is a text

@@ -135,6 +135,15 @@ async fn turn_off(State(app): State<App>, caller: Caller) -> Result<At<StatusCod
 impl Agreement {
     /// What it is to be turned on for; none to turn it off.
     fn wish(self) -> Result<Option<Wish>> {
+        let amounts = [
+            ("threshold", self.threshold.map(Credits::get)),
+            ("monthly_cap_minor", self.monthly_cap_minor),
+        ];
+        for (field, amount) in amounts {
+            if amount.is_some_and(|amount| amount < 1) {
+                return Err(Problem::field(field, "must be at least 1"));
+            }
+        }
         if !self.enabled {
             return Ok(None);
         }

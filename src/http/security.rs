@@ -21,9 +21,14 @@ use crate::config::Settings;
 
 /// Answers are data: nothing of them is to be run, loaded or framed.
 const DATA: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
-/// The pages that describe the API run what comes with them, and load nothing from elsewhere.
+/// The page that tries the API runs what comes with it, and loads nothing from elsewhere.
 const PAGES: HeaderValue = HeaderValue::from_static(
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'",
+);
+/// `ReDoc` searches in a worker that it makes of a part of itself.
+const READER: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; worker-src blob:; connect-src 'self'; img-src data:; \
+     style-src 'self' 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 /// Two years, as browsers' lists want it.
 const ONLY_HTTPS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
@@ -38,7 +43,11 @@ const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// Tells browsers what not to do.
 pub(super) fn protect(headers: &mut HeaderMap, path: &str, settings: &Settings) {
-    let policy = if path.starts_with("/docs") || path.starts_with("/redoc") { PAGES } else { DATA };
+    let policy = match path {
+        "/redoc" => READER,
+        _ if path.starts_with("/docs") => PAGES,
+        _ => DATA,
+    };
     headers.insert(CONTENT_SECURITY_POLICY, policy);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

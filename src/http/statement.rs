@@ -60,7 +60,7 @@ struct Statement {
 
 /// A wallet's history between two times, oldest first, at most 10,000 rows.
 #[utoipa::path(get, path = "/wallet/statement", tag = "wallet", params(Period),
-    responses((status = 200, body = Statement), (status = 401, body = Problem), (status = 422, body = Problem)),
+    responses((status = 200, content((Statement = "application/json"), (String = "text/csv"))), (status = 401, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn statement(
     State(app): State<App>,

@@ -106,7 +106,8 @@ pub(super) struct History {
 /// What the wallet has, now or as of a time.
 #[utoipa::path(get, path = "/wallet", tag = "wallet",
     params(AsOf, ("X-Min-Position" = Option<i64>, Header,)),
-    responses((status = 200, body = Wallet), (status = 401, body = Problem)),
+    responses((status = 200, body = Wallet), (status = 401, body = Problem),
+        (status = 404, description = "there was none then", body = Problem)),
     security(("bearer" = [])))]
 async fn show(
     State(app): State<App>,

@@ -78,6 +78,27 @@ async fn a_position_that_nobody_was_given_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn a_whole_number_is_one_however_it_is_written() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let ada = server.register("ada@example.com").await;
+    for (amount, status) in [
+        (json!(2.0), StatusCode::CREATED),
+        (json!(1e1), StatusCode::CREATED),
+        (json!(1.5), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!(1e300), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!("2"), StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        let body = json!({ "amount": amount, "reason": "test" });
+        let answer = server.post(&ada, "/wallet/debits", "", &body).await;
+        assert_eq!(answer.status, status, "{amount}: {:?}", answer.body);
+    }
+    assert_eq!(server.available(&ada).await, 100 - 2 - 10);
+    drop(server);
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn a_list_of_a_bodys_fields_is_no_body() {
     let database = Database::in_memory().await;
     let server = database.server();
@@ -85,6 +106,10 @@ async fn a_list_of_a_bodys_fields_is_no_body() {
     let answer = server.post(&ada, "/wallet/debits", "", &json!([1, "test"])).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(answer.body["errors"], json!({ "body": "must be an object" }));
+    let within = json!({ "name": "laptop", "scopes": ["ai"], "spend_limits": [1, 2] });
+    let answer = server.post(&ada, "/me/api-keys", "", &within).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{:?}", answer.body);
+    assert!(answer.body["errors"]["spend_limits"].is_string(), "{:?}", answer.body);
     drop(server);
     database.remove().await;
 }

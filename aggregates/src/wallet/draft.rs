@@ -88,7 +88,7 @@ impl Draft {
         let (wallet, key) = (Some(None), key.map(Some));
         for spender in wallet.into_iter().chain(key) {
             if let Some(spending) = self.wallet.spending(spender)
-                && let Some(Over { window, limit, spent }) = spending.over(required, self.now)?
+                && let Some(Over { window, limit, spent }) = spending.over(required, self.now)
             {
                 return Err(WalletError::OverSpendLimit {
                     key: spender,

@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::terms::SpendWindow;
-use crate::credits::{Credits, NotCredits};
+use crate::credits::Credits;
 
 /// The limits of one spender, and what counts against them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -57,18 +57,13 @@ impl Spending {
     }
 
     /// The limit that spending so much more would go over.
-    pub(super) fn over(
-        &self,
-        required: Credits,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Over>, NotCredits> {
-        for (&window, &limit) in &self.limits {
+    pub(super) fn over(&self, required: Credits, now: DateTime<Utc>) -> Option<Over> {
+        self.limits.iter().find_map(|(&window, &limit)| {
             let spent = self.spent(window, now);
-            if spent.checked_add(required)? > limit {
-                return Ok(Some(Over { window, limit, spent }));
-            }
-        }
-        Ok(None)
+            // A sum that is no number of credits is over any limit.
+            let is_within = spent.checked_add(required).is_ok_and(|sum| sum <= limit);
+            (!is_within).then_some(Over { window, limit, spent })
+        })
     }
 
     pub(super) fn set_limit(&mut self, window: SpendWindow, limit: Option<Credits>) {

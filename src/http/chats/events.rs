@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -45,6 +45,21 @@ struct After {
     after: Option<i64>,
 }
 
+/// What is told: one event.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it says what an event looks like")]
+struct ChatEvent {
+    /// Where it stands among those of the chat.
+    #[schema(example = "42")]
+    id: String,
+    /// What happened.
+    #[schema(example = "message.delta")]
+    event: String,
+    /// More about it, as JSON.
+    #[schema(example = r#"{"text":"Hel"}"#)]
+    data: String,
+}
+
 /// Who listens to a chat, and how far they have heard.
 struct Listener {
     app: App,
@@ -65,7 +80,7 @@ struct Listener {
 /// anew.
 #[utoipa::path(get, path = "/chats/{id}/events", tag = "chats",
     params(("id" = String, Path, format = Uuid), After, ("Last-Event-ID" = Option<i64>, Header,)),
-    responses((status = 200, content_type = "text/event-stream", body = String), (status = 404, body = Problem)),
+    responses((status = 200, content_type = "text/event-stream", body = ChatEvent), (status = 404, body = Problem)),
     security(("bearer" = [])))]
 async fn events(
     State(app): State<App>,
@@ -81,7 +96,7 @@ async fn events(
     let news = app.wakes.of(chat.0);
     let (first, last) = telling::range(&app, chat).await?.ok_or_else(Problem::not_found)?;
     let wanted = after.unwrap_or(last);
-    let is_lost = wanted + 1 < first || wanted > last;
+    let is_lost = wanted < first - 1 || wanted > last;
     let heard = if is_lost { last } else { wanted };
     let reset = is_lost.then(|| event(heard, "reset", &json!({})));
     let ends = Instant::now() + LASTS;

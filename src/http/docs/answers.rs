@@ -80,14 +80,28 @@ fn send_as_problem(response: &mut Value) {
     }
 }
 
-/// What headers that are the same everywhere may say.
+/// A parameter that is nothing is not sent.
+fn never_null(schema: &mut Value) {
+    if let Some(kinds) = schema.get_mut("type").and_then(Value::as_array_mut) {
+        kinds.retain(|kind| kind != "null");
+        if let [kind] = kinds.as_slice() {
+            schema["type"] = kind.clone();
+        }
+    }
+}
+
+/// What parameters that are the same everywhere may say.
 fn constrain(operation: &mut Value) {
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     let parameters = parameters.into_iter().flatten();
-    for parameter in parameters.filter(|parameter| parameter["in"] == "header") {
+    for parameter in parameters {
+        never_null(&mut parameter["schema"]);
+        if parameter["in"] != "header" {
+            continue;
+        }
         let bounds = match parameter["name"].as_str() {
             Some("Idempotency-Key") => {
-                json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" })
+                json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*[!-~][ -~]*$" })
             }
             Some("X-Min-Position") => json!({ "type": "integer", "format": "int64", "minimum": 0 }),
             _ => continue,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::errors::Failure;
 use super::request::Completion;
-use super::stream::{self, Writer};
+use super::stream::{self, CompletionEvent, Writer};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
@@ -119,7 +119,7 @@ pub(super) fn reason(end: End) -> &'static str {
 /// ends it, and is charged for what was written until then.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", request_body = Completion,
     params(("Idempotency-Key" = Option<String>, Header, description = "the same key and body call and charge once")),
-    responses((status = 200, body = Completed, content_type = "application/json"),
+    responses((status = 200, content((Completed = "application/json"), (CompletionEvent = "text/event-stream"))),
         (status = 400, body = Failure), (status = 401, body = Failure), (status = 402, body = Failure),
         (status = 403, body = Failure), (status = 404, body = Failure), (status = 409, body = Failure),
         (status = 502, body = Failure)),

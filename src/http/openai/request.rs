@@ -104,9 +104,6 @@ impl Completion {
         self.check()?;
         let most =
             self.max_completion_tokens.or(self.max_tokens).unwrap_or(model.max_output_tokens);
-        if most == 0 {
-            return Err(Problem::field("max_completion_tokens", "must be at least 1"));
-        }
         let stop = match &self.stop {
             None => vec![],
             Some(Stop::One(stop)) => vec![stop.clone()],
@@ -142,14 +139,22 @@ impl Completion {
 
     fn check(&self) -> Result<()> {
         let not_there = |field, detail: &str| Err(Problem::field(field, detail));
+        if self.max_completion_tokens == Some(0) {
+            return not_there("max_completion_tokens", "must be at least 1");
+        }
+        if self.max_tokens == Some(0) {
+            return not_there("max_tokens", "must be at least 1");
+        }
         if self.n.is_some_and(|n| n != 1) {
             return not_there("n", "must be 1: ask again for another answer");
         }
         if self.tools.as_ref().is_some_and(|tools| !tools.is_empty()) {
             return not_there("tools", "functions are not called: leave it out");
         }
-        let format = self.response_format.as_ref().and_then(|format| format["type"].as_str());
-        if format.is_some_and(|format| format != "text") {
+        let is_text = |format: &Value| {
+            format.is_object() && format.get("type").is_none_or(|kind| kind == "text")
+        };
+        if !self.response_format.as_ref().is_none_or(is_text) {
             return not_there("response_format", "must be {\"type\": \"text\"}, or left out");
         }
         if self.temperature.is_some_and(|value| !(0.0..=2.0).contains(&value)) {

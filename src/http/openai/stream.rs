@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::completions::{Consumed, Head, reason};
 use super::errors::Failure;
@@ -27,6 +28,15 @@ struct Chunk<'a> {
     choices: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Consumed>,
+}
+
+/// One event of an answer that comes as it is written.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it says what an event looks like")]
+pub(super) struct CompletionEvent {
+    /// A `chat.completion.chunk` of OpenAI's, or `[DONE]` at the end.
+    #[schema(example = "[DONE]")]
+    data: String,
 }
 
 /// Where what was used is told.

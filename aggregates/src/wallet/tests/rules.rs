@@ -139,7 +139,9 @@ fn a_spend_limit_counts_holds_and_forgets_what_they_give_back() {
     let mut run = Run::with(100);
     run.ask(2, limiting(None, 50)).expect("limits");
     run.ask(3, holding(1, 40, 500)).expect("holds");
-    assert!(matches!(run.debit(4, 11), Err(WalletError::OverSpendLimit { .. })));
+    for over in [11, i64::MAX] {
+        assert!(matches!(run.debit(4, over), Err(WalletError::OverSpendLimit { .. })));
+    }
     run.ask(5, releasing(1)).expect("releases");
     assert!(run.debit(6, 50).is_ok());
     assert!(matches!(run.debit(7, 1), Err(WalletError::OverSpendLimit { .. })));

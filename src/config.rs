@@ -133,6 +133,11 @@ pub enum ConfigError {
     /// Whoever guesses it reads how business goes.
     #[error("SALDO_METRICS_TOKEN could be guessed: set one of at least 16 characters")]
     ShortToken,
+    /// No address of a collector.
+    #[error(
+        "OTEL_EXPORTER_OTLP_ENDPOINT is no address of a collector: set one as http://127.0.0.1:4318, which takes OTLP over HTTP, without user, query or fragment"
+    )]
+    Collector,
     /// Half of what a service needs.
     #[error("{0} needs {1} beside it: set both, or neither")]
     Half(&'static str, &'static str),

@@ -31,6 +31,7 @@ pub mod rates;
 pub mod serve;
 pub mod store;
 pub mod tokens;
+pub mod traces;
 mod unseal;
 pub mod verify;
 mod wakes;

@@ -90,6 +90,7 @@ const GROUND: &[&str] = &[
     "keys",
     "passwords",
     "tokens",
+    "traces",
     "wakes",
 ];
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use sqlx::{Connection, PgConnection, PgExecutor};
+use tracing::{Instrument, Span};
 
+use crate::TRACES;
 use crate::journal::{self, JournalError, Obstacle, Page, Recorded, Unseal, chain, is_passing};
 use crate::tail::Tail;
 
@@ -64,7 +66,8 @@ pub async fn step(
         Some(page) => page,
         None => journal::read(&mut tx, unseal, projection.streams(), position, BATCH).await?,
     };
-    let Advance { reached, obstacle } = advance(&mut tx, projection, page).await?;
+    let span = span_of(name, &page);
+    let Advance { reached, obstacle } = advance(&mut tx, projection, page).instrument(span).await?;
     if let Some(obstacle) = obstacle {
         halt(&mut tx, name, reached, &obstacle).await?;
         tx.commit().await?;
@@ -77,6 +80,24 @@ pub async fn step(
     mark(&mut tx, name, reached).await?;
     tx.commit().await?;
     Ok(Step::Moved { position: reached, full: reached - position == BATCH })
+}
+
+/// What is told of projecting a page to whoever collects traces. It is in no request's trace, since it is for many:
+/// positions say for whom.
+fn span_of(name: &str, page: &Page) -> Span {
+    let (Some(first), Some(last)) = (page.recorded.first(), page.recorded.last()) else {
+        return Span::none();
+    };
+    tracing::info_span!(
+        target: TRACES,
+        parent: None,
+        "project",
+        otel.name = %format_args!("project {name}"),
+        saldo.projection = name,
+        saldo.events = page.recorded.len(),
+        saldo.first_position = first.position,
+        saldo.last_position = last.position,
+    )
 }
 
 /// Locks the checkpoint and says where it stands; none when somebody else has it. Also settles how

@@ -1,39 +1,96 @@
-//! The log of the server: one line for each thing that happened, to the standard error.
+//! What the server tells of itself: its log, one line for each thing that happened, to the standard error, and traces.
+
+mod traces;
 
 use std::io::{self, IsTerminal};
 use std::panic::PanicHookInfo;
 
-use tracing_subscriber::EnvFilter;
+use tokio::runtime::Handle;
+use tracing::Subscriber;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 
+use self::traces::Traces;
+pub(super) use self::traces::TracesError;
 use crate::clients::stripe::webhook;
-use crate::config::{LogFormat, REQUESTS};
+use crate::config::{Config, LogFormat, REQUESTS};
+use crate::traces::TRACES;
 
-/// Whether each request has a line.
+/// Who is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Requests {
-    /// It has.
-    Told,
-    /// It has not: what is asked is asked by ourselves.
-    Quiet,
+pub(super) enum Audience {
+    /// Those who operate a server: each request has a line, and traces are sent.
+    Operators,
+    /// Whoever has just asked for something: what is asked is asked by ourselves.
+    Asker,
 }
 
-/// Begins the log. `RUST_LOG` says what of, where it is set.
-pub(super) fn begin(format: LogFormat, requests: Requests) {
-    // Notices of the database say that what should be there is there.
+/// What has to come to an end before the program does.
+#[must_use]
+pub(super) struct Logs {
+    traces: Option<Traces>,
+}
+
+/// Begins the log, and traces, where they are wanted. `RUST_LOG` says what the log is of, where it is set.
+pub(super) fn begin(
+    config: &Config,
+    format: LogFormat,
+    audience: Audience,
+    runtime: &Handle,
+) -> Result<Logs, TracesError> {
+    // What is wrong with the setting is told with all else that is.
+    let collector = config.traces().ok().flatten().filter(|_| audience == Audience::Operators);
+    let traces = collector
+        .map(|collector| Traces::begin(&collector, config.environment, runtime.clone()))
+        .transpose()?;
+    listening(format, filter(audience), traces.as_ref()).init();
+    if format == LogFormat::Json {
+        std::panic::set_hook(Box::new(tell_panic));
+    }
+    Ok(Logs { traces })
+}
+
+impl Logs {
+    /// Sends what there is left; not for a thread that runs others' tasks.
+    pub(super) fn end(self) {
+        if let Some(traces) = &self.traces {
+            traces.end();
+        }
+    }
+}
+
+/// Who hears of what happens. Each has a filter of their own, so that what nobody wants costs nothing. They are a list,
+/// since a layer that is not there would be one without a filter, which wants everything.
+fn listening(format: LogFormat, filter: EnvFilter, traces: Option<&Traces>) -> impl Subscriber {
+    let mut layers = vec![lines(format).with_filter(filter).boxed()];
+    layers.extend(traces.map(|traces| traces.layer().boxed()));
+    tracing_subscriber::registry().with(layers)
+}
+
+/// What the log is of. Notices of the database say that what should be there is there, and spans are for traces.
+fn filter(audience: Audience) -> EnvFilter {
     let usual = || {
-        let quiet = match requests {
-            Requests::Told => String::new(),
-            Requests::Quiet => format!(",{REQUESTS}=warn"),
+        let quiet = match audience {
+            Audience::Operators => String::new(),
+            Audience::Asker => format!(",{REQUESTS}=warn"),
         };
         EnvFilter::new(format!("info,sqlx::postgres::notice=warn,{}{quiet}", webhook::QUIET))
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| usual());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let spans = format!("{TRACES}=off").parse().expect("a directive");
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| usual()).add_directive(spans)
+}
+
+fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let lines = fmt::layer().with_writer(io::stderr);
     match format {
-        LogFormat::Human => log.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Human => lines.with_ansi(io::stderr().is_terminal()).boxed(),
         LogFormat::Json => {
-            log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
-            std::panic::set_hook(Box::new(tell_panic));
+            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
         }
     }
 }
@@ -42,4 +99,27 @@ pub(super) fn begin(format: LogFormat, requests: Requests) {
 fn tell_panic(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(at, "a panic: a bug of Saldo's");
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::subscriber::with_default;
+
+    use super::*;
+
+    #[test]
+    fn spans_are_made_for_traces_only() {
+        let is_made = |traces: Option<&Traces>| {
+            let listening = listening(LogFormat::Human, filter(Audience::Operators), traces);
+            with_default(listening, || {
+                !tracing::info_span!(target: TRACES, "request").is_disabled()
+            })
+        };
+        assert!(!is_made(None));
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let collector = "http://127.0.0.1:1/v1/traces".parse().expect("an address");
+        let environment = crate::config::Environment::Local;
+        let traces = Traces::begin(&collector, environment, runtime.handle().clone());
+        assert!(is_made(Some(&traces.expect("an exporter"))));
+    }
 }

@@ -129,13 +129,19 @@ pub fn run() -> ExitCode {
     let command = arguments.command.unwrap_or(Command::Serve);
     let format = config.log_format(std::io::stderr().is_terminal());
     let serves = matches!(command, Command::Serve | Command::Work);
-    logs::begin(format, if serves { logs::Requests::Told } else { logs::Requests::Quiet });
+    let audience = if serves { logs::Audience::Operators } else { logs::Audience::Asker };
+    let logs = match logs::begin(&config, format, audience, runtime.handle()) {
+        Ok(logs) => logs,
+        Err(error) => return fail(&error),
+    };
     if serves {
         for warning in warnings.into_iter().chain(config.warnings()) {
             tracing::warn!("{warning}");
         }
     }
-    match runtime.block_on(execute(&config, command)) {
+    let ended = runtime.block_on(execute(&config, command));
+    logs.end();
+    match ended {
         Ok(code) => code,
         Err(error) if format == LogFormat::Json => {
             tracing::error!(error, "saldo has ended");

@@ -6,6 +6,7 @@ use aggregates::credits::Credits;
 use aggregates::wallet::{Price, Usage, Wallet};
 use futures_util::{FutureExt, TryStreamExt};
 use serde_json::Value;
+use tracing::Instrument;
 
 use super::analyses::{Delivery, Record, find, seal};
 use super::payer::Payer;
@@ -56,7 +57,7 @@ pub async fn call(app: App, order: Order) -> Result<Delivered> {
         clippy::disallowed_methods,
         reason = "a client that hangs up must not stop the call; it ends with its provider's timeout"
     )]
-    let task = tokio::spawn(async move { run(&app, order).await });
+    let task = tokio::spawn(async move { run(&app, order).await }.in_current_span());
     task.await.unwrap_or_else(|error| Err(Problem::failed(error)))
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::charged::Charged;
@@ -52,7 +53,7 @@ pub async fn pour(app: App, conversation: Conversation, reader: Reader) -> Resul
         clippy::disallowed_methods,
         reason = "a client that hangs up must not leave credits held; it ends with the provider's stream"
     )]
-    tokio::spawn(async move { flow(&app, conversation, reader, waits).await });
+    tokio::spawn(async move { flow(&app, conversation, reader, waits).await }.in_current_span());
     begun.await.unwrap_or_else(|_| Err(Problem::failed("a call ended without an answer")))
 }
 

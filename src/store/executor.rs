@@ -8,7 +8,7 @@ use aggregates::pii::CLEAR;
 use cqrs_es::DomainEvent;
 use cqrs_es::event_sink::EventSink;
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{Instrument, warn};
 use uuid::Uuid;
 
 use super::batch::Verdict;
@@ -16,7 +16,7 @@ use super::codec::place;
 use super::lane::{Answer, Waiting};
 use super::loading::{self, Known, Loaded};
 use super::unit::{NewEvent, Stream, Told, Unit};
-use super::{Envelope, ExecuteError, Outcome, Store, Stored};
+use super::{Envelope, ExecuteError, Outcome, Store, Stored, traced};
 
 /// How often a unit is decided again because other nodes wrote first. Each try loses only to
 /// somebody else's success, so this many in a row mean a stampede.
@@ -35,7 +35,8 @@ pub(super) async fn execute<A: Stored>(
     command: A::Command,
 ) -> Answer<A> {
     let (answer, outcome) = oneshot::channel();
-    if A::lane(store).push(id, Waiting { envelope, command, answer }) {
+    let span = traced::command::<A>();
+    if A::lane(store).push(id, Waiting { envelope, command, span: span.clone(), answer }) {
         let store = store.clone();
         #[expect(clippy::disallowed_methods, reason = "ends when the aggregate's queue is empty")]
         // Boxed: the runtime aligns its tasks to 128 bytes, which is slow to allocate when they are
@@ -47,7 +48,9 @@ pub(super) async fn execute<A: Stored>(
             }
         }));
     }
-    outcome.await.unwrap_or(Err(ExecuteError::Unavailable))
+    let answer = outcome.await.unwrap_or(Err(ExecuteError::Unavailable));
+    span.record("saldo.outcome", traced::became(&answer));
+    answer
 }
 
 /// What the log says the command did, where it knows it.
@@ -81,7 +84,8 @@ impl<A: Stored> Turn<'_, A> {
     async fn run(mut self) -> Option<Loaded<A>> {
         for _ in 0..ATTEMPTS {
             let fresh = self.cached.is_none();
-            let decided = match self.decide().await {
+            let (first, deciding) = traced::turn(&self.waiting);
+            let decided = match self.decide().instrument(deciding).await {
                 Ok(decided) => decided,
                 Err(error) => return self.fail(&error),
             };
@@ -93,7 +97,7 @@ impl<A: Stored> Turn<'_, A> {
                 }
             }
             let Decided { mut loaded, decisions, unit } = decided;
-            match self.store.appender().append(unit).await {
+            match self.store.appender().append(unit).instrument(first).await {
                 Ok(Verdict::Appended { last_position, recorded_at, strangers }) => {
                     loaded.strangers = strangers;
                     let decided = Decided { loaded, decisions, unit: Unit::default() };

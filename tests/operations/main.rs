@@ -1,6 +1,7 @@
 //! What an operator relies on: limits, how a node says how it is, what it counts, and what it logs. Real processes,
 //! real Postgres, real Redis, a real Prometheus.
 
+mod collector;
 mod document;
 mod health;
 mod logs;
@@ -17,3 +18,4 @@ mod skip;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
+mod traces;

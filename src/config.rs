@@ -25,6 +25,7 @@ use secrecy::SecretString;
 use crate::clients::address::AddressError;
 use crate::clients::redis::RedisUrlError;
 
+use crate::store::heads;
 pub use ai::AiConfig;
 pub use billing::{BillingConfig, Disputed, FraudWarning, PastDue};
 pub use check::Problems;
@@ -202,6 +203,8 @@ impl Config {
         let public_url = self.sign_in.public_url.clone();
         let public_url = public_url.unwrap_or_else(|| format!("http://{listens}"));
         Ok(Settings {
+    /// Where the heads are that this node has signed.
+    pub heads: PathBuf,
             environment: self.environment,
             public_url: public_url.trim_end_matches('/').to_owned(),
             must_verify: self
@@ -227,6 +230,7 @@ impl Config {
             Some(Switch::Off) if self.environment != Environment::Local => {
                 Err(ConfigError::LimitsOff)
             }
+            heads: self.data_dir.join(heads::FILE),
             limits => Ok(limits != Some(Switch::Off)),
         }
     }

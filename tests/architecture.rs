@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("billing", &["accounts", "app", "clients", "queue", "store"]),
     ("webhooks", &["accounts", "app", "clients", "queue", "store"]),
     ("explain", &["app", "store"]),
-    ("administration", &["app", "queue"]),
+    ("verify", &["store"]),
+    ("administration", &["app", "queue", "store", "verify"]),
     ("metering", &["app", "clients", "models", "queue", "store"]),
     ("metrics", &["app", "clients", "store"]),
     ("chats", &["app", "clients", "metering", "models", "queue", "store"]),
@@ -72,7 +73,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("verify", &["store"]),
     ("bench", &["clients", "serve", "store", "verify"]),
     ("cli", &["accounts", "bench", "clients", "serve", "store", "verify"]),
 ];

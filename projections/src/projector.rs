@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sqlx::{Connection, PgConnection, PgExecutor};
+use sqlx::{Connection, PgConnection, PgExecutor, Row};
 use tracing::{Instrument, Span};
 
 use crate::TRACES;
@@ -42,6 +42,8 @@ pub enum Step {
     CaughtUp(i64),
     /// Somebody else follows the log for this projection, and was here.
     Led(i64),
+    /// An administrator has it stand still, here.
+    Paused(i64),
     /// Everything before the obstacle is projected. The checkpoint says so to everybody.
     Halted(Obstacle),
 }
@@ -57,10 +59,17 @@ pub async fn step(
 ) -> Result<Step, JournalError> {
     let name = projection.name();
     let mut tx = db.begin().await?;
-    let Some(position) = lead(&mut tx, name).await? else {
-        let position = checkpoint(&mut *tx, name).await?;
-        tx.rollback().await?;
-        return Ok(Step::Led(position));
+    let position = match lead(&mut tx, name).await? {
+        Some((position, false)) => position,
+        Some((position, true)) => {
+            tx.rollback().await?;
+            return Ok(Step::Paused(position));
+        }
+        None => {
+            let position = checkpoint(&mut *tx, name).await?;
+            tx.rollback().await?;
+            return Ok(Step::Led(position));
+        }
     };
     let page = match tail.after(position, BATCH) {
         Some(page) => page,
@@ -100,13 +109,30 @@ fn span_of(name: &str, page: &Page) -> Span {
     )
 }
 
-/// Locks the checkpoint and says where it stands; none when somebody else has it. Also settles how
+/// Has a projection stand still: when this has returned, nobody projects it, on any node, and nobody will until it is
+/// resumed. Says whether there is such a projection.
+pub async fn pause(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<bool> {
+    // Whoever is at a step has the row, and is through with it before this is.
+    let paused = sqlx::query(
+        "update projections.checkpoints set paused_at = coalesce(paused_at, now()) where name = $1",
+    );
+    Ok(paused.bind(name).execute(db).await?.rows_affected() == 1)
+}
+
+/// Has a projection go on from where it stands. Says whether there is such a projection.
+pub async fn resume(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<bool> {
+    let resumed =
+        sqlx::query("update projections.checkpoints set paused_at = null where name = $1");
+    Ok(resumed.bind(name).execute(db).await?.rows_affected() == 1)
+}
+
+/// Locks the checkpoint and says where it stands, and whether it is to; none when somebody else has it. Also settles how
 /// this transaction works: without waiting for the disk, since a crash of the database loses rows
 /// and checkpoint together, and the next step repairs both; by index, since cached plans do not
 /// know how large the tables have become; and not for ever, should this process freeze.
-async fn lead(db: &mut PgConnection, name: &str) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar(
-        "select position, set_config('synchronous_commit', 'off', true),
+async fn lead(db: &mut PgConnection, name: &str) -> sqlx::Result<Option<(i64, bool)>> {
+    let row = sqlx::query(
+        "select position, paused_at is not null as paused, set_config('synchronous_commit', 'off', true),
              set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true),
              set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
              set_config('idle_in_transaction_session_timeout', '30s', true)
@@ -116,7 +142,8 @@ async fn lead(db: &mut PgConnection, name: &str) -> sqlx::Result<Option<i64>> {
     )
     .bind(name)
     .fetch_optional(db)
-    .await
+    .await?;
+    row.map(|row| Ok((row.try_get("position")?, row.try_get("paused")?))).transpose()
 }
 
 /// Where it stands: what is read of its tables from now on has all up to there.

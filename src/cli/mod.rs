@@ -141,6 +141,8 @@ pub fn run() -> ExitCode {
     }
     let ended = runtime.block_on(execute(&config, command));
     logs.end();
+    // What still reads for nobody, as a verification that was cut, keeps the program from ending no longer.
+    runtime.shutdown_background();
     match ended {
         Ok(code) => code,
         Err(error) if format == LogFormat::Json => {
@@ -227,8 +229,12 @@ async fn list(config: &Config) -> Result<(), StartError> {
             }
             _ => String::new(),
         };
+        let paused = lag.paused_at.map(|since| {
+            format!(", paused since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
+        });
+        let paused = paused.unwrap_or_default();
         println!(
-            "{}: position {}, {} events and {} ms behind{halted}",
+            "{}: position {}, {} events and {} ms behind{halted}{paused}",
             lag.name, lag.position, lag.events, lag.milliseconds
         );
     }

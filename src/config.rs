@@ -9,6 +9,7 @@ mod meter;
 mod production;
 mod redis;
 mod secrets;
+mod sentry;
 mod setting;
 mod sign_in;
 mod vault;
@@ -24,8 +25,8 @@ use secrecy::SecretString;
 
 use crate::clients::address::AddressError;
 use crate::clients::redis::RedisUrlError;
-
 use crate::store::heads;
+
 pub use ai::AiConfig;
 pub use billing::{BillingConfig, Disputed, FraudWarning, PastDue};
 pub use check::Problems;
@@ -139,6 +140,14 @@ pub enum ConfigError {
         "OTEL_EXPORTER_OTLP_ENDPOINT is no address of a collector: set one as http://127.0.0.1:4318, which takes OTLP over HTTP, without user, query or fragment"
     )]
     Collector,
+    /// Nobody could be told of errors.
+    #[error("SENTRY_DSN is no DSN: copy it from the settings of the project at Sentry")]
+    Dsn,
+    /// This program does not know how to tell Sentry.
+    #[error(
+        "SENTRY_DSN is set, and this saldo was built without Sentry: build it with `cargo build --release --features sentry`, or remove the setting"
+    )]
+    WithoutSentry,
     /// Half of what a service needs.
     #[error("{0} needs {1} beside it: set both, or neither")]
     Half(&'static str, &'static str),
@@ -194,6 +203,8 @@ pub struct Settings {
     pub queued_hold: TimeDelta,
     /// What whoever reads the metrics has to bring; nobody reads them, where there is none.
     pub metrics_token: Option<SecretString>,
+    /// Where the heads are that this node has signed.
+    pub heads: PathBuf,
 }
 
 impl Config {
@@ -203,8 +214,6 @@ impl Config {
         let public_url = self.sign_in.public_url.clone();
         let public_url = public_url.unwrap_or_else(|| format!("http://{listens}"));
         Ok(Settings {
-    /// Where the heads are that this node has signed.
-    pub heads: PathBuf,
             environment: self.environment,
             public_url: public_url.trim_end_matches('/').to_owned(),
             must_verify: self
@@ -221,6 +230,7 @@ impl Config {
             call_hold: self.meter.call_hold(),
             queued_hold: self.meter.queued_hold(),
             metrics_token: self.metrics_token()?,
+            heads: self.data_dir.join(heads::FILE),
         })
     }
 
@@ -230,7 +240,6 @@ impl Config {
             Some(Switch::Off) if self.environment != Environment::Local => {
                 Err(ConfigError::LimitsOff)
             }
-            heads: self.data_dir.join(heads::FILE),
             limits => Ok(limits != Some(Switch::Off)),
         }
     }

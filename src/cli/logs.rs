@@ -1,5 +1,7 @@
 //! What the server tells of itself: its log, one line for each thing that happened, to the standard error, and traces.
 
+#[cfg(feature = "sentry")]
+mod errors;
 mod traces;
 
 use std::io::{self, IsTerminal};
@@ -8,10 +10,11 @@ use std::panic::PanicHookInfo;
 use tokio::runtime::Handle;
 use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
+#[cfg(feature = "sentry")]
+use self::errors::Errors;
 use self::traces::Traces;
 pub(super) use self::traces::TracesError;
 use crate::clients::stripe::webhook;
@@ -31,7 +34,12 @@ pub(super) enum Audience {
 #[must_use]
 pub(super) struct Logs {
     traces: Option<Traces>,
+    #[cfg(feature = "sentry")]
+    errors: Option<Errors>,
 }
+
+/// Somebody who hears of what happens.
+type Listener = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Begins the log, and traces, where they are wanted. `RUST_LOG` says what the log is of, where it is set.
 pub(super) fn begin(
@@ -45,28 +53,54 @@ pub(super) fn begin(
     let traces = collector
         .map(|collector| Traces::begin(&collector, config.environment, runtime.clone()))
         .transpose()?;
-    listening(format, filter(audience), traces.as_ref()).init();
-    if format == LogFormat::Json {
-        std::panic::set_hook(Box::new(tell_panic));
+    let others = traces.iter().map(Traces::layer);
+    #[cfg(feature = "sentry")]
+    let errors = errors(config, audience, runtime)?;
+    #[cfg(feature = "sentry")]
+    let others = others.chain(errors.iter().map(|_| Errors::layer(filter(audience))));
+    let others: Vec<_> = others.collect();
+    let are_told = cfg!(feature = "sentry") && !others.is_empty();
+    listening(format, filter(audience), others).init();
+    match format {
+        LogFormat::Json => std::panic::set_hook(Box::new(tell_panic)),
+        LogFormat::Human if are_told => tell_panics_too(),
+        LogFormat::Human => {}
     }
-    Ok(Logs { traces })
+    Ok(Logs {
+        traces,
+        #[cfg(feature = "sentry")]
+        errors,
+    })
 }
 
 impl Logs {
     /// Sends what there is left; not for a thread that runs others' tasks.
     pub(super) fn end(self) {
+        #[cfg(feature = "sentry")]
+        drop(self.errors);
         if let Some(traces) = &self.traces {
             traces.end();
         }
     }
 }
 
+#[cfg(feature = "sentry")]
+fn errors(
+    config: &Config,
+    audience: Audience,
+    runtime: &Handle,
+) -> Result<Option<Errors>, TracesError> {
+    // What is wrong with the setting is told with all else that is.
+    let dsn = config.sentry().ok().flatten().filter(|_| audience == Audience::Operators);
+    let errors = dsn.map(|dsn| Errors::begin(dsn, config.environment, runtime.clone()));
+    Ok(errors.transpose()?)
+}
+
 /// Who hears of what happens. Each has a filter of their own, so that what nobody wants costs nothing. They are a list,
 /// since a layer that is not there would be one without a filter, which wants everything.
-fn listening(format: LogFormat, filter: EnvFilter, traces: Option<&Traces>) -> impl Subscriber {
-    let mut layers = vec![lines(format).with_filter(filter).boxed()];
-    layers.extend(traces.map(|traces| traces.layer().boxed()));
-    tracing_subscriber::registry().with(layers)
+fn listening(format: LogFormat, filter: EnvFilter, mut others: Vec<Listener>) -> impl Subscriber {
+    others.push(lines(format).with_filter(filter).boxed());
+    tracing_subscriber::registry().with(others)
 }
 
 /// What the log is of. Notices of the database say that what should be there is there, and spans are for traces.
@@ -82,10 +116,7 @@ fn filter(audience: Audience) -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| usual()).add_directive(spans)
 }
 
-fn lines<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
-where
-    S: Subscriber + for<'span> LookupSpan<'span>,
-{
+fn lines(format: LogFormat) -> Listener {
     let lines = fmt::layer().with_writer(io::stderr);
     match format {
         LogFormat::Human => lines.with_ansi(io::stderr().is_terminal()).boxed(),
@@ -101,6 +132,15 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
     tracing::error!(at, "a panic: a bug of Saldo's");
 }
 
+/// A panic is told to others, too, who are not told what it says.
+fn tell_panics_too() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        usual(panic);
+        tell_panic(panic);
+    }));
+}
+
 #[cfg(test)]
 mod tests {
     use tracing::subscriber::with_default;
@@ -109,17 +149,17 @@ mod tests {
 
     #[test]
     fn spans_are_made_for_traces_only() {
-        let is_made = |traces: Option<&Traces>| {
-            let listening = listening(LogFormat::Human, filter(Audience::Operators), traces);
+        let is_made = |others: Vec<Listener>| {
+            let listening = listening(LogFormat::Human, filter(Audience::Operators), others);
             with_default(listening, || {
                 !tracing::info_span!(target: TRACES, "request").is_disabled()
             })
         };
-        assert!(!is_made(None));
+        assert!(!is_made(vec![]));
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let collector = "http://127.0.0.1:1/v1/traces".parse().expect("an address");
         let environment = crate::config::Environment::Local;
         let traces = Traces::begin(&collector, environment, runtime.handle().clone());
-        assert!(is_made(Some(&traces.expect("an exporter"))));
+        assert!(is_made(vec![traces.expect("an exporter").layer()]));
     }
 }

@@ -29,6 +29,9 @@ pub struct WatchConfig {
     /// Where traces are sent: a collector that takes OTLP over HTTP, without `/v1/traces`. Without it there are none.
     #[arg(long = "otel-exporter-otlp-endpoint", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
+    /// Where errors are sent: the DSN of a project at Sentry. Needs a program that was built with `--features sentry`.
+    #[arg(long, env = "SENTRY_DSN", hide_env_values = true)]
+    pub sentry_dsn: Option<SecretString>,
 }
 
 /// As what the lines of requests stand in the log of the server, for `RUST_LOG`.

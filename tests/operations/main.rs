@@ -13,6 +13,8 @@ mod rates;
 mod redis_server;
 mod scrape;
 mod security;
+#[cfg(feature = "sentry")]
+mod sentry;
 #[path = "../shared/skip.rs"]
 mod skip;
 #[path = "../system/support.rs"]

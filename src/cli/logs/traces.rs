@@ -16,11 +16,11 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use reqwest::Url;
 use tokio::runtime::Handle;
-use tracing::{Subscriber, info, warn};
+use tracing::{info, warn};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::registry::LookupSpan;
 
+use super::Listener;
 use crate::config::Environment;
 use crate::traces::TRACES;
 
@@ -75,10 +75,7 @@ impl Traces {
     }
 
     /// Hears of spans that are for traces, and of nothing else.
-    pub(super) fn layer<S>(&self) -> impl Layer<S>
-    where
-        S: Subscriber + for<'span> LookupSpan<'span>,
-    {
+    pub(super) fn layer(&self) -> Listener {
         tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer("saldo"))
             .with_location(false)
@@ -88,6 +85,7 @@ impl Traces {
             .with_tracked_inactivity(false)
             .with_context_activation(false)
             .with_filter(filter_fn(|about| about.is_span() && about.target() == TRACES))
+            .boxed()
     }
 
     /// Sends what there is left, unless that takes too long: then it is lost.

@@ -37,8 +37,7 @@ pub enum VerificationState {
 #[derive(Clone, Debug, Serialize, FromRow, ToSchema)]
 pub struct Verification {
     /// Its id.
-    #[serde(rename = "id")]
-    pub verification_id: Uuid,
+    pub id: Uuid,
     /// How it stands.
     pub state: VerificationState,
     /// When it was asked for.
@@ -151,7 +150,7 @@ async fn find(
     limit: i64,
 ) -> Result<Vec<Verification>> {
     let found = sqlx::query_as(
-        "select v.verification_id, v.asked_at, v.started_at, v.ended_at, v.report,
+        "select v.verification_id as id, v.asked_at, v.started_at, v.ended_at, v.report,
              case when w.is_lost then 'its work was given up' else v.error end as error,
              case
                  when w.is_lost or v.error is not null then 'failed'

@@ -65,8 +65,9 @@ impl House {
     /// Has Ada spend a credit on this node, and waits until a read model that goes on has seen it; where the paused one is.
     async fn spend_beside(&self, node: &Server) -> Value {
         let spend = json!({ "amount": 1, "reason": "test" });
-        let spent = send(node, Method::POST, "/wallet/debits", &self.shop.ada.access, &spend).await;
-        assert_eq!(spent.status, StatusCode::CREATED, "{:?}", spent.body);
+        let answer =
+            send(node, Method::POST, "/wallet/debits", &self.shop.ada.access, &spend).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{:?}", answer.body);
         let end: i64 = self.shop.database.end().await.parse().expect("a position");
         let has_seen = |model: &Value| model["position"].as_i64().is_some_and(|at| at >= end);
         self.until_model("transactions", has_seen).await;

@@ -13,6 +13,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use saldo::store::hex;
 use tokio::net::TcpListener;
 
 /// A running collector; its task ends with the test's runtime.
@@ -96,8 +97,4 @@ fn find(attributes: &[KeyValue], key: &str) -> Option<String> {
         Some(AnyValue { value: Some(Value::IntValue(number)) }) => Some(number.to_string()),
         other => Some(format!("{other:?}")),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

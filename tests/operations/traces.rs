@@ -35,7 +35,7 @@ impl Drop for Killed {
     }
 }
 
-fn settings<'a>(collector: &'a str) -> [(&'static str, &'a str); 2] {
+fn settings(collector: &str) -> [(&'static str, &str); 2] {
     [("SALDO_RATE_LIMITS", "off"), (ENDPOINT, collector)]
 }
 

@@ -37,7 +37,7 @@ async fn ask(
     Administrator(caller): Administrator,
 ) -> Result<(StatusCode, axum::Json<Verification>)> {
     let verification = verifications::ask_for(&app).await?;
-    let id = verification.verification_id;
+    let id = verification.id;
     tracing::info!(administrator = %caller.user, verification = %id, "a verification was asked for");
     Ok((StatusCode::ACCEPTED, axum::Json(verification)))
 }
@@ -51,7 +51,7 @@ async fn list(
     page: Page<Uuid>,
 ) -> Result<axum::Json<Verifications>> {
     let items = verifications::newest(&app, page.cursor, page.limit).await?;
-    let next_cursor = page.next(&items, |verification| verification.verification_id);
+    let next_cursor = page.next(&items, |verification| verification.id);
     Ok(axum::Json(Verifications { items, next_cursor }))
 }
 

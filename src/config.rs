@@ -9,6 +9,7 @@ mod meter;
 mod production;
 mod redis;
 mod secrets;
+mod sentry;
 mod setting;
 mod sign_in;
 mod vault;
@@ -24,6 +25,7 @@ use secrecy::SecretString;
 
 use crate::clients::address::AddressError;
 use crate::clients::redis::RedisUrlError;
+use crate::store::heads;
 
 pub use ai::AiConfig;
 pub use billing::{BillingConfig, Disputed, FraudWarning, PastDue};
@@ -137,6 +139,19 @@ pub enum ConfigError {
     /// Whoever guesses it reads how business goes.
     #[error("SALDO_METRICS_TOKEN could be guessed: set one of at least 16 characters")]
     ShortToken,
+    /// No address of a collector.
+    #[error(
+        "OTEL_EXPORTER_OTLP_ENDPOINT is no address of a collector: set one as http://127.0.0.1:4318, which takes OTLP over HTTP, without user, query or fragment"
+    )]
+    Collector,
+    /// Nobody could be told of errors.
+    #[error("SENTRY_DSN is no DSN: copy it from the settings of the project at Sentry")]
+    Dsn,
+    /// This program does not know how to tell Sentry.
+    #[error(
+        "SENTRY_DSN is set, and this saldo was built without Sentry: build it with `cargo build --release --features sentry`, or remove the setting"
+    )]
+    WithoutSentry,
     /// Half of what a service needs.
     #[error("{0} needs {1} beside it: set both, or neither")]
     Half(&'static str, &'static str),
@@ -192,6 +207,8 @@ pub struct Settings {
     pub queued_hold: TimeDelta,
     /// What whoever reads the metrics has to bring; nobody reads them, where there is none.
     pub metrics_token: Option<SecretString>,
+    /// Where the heads are that this node has signed.
+    pub heads: PathBuf,
 }
 
 impl Config {
@@ -217,6 +234,7 @@ impl Config {
             call_hold: self.meter.call_hold(),
             queued_hold: self.meter.queued_hold(),
             metrics_token: self.metrics_token()?,
+            heads: self.data_dir.join(heads::FILE),
         })
     }
 

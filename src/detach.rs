@@ -4,18 +4,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tracing::{Instrument, Span};
 
 /// Work that runs where it is waited for, without a task of its own: handing it to another task, which another
 /// thread takes, costs more than most of it. Where whoever waits goes before its end, the rest of it is detached
 /// into a task. Who keeps it and does not poll it holds it up.
-pub struct DetachOnDrop<T: Send + 'static>(Option<Work<T>>);
+pub struct DetachOnDrop<T: Send + 'static> {
+    work: Option<Work<T>>,
+    /// What it is part of, when nobody waits for it any more.
+    span: Span,
+}
 
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl<T: Send + 'static> DetachOnDrop<T> {
     /// Nothing is done before it is polled, or dropped.
     pub fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
-        Self(Some(Box::pin(work)))
+        Self { work: Some(Box::pin(work)), span: Span::current() }
     }
 }
 
@@ -24,10 +29,10 @@ impl<T: Send + 'static> Future for DetachOnDrop<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         // Work that panics is not put back: there is no rest of it.
-        let Some(mut work) = self.0.take() else { return Poll::Pending };
+        let Some(mut work) = self.work.take() else { return Poll::Pending };
         let polled = work.as_mut().poll(context);
         if polled.is_pending() {
-            self.0 = Some(work);
+            self.work = Some(work);
         }
         polled
     }
@@ -36,8 +41,8 @@ impl<T: Send + 'static> Future for DetachOnDrop<T> {
 impl<T: Send + 'static> Drop for DetachOnDrop<T> {
     fn drop(&mut self) {
         // Where the runtime is gone, so is the process.
-        if let (Some(rest), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(rest);
+        if let (Some(rest), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
+            runtime.spawn(rest.instrument(self.span.clone()));
         }
     }
 }

@@ -33,6 +33,7 @@ pub mod replica;
 pub mod serve;
 pub mod store;
 pub mod tokens;
+pub mod traces;
 mod unseal;
 pub mod verify;
 mod wakes;

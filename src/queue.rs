@@ -78,6 +78,8 @@ pub const SEND_WEBHOOKS: &str = "send_webhooks";
 pub const REPLY: &str = "reply";
 /// Work that builds a read model anew.
 pub const REBUILD: &str = "rebuild";
+/// Work that verifies the log.
+pub const VERIFY: &str = "verify";
 /// Work that makes an AI call that somebody has asked for and does not wait for.
 pub const MAKE_CALL: &str = "make_call";
 

@@ -35,7 +35,7 @@ use crate::passwords::{PasswordError, Passwords};
 use crate::processes::Signer;
 use crate::queue::{self, Job};
 use crate::rates::Rates;
-use crate::store::{Store, heads};
+use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::wakes::Wakes;
 use crate::{http, processes};
@@ -174,7 +174,7 @@ impl Node {
             let mut db = pool.acquire().await?;
             Job::about(queue::HEAL, "stripe").enqueue(&mut db).await?;
         }
-        let signer = Signer::new(&app, config.data_dir.join(heads::FILE));
+        let signer = Signer::new(&app, app.settings.heads.clone());
         processes::start(&app, &signer, &stopped);
         let working = jobs::run(app.clone(), messages, options, stopped);
         #[expect(clippy::disallowed_methods, reason = "ends when `stop` turns true")]

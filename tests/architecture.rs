@@ -18,8 +18,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("billing", &["accounts", "app", "clients", "queue", "store"]),
     ("webhooks", &["accounts", "app", "clients", "queue", "store"]),
     ("explain", &["app", "store"]),
+    ("verify", &["store"]),
     ("metering", &["app", "clients", "models", "queue", "store"]),
-    ("administration", &["app", "metering", "queue"]),
+    ("administration", &["app", "metering", "queue", "store", "verify"]),
     ("metrics", &["app", "clients", "store"]),
     ("chats", &["app", "clients", "metering", "models", "queue", "store"]),
     ("processes", &["app", "billing", "chats", "clients", "queue", "store", "webhooks"]),
@@ -72,7 +73,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "store",
         ],
     ),
-    ("verify", &["store"]),
     ("bench", &["clients", "serve", "store", "verify"]),
     ("cli", &["accounts", "bench", "clients", "serve", "store", "verify"]),
 ];
@@ -92,6 +92,7 @@ const GROUND: &[&str] = &[
     "passwords",
     "replica",
     "tokens",
+    "traces",
     "wakes",
 ];
 

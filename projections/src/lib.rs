@@ -13,5 +13,8 @@ pub mod transactions;
 pub mod usage;
 pub mod users;
 
+/// As what spans are known that are for whoever collects traces, and for nobody's log.
+pub const TRACES: &str = "saldo::traces";
+
 /// The search path under which queries find the read models.
 pub const SEARCH_PATH: &str = "public,balances,billing,chats,transactions,usage,users";

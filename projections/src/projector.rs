@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use sqlx::{Connection, PgConnection, PgExecutor};
+use sqlx::{Connection, PgConnection, PgExecutor, Row};
+use tracing::{Instrument, Span};
 
+use crate::TRACES;
 use crate::journal::{self, JournalError, Obstacle, Page, Recorded, Unseal, chain, is_passing};
 use crate::tail::Tail;
 
@@ -40,6 +42,8 @@ pub enum Step {
     CaughtUp(i64),
     /// Somebody else follows the log for this projection, and was here.
     Led(i64),
+    /// An administrator has it stand still, here.
+    Paused(i64),
     /// Everything before the obstacle is projected. The checkpoint says so to everybody.
     Halted(Obstacle),
 }
@@ -55,16 +59,24 @@ pub async fn step(
 ) -> Result<Step, JournalError> {
     let name = projection.name();
     let mut tx = db.begin().await?;
-    let Some(position) = lead(&mut tx, name).await? else {
-        let position = checkpoint(&mut *tx, name).await?;
-        tx.rollback().await?;
-        return Ok(Step::Led(position));
+    let position = match lead(&mut tx, name).await? {
+        Some((position, false)) => position,
+        Some((position, true)) => {
+            tx.rollback().await?;
+            return Ok(Step::Paused(position));
+        }
+        None => {
+            let position = checkpoint(&mut *tx, name).await?;
+            tx.rollback().await?;
+            return Ok(Step::Led(position));
+        }
     };
     let page = match tail.after(position, BATCH) {
         Some(page) => page,
         None => journal::read(&mut tx, unseal, projection.streams(), position, BATCH).await?,
     };
-    let Advance { reached, obstacle } = advance(&mut tx, projection, page).await?;
+    let span = span_of(name, &page);
+    let Advance { reached, obstacle } = advance(&mut tx, projection, page).instrument(span).await?;
     if let Some(obstacle) = obstacle {
         halt(&mut tx, name, reached, &obstacle).await?;
         tx.commit().await?;
@@ -79,13 +91,48 @@ pub async fn step(
     Ok(Step::Moved { position: reached, full: reached - position == BATCH })
 }
 
-/// Locks the checkpoint and says where it stands; none when somebody else has it. Also settles how
+/// What is told of projecting a page to whoever collects traces. It is in no request's trace, since it is for many:
+/// positions say for whom.
+fn span_of(name: &str, page: &Page) -> Span {
+    let (Some(first), Some(last)) = (page.recorded.first(), page.recorded.last()) else {
+        return Span::none();
+    };
+    tracing::info_span!(
+        target: TRACES,
+        parent: None,
+        "project",
+        otel.name = %format_args!("project {name}"),
+        saldo.projection = name,
+        saldo.events = page.recorded.len(),
+        saldo.first_position = first.position,
+        saldo.last_position = last.position,
+    )
+}
+
+/// Has a projection stand still: when this has returned, nobody projects it, on any node, and nobody will until it is
+/// resumed. Says whether there is such a projection.
+pub async fn pause(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<bool> {
+    // Whoever is at a step has the row, and is through with it before this is.
+    let paused = sqlx::query(
+        "update projections.checkpoints set paused_at = coalesce(paused_at, now()) where name = $1",
+    );
+    Ok(paused.bind(name).execute(db).await?.rows_affected() == 1)
+}
+
+/// Has a projection go on from where it stands. Says whether there is such a projection.
+pub async fn resume(db: impl PgExecutor<'_>, name: &str) -> sqlx::Result<bool> {
+    let resumed =
+        sqlx::query("update projections.checkpoints set paused_at = null where name = $1");
+    Ok(resumed.bind(name).execute(db).await?.rows_affected() == 1)
+}
+
+/// Locks the checkpoint and says where it stands, and whether it is to; none when somebody else has it. Also settles how
 /// this transaction works: without waiting for the disk, since a crash of the database loses rows
 /// and checkpoint together, and the next step repairs both; by index, since cached plans do not
 /// know how large the tables have become; and not for ever, should this process freeze.
-async fn lead(db: &mut PgConnection, name: &str) -> sqlx::Result<Option<i64>> {
-    sqlx::query_scalar(
-        "select position, set_config('synchronous_commit', 'off', true),
+async fn lead(db: &mut PgConnection, name: &str) -> sqlx::Result<Option<(i64, bool)>> {
+    let row = sqlx::query(
+        "select position, paused_at is not null as paused, set_config('synchronous_commit', 'off', true),
              set_config('jit', 'off', true), set_config('enable_seqscan', 'off', true),
              set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
              set_config('idle_in_transaction_session_timeout', '30s', true)
@@ -95,7 +142,8 @@ async fn lead(db: &mut PgConnection, name: &str) -> sqlx::Result<Option<i64>> {
     )
     .bind(name)
     .fetch_optional(db)
-    .await
+    .await?;
+    row.map(|row| Ok((row.try_get("position")?, row.try_get("paused")?))).transpose()
 }
 
 /// Where it stands: what is read of its tables from now on has all up to there.

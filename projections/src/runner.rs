@@ -31,6 +31,8 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// The pause after which an event that cannot be projected is tried again: the node that is first
 /// to try may run a version of Saldo that can.
 const RETRY_HALTED: Duration = Duration::from_secs(10);
+/// How often a projection that stands still looks whether it is to go on.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How far a projection is behind the log.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -49,6 +51,8 @@ pub struct Lag {
     pub error: Option<String>,
     /// Since when it cannot.
     pub halted_at: Option<DateTime<Utc>>,
+    /// Since when an administrator has it stand still.
+    pub paused_at: Option<DateTime<Utc>>,
 }
 
 /// Every projection there is.
@@ -248,6 +252,7 @@ impl Follower {
             Step::Moved { position, .. } | Step::CaughtUp(position) | Step::Led(position) => {
                 (position, Next::Beyond(position))
             }
+            Step::Paused(position) => (position, Next::After(LOOK)),
             Step::Halted(obstacle) => {
                 error!(projection = name, error = %obstacle, "a projection has halted");
                 (obstacle.position() - 1, Next::After(RETRY_HALTED))
@@ -281,7 +286,7 @@ impl Follower {
 pub async fn lag(pool: &PgPool) -> sqlx::Result<(i64, Vec<Lag>)> {
     let rows = sqlx::query(
         // The subquery stays a look-up by index; a join may be planned as a reading of the whole log.
-        "select h.position as head, c.name, c.position, c.halted, c.error, c.halted_at,
+        "select h.position as head, c.name, c.position, c.halted, c.error, c.halted_at, c.paused_at,
              greatest(h.position - c.position, 0) as events,
              greatest(coalesce((extract(epoch from clock_timestamp() - (
                  select e.recorded_at from public.events e where e.position = c.position + 1 limit 1

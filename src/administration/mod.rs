@@ -3,3 +3,4 @@
 pub mod events;
 pub mod jobs;
 pub mod read_models;
+pub mod verifications;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use projections::rebuild::{self, RebuildError};
-use projections::runner;
+use projections::{projector, runner};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -30,6 +30,8 @@ pub struct ReadModel {
     pub error: Option<String>,
     /// Since when it cannot.
     pub halted_at: Option<DateTime<Utc>>,
+    /// Since when it stands still, since an administrator wants it to: then nothing is wrong with it.
+    pub paused_at: Option<DateTime<Utc>>,
     /// Whether it is being built anew, or is about to be.
     pub rebuilding: bool,
 }
@@ -48,8 +50,17 @@ pub async fn all(app: &App) -> Result<(i64, Vec<ReadModel>)> {
     .collect();
     let models = lags.into_iter().map(|lag| {
         let rebuilding = rebuilding.contains(&lag.name);
-        let runner::Lag { name, position, events, milliseconds, halted, error, halted_at } = lag;
-        ReadModel { name, position, events, milliseconds, halted, error, halted_at, rebuilding }
+        ReadModel {
+            name: lag.name,
+            position: lag.position,
+            events: lag.events,
+            milliseconds: lag.milliseconds,
+            halted: lag.halted,
+            error: lag.error,
+            halted_at: lag.halted_at,
+            paused_at: lag.paused_at,
+            rebuilding,
+        }
     });
     Ok((position, models.collect()))
 }
@@ -62,6 +73,16 @@ pub async fn ask_for(app: &App, name: &str) -> Result<()> {
     }
     let mut db = app.db().acquire().await?;
     Ok(Job::about(REBUILD, name).enqueue(&mut db).await?)
+}
+
+/// Has a read model stand still on all nodes, until it is resumed. 404 for one that there is not.
+pub async fn pause(app: &App, name: &str) -> Result<()> {
+    if projector::pause(app.db(), name).await? { Ok(()) } else { Err(Problem::not_found()) }
+}
+
+/// Has a read model go on from where it stands. 404 for one that there is not.
+pub async fn resume(app: &App, name: &str) -> Result<()> {
+    if projector::resume(app.db(), name).await? { Ok(()) } else { Err(Problem::not_found()) }
 }
 
 /// Builds a read model anew, unless that is being done elsewhere.

@@ -129,13 +129,21 @@ pub fn run() -> ExitCode {
     let command = arguments.command.unwrap_or(Command::Serve);
     let format = config.log_format(std::io::stderr().is_terminal());
     let serves = matches!(command, Command::Serve | Command::Work);
-    logs::begin(format, if serves { logs::Requests::Told } else { logs::Requests::Quiet });
+    let audience = if serves { logs::Audience::Operators } else { logs::Audience::Asker };
+    let logs = match logs::begin(&config, format, audience, runtime.handle()) {
+        Ok(logs) => logs,
+        Err(error) => return fail(&error),
+    };
     if serves {
         for warning in warnings.into_iter().chain(config.warnings()) {
             tracing::warn!("{warning}");
         }
     }
-    match runtime.block_on(execute(&config, command)) {
+    let ended = runtime.block_on(execute(&config, command));
+    logs.end();
+    // What still reads for nobody, as a verification that was cut, keeps the program from ending no longer.
+    runtime.shutdown_background();
+    match ended {
         Ok(code) => code,
         Err(error) if format == LogFormat::Json => {
             tracing::error!(error, "saldo has ended");
@@ -221,8 +229,12 @@ async fn list(config: &Config) -> Result<(), StartError> {
             }
             _ => String::new(),
         };
+        let paused = lag.paused_at.map(|since| {
+            format!(", paused since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
+        });
+        let paused = paused.unwrap_or_default();
         println!(
-            "{}: position {}, {} events and {} ms behind{halted}",
+            "{}: position {}, {} events and {} ms behind{halted}{paused}",
             lag.name, lag.position, lag.events, lag.milliseconds
         );
     }

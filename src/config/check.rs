@@ -36,6 +36,8 @@ impl Config {
         problems.extend(self.rate_limits().err());
         problems.extend(self.https_redirect().err());
         problems.extend(self.metrics_token().err());
+        problems.extend(self.traces().err());
+        problems.extend(self.sentry().err());
         problems.extend(self.google().err());
         problems.extend(self.github().err());
         problems.extend(self.x().err());

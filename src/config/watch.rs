@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 
 use clap::ValueEnum;
+use reqwest::Url;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{Config, ConfigError, Environment};
+use crate::clients::address;
 
 /// Fewer characters of a token could be guessed.
 const SHORTEST: usize = 16;
@@ -24,6 +26,12 @@ pub struct WatchConfig {
     /// such route, but in `local` to this machine.
     #[arg(long, env = "SALDO_METRICS_TOKEN", hide_env_values = true)]
     pub metrics_token: Option<SecretString>,
+    /// Where traces are sent: a collector that takes OTLP over HTTP, without `/v1/traces`. Without it there are none.
+    #[arg(long = "otel-exporter-otlp-endpoint", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+    /// Where errors are sent: the DSN of a project at Sentry. Needs a program that was built with `--features sentry`.
+    #[arg(long, env = "SENTRY_DSN", hide_env_values = true)]
+    pub sentry_dsn: Option<SecretString>,
 }
 
 /// As what the lines of requests stand in the log of the server, for `RUST_LOG`.
@@ -48,6 +56,16 @@ impl Config {
             LogFormat::Json
         };
         self.watch.log_format.unwrap_or(usual)
+    }
+
+    /// Where traces are sent, where they are; what is set to nothing is not set.
+    pub fn traces(&self) -> Result<Option<Url>, ConfigError> {
+        let set = self.watch.otlp_endpoint.as_deref().map(str::trim);
+        let Some(set) = set.filter(|set| !set.is_empty()) else { return Ok(None) };
+        let collector = address::parse(set).ok();
+        let collector = collector.filter(|url| ["http", "https"].contains(&url.scheme()));
+        let collector = collector.ok_or(ConfigError::Collector)?;
+        Ok(Some(address::below(&collector, "v1/traces")))
     }
 
     /// The token, where there is one; what is set to nothing is not set.
@@ -84,6 +102,23 @@ mod tests {
         assert_eq!(production.log_format(true), LogFormat::Human);
         assert_eq!(config(&[]).log_format(false), LogFormat::Human);
         assert_eq!(config(&["--log-format", "json"]).log_format(true), LogFormat::Json);
+    }
+
+    #[test]
+    fn traces_go_below_a_collectors_address_and_to_nothing_else() {
+        let traces = |at: &str| config(&["--otel-exporter-otlp-endpoint", at]).traces();
+        let told = |at: &str| traces(at).expect("an address").map(|url| url.to_string());
+        assert_eq!(config(&[]).traces().expect("none"), None);
+        assert_eq!(told(" "), None);
+        let known = Some("http://127.0.0.1:4318/v1/traces".to_owned());
+        assert_eq!(told("http://127.0.0.1:4318"), known);
+        let below = Some("https://collector.example/saldo/v1/traces".to_owned());
+        assert_eq!(told("https://collector.example/saldo/"), below);
+        for wrong in ["collector:4317", "grpc://collector", "http://me:word@collector", "/traces"] {
+            let said = traces(wrong).expect_err(wrong).to_string();
+            assert!(said.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT "), "{said}");
+            assert!(!said.contains("word"), "{said}");
+        }
     }
 
     #[test]

@@ -130,7 +130,7 @@ async fn database(app: &App) -> Finding {
                     let halted = format!("the read model {} has halted", lag.name);
                     Finding::now(health::State::Degraded, Some(halted))
                 }
-                None => Finding::now(health::State::Ok, None),
+                None => Finding::now(health::State::Ok, paused(&lags)),
             },
             Err(error) => {
                 tracing::warn!(error = %error, "the database does not answer");
@@ -140,6 +140,13 @@ async fn database(app: &App) -> Finding {
         }
     };
     app.probes.database.find(ask).await
+}
+
+/// Read models that stand still since an administrator wants them to: that is well, and worth a word.
+fn paused(lags: &[projections::runner::Lag]) -> Option<String> {
+    let paused: Vec<_> = lags.iter().filter(|lag| lag.paused_at.is_some()).collect();
+    let names = paused.iter().map(|lag| lag.name.as_str()).collect::<Vec<_>>().join(", ");
+    (!paused.is_empty()).then(|| format!("read models that an administrator has paused: {names}"))
 }
 
 async fn redis(app: &App) -> Finding {

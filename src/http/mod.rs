@@ -43,6 +43,7 @@ mod statement;
 mod subscriptions;
 mod system;
 mod timing;
+mod traced;
 mod usage;
 mod visitor;
 mod wallet;

@@ -9,11 +9,12 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::rate_limit::{Asker, Gate};
 use super::visitor::ClientAddress;
-use super::{REQUEST_ID, openai, security};
+use super::{REQUEST_ID, openai, security, traced};
 use crate::app::App;
 use crate::config::REQUESTS;
 use crate::error::Problem;
@@ -29,10 +30,18 @@ struct Body<'a> {
     request_id: &'a str,
 }
 
-/// Gives every request an id and every problem a body, and logs the request once.
-pub(super) async fn answer(State(app): State<App>, mut request: Request, next: Next) -> Response {
+/// Gives every request an id and every problem a body, logs the request once, and has a trace of it.
+pub(super) async fn answer(State(app): State<App>, request: Request, next: Next) -> Response {
+    let span = traced::span(&request);
+    let response = respond(app, request, next).instrument(span.clone()).await;
+    traced::end(&span, &response);
+    response
+}
+
+async fn respond(app: App, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = id_of(&request);
+    Span::current().record("saldo.request_id", id.as_str());
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = method(request.method());
     let path = request.uri().path();
@@ -106,9 +115,9 @@ fn finish(headers: &mut HeaderMap, id: &str) {
 }
 
 /// The route of a path that is none, and of a method that is none.
-const UNKNOWN: &str = "unknown";
+pub(super) const UNKNOWN: &str = "unknown";
 /// What is asked all the time by whoever watches: it has no line in the log but for those who look for faults.
-const WATCHED: [&str; 6] =
+pub(super) const WATCHED: [&str; 6] =
     ["/livez", "/readyz", "/healthz", "/healthz/{part}", "/health", "/metrics"];
 
 /// A request, and what became of it; nothing of what it said.
@@ -151,7 +160,7 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 /// The method; one that nobody knows is nobody's.
-fn method(method: &Method) -> &'static str {
+pub(super) fn method(method: &Method) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or(UNKNOWN)
 }

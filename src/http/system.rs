@@ -70,6 +70,8 @@ struct Lag {
     events: i64,
     milliseconds: i64,
     halted: bool,
+    /// Whether it stands still since an administrator wants it to.
+    paused: bool,
 }
 
 /// What this is.
@@ -108,6 +110,7 @@ async fn health(State(app): State<App>) -> Result<axum::Json<Health>> {
             events: lag.events,
             milliseconds: lag.milliseconds,
             halted: lag.halted.is_some(),
+            paused: lag.paused_at.is_some(),
         })
         .collect();
     if let Some(halted) = projections.iter().find(|lag| lag.halted) {

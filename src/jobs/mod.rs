@@ -10,6 +10,7 @@ mod messages;
 mod read_models;
 mod recharge;
 mod sweep;
+mod verifications;
 mod webhooks;
 
 use std::time::Duration;
@@ -70,7 +71,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), JobsError> {
 /// Whose the work is: each has a worker of its own.
 #[derive(Clone, Copy, Debug)]
 enum Work {
-    /// Messages, what is swept, and read models that are built anew.
+    /// Messages, what is swept, read models that are built anew, and verifications.
     House,
     /// What is asked of Stripe, and what follows from it.
     Stripe,
@@ -109,6 +110,7 @@ impl Work {
                 .define_job::<messages::SendText>()
                 .define_job::<sweep::Sweep>()
                 .define_job::<read_models::Rebuild>()
+                .define_job::<verifications::Verify>()
                 .with_cron(by_itself::<sweep::Sweep>(Cron::daily_at(3, 17))?),
             Self::Chats => worker.define_job::<chats::Reply>(),
             Self::Stripe => worker

@@ -62,4 +62,9 @@ fn projections(page: &mut Page, lags: &[Lag]) {
     for lag in lags {
         halted.sample(&[("name", &lag.name)], u8::from(lag.halted.is_some()));
     }
+    let help = "Whether a read model stands still since an administrator wants it to.";
+    let mut paused = page.family("saldo_projection_paused", Kind::Gauge, help);
+    for lag in lags {
+        paused.sample(&[("name", &lag.name)], u8::from(lag.paused_at.is_some()));
+    }
 }

@@ -9,10 +9,11 @@ use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{ConnectOptions, PgConnection, Row};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::{Instrument, Span, error, warn};
 
 use super::batch::{Columns, Verdict};
 use super::metrics::Metrics;
+use super::traced;
 use super::unit::Unit;
 
 /// Units that may wait. At 10,000 units a second this is less than half a second of work.
@@ -42,6 +43,8 @@ pub enum AppendError {
 
 struct Submission {
     unit: Unit,
+    /// Its part of a trace.
+    span: Span,
     answer: oneshot::Sender<Result<Verdict, AppendError>>,
 }
 
@@ -96,8 +99,14 @@ impl Appender {
     /// Appends a unit, together with whatever else waits.
     pub(super) async fn append(&self, unit: Unit) -> Result<Verdict, AppendError> {
         let (answer, verdict) = oneshot::channel();
-        self.queue.try_send(Submission { unit, answer }).map_err(|_| AppendError::Busy)?;
-        verdict.await.unwrap_or(Err(AppendError::Unreachable))
+        let span = traced::append(&unit);
+        let submission = Submission { unit, span: span.clone(), answer };
+        self.queue.try_send(submission).map_err(|_| AppendError::Busy)?;
+        let verdict = verdict.await.unwrap_or(Err(AppendError::Unreachable));
+        if let Ok(Verdict::Appended { last_position, .. }) = verdict {
+            span.record("saldo.position", last_position);
+        }
+        verdict
     }
 }
 
@@ -142,9 +151,10 @@ impl Writer {
     /// never fails others.
     async fn write(&mut self, batch: Vec<Submission>) -> Option<Written> {
         let began = Instant::now();
+        let span = traced::batch(batch.iter().map(|submission| &submission.span));
         let (units, answers): (Vec<_>, Vec<_>) =
             batch.into_iter().map(|submission| (submission.unit, submission.answer)).unzip();
-        let sent = self.send_until_answered(&self.columns(&units)).await;
+        let sent = self.send_until_answered(&self.columns(&units)).instrument(span).await;
         let events = units.iter().map(|unit| unit.events.len()).sum();
         self.metrics.batch(events, began.elapsed());
         match sent {

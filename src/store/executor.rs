@@ -8,7 +8,7 @@ use aggregates::pii::CLEAR;
 use cqrs_es::DomainEvent;
 use cqrs_es::event_sink::EventSink;
 use tokio::sync::oneshot;
-use tracing::warn;
+use tracing::{Instrument, warn};
 use uuid::Uuid;
 
 use super::batch::Verdict;
@@ -16,7 +16,7 @@ use super::codec::place;
 use super::lane::{Answer, Waiting};
 use super::loading::{self, Known, Loaded};
 use super::unit::{NewEvent, Stream, Told, Unit};
-use super::{Envelope, ExecuteError, Outcome, Store, Stored};
+use super::{Envelope, ExecuteError, Outcome, Store, Stored, traced};
 use crate::detach::DetachOnDrop;
 
 /// How often a unit is decided again because other nodes wrote first. Each try loses only to
@@ -37,7 +37,9 @@ pub(super) async fn execute<A: Stored>(
     command: A::Command,
 ) -> Answer<A> {
     let (answer, mut outcome) = oneshot::channel();
-    let outcome = if A::lane(store).push(id, Waiting { envelope, command, answer }) {
+    let span = traced::command::<A>();
+    let waiting = Waiting { envelope, command, span: span.clone(), answer };
+    let answer = if A::lane(store).push(id, waiting) {
         let store = store.clone();
         let turns = DetachOnDrop::new(async move {
             while let Some((waiting, cached)) = A::lane(&store).take(id) {
@@ -53,7 +55,9 @@ pub(super) async fn execute<A: Stored>(
     } else {
         outcome.await
     };
-    outcome.unwrap_or(Err(ExecuteError::Unavailable))
+    let answer = answer.unwrap_or(Err(ExecuteError::Unavailable));
+    span.record("saldo.outcome", traced::became(&answer));
+    answer
 }
 
 /// What the log says the command did, where it knows it.
@@ -87,7 +91,8 @@ impl<A: Stored> Turn<'_, A> {
     async fn run(mut self) -> Option<Loaded<A>> {
         for _ in 0..ATTEMPTS {
             let fresh = self.cached.is_none();
-            let decided = match self.decide().await {
+            let (first, deciding) = traced::turn(&self.waiting);
+            let decided = match self.decide().instrument(deciding).await {
                 Ok(decided) => decided,
                 Err(error) => return self.fail(&error),
             };
@@ -99,7 +104,7 @@ impl<A: Stored> Turn<'_, A> {
                 }
             }
             let Decided { mut loaded, decisions, unit } = decided;
-            match self.store.appender().append(unit).await {
+            match self.store.appender().append(unit).instrument(first).await {
                 Ok(Verdict::Appended { last_position, recorded_at, strangers }) => {
                     loaded.strangers = strangers;
                     let decided = Decided { loaded, decisions, unit: Unit::default() };

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::loading::Loaded;
@@ -28,6 +29,8 @@ struct Slot<A: Stored> {
 pub(super) struct Waiting<A: Stored> {
     pub(super) envelope: Envelope,
     pub(super) command: A::Command,
+    /// Its part of a trace.
+    pub(super) span: Span,
     pub(super) answer: oneshot::Sender<Answer<A>>,
 }
 

@@ -15,6 +15,7 @@ mod loading;
 mod metrics;
 pub mod replay;
 mod stored;
+mod traced;
 mod unit;
 mod wrapping;
 

@@ -17,6 +17,7 @@ mod stripe;
 mod support;
 mod things;
 mod users;
+mod verifications;
 #[path = "../sign_in/world.rs"]
 #[expect(dead_code, reason = "shared with the tests of sign-in")]
 mod world;

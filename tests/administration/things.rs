@@ -100,6 +100,11 @@ impl House {
         answer.body
     }
 
+    /// A verification that was asked for.
+    async fn verification(&self) -> String {
+        id(&self.as_root(Method::POST, "/admin/verifications", &json!({})).await.body)
+    }
+
     /// A key of Ada's with this scope.
     async fn key(&self, scope: &str) -> Value {
         self.made("/me/api-keys", &json!({ "name": scope, "scopes": [scope] })).await
@@ -149,6 +154,7 @@ impl House {
             ("/admin/users/", self.ada()),
             ("/admin/events/", "1".to_owned()),
             ("/admin/projections/", "users".to_owned()),
+            ("/admin/verifications/", self.verification().await),
             ("/admin/jobs/", self.job("nobody_does_this", "+1 day").await.to_string()),
             ("/auth/oauth/", "github".to_owned()),
             ("/healthz/", "db".to_owned()),

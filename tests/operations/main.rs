@@ -2,6 +2,7 @@
 //! real Postgres, real Redis, a real Prometheus.
 
 mod backup;
+mod collector;
 mod document;
 mod health;
 mod logs;
@@ -14,9 +15,12 @@ mod redis_server;
 mod replica;
 mod scrape;
 mod security;
+#[cfg(feature = "sentry")]
+mod sentry;
 #[path = "../shared/skip.rs"]
 mod skip;
 mod standby;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
+mod traces;

@@ -118,6 +118,7 @@ pub(crate) async fn catch_up(pool: &PgPool) {
                 Step::Moved { .. } | Step::Led(_) => {}
                 Step::CaughtUp(_) => break,
                 Step::Halted(obstacle) => panic!("{obstacle}"),
+                Step::Paused(_) => panic!("nobody has it stand still"),
             }
         }
     }

@@ -73,6 +73,7 @@ async fn follow(options: PgConnectOptions) {
                 Ok(Step::Moved { .. } | Step::Led(_)) => is_behind = true,
                 Ok(Step::CaughtUp(_)) => {}
                 Ok(Step::Halted(obstacle)) => panic!("{obstacle}"),
+                Ok(Step::Paused(_)) => panic!("nobody has it stand still"),
                 Err(_) => return,
             }
         }

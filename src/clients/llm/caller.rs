@@ -5,12 +5,15 @@ use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use super::complaint::Complaint;
 use super::patience::Patience;
 use super::reading::{self, Wire};
 use super::{Answer, ProviderError, retry_after};
 use crate::clock;
+use crate::traces::{self, TRACEPARENT, TRACES};
 
 /// The longest refusal that is read, in bytes; usual ones have some hundreds.
 const LONGEST_REFUSAL: usize = 64 * 1024;
@@ -78,9 +81,27 @@ impl Caller {
         wire: W,
     ) -> Result<Answer, ProviderError> {
         let asked = Instant::now();
-        let begun = timeout_at(asked + self.patience.first_event, self.begin(request)).await;
+        let span = self.span();
+        let request = match traces::traceparent(&span) {
+            Some(trace) => request.header(TRACEPARENT, trace),
+            None => request,
+        };
+        let begun = self.begin(request).instrument(span);
+        let begun = timeout_at(asked + self.patience.first_event, begun).await;
         let response = begun.unwrap_or(Err(ProviderError::TimedOut))?;
         Ok(reading::answer(response, wire, asked, self.patience))
+    }
+
+    /// The question's part of a trace: until the provider begins to answer.
+    fn span(&self) -> Span {
+        tracing::info_span!(
+            target: TRACES,
+            "ask",
+            otel.name = %format_args!("ask {}", self.provider),
+            otel.kind = "client",
+            gen_ai.provider.name = self.provider,
+            http.response.status_code = Empty,
+        )
     }
 
     async fn begin(&self, request: RequestBuilder) -> Result<Response, ProviderError> {
@@ -91,6 +112,7 @@ impl Caller {
             tracing::debug!(provider = self.provider, %error, "a provider cannot be reached");
             unavailable
         })?;
+        Span::current().record("http.response.status_code", response.status().as_u16());
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }

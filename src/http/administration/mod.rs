@@ -5,6 +5,7 @@ mod events;
 mod jobs;
 mod read_models;
 mod users;
+mod verifications;
 
 use utoipa::IntoResponses;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .merge(events::routes())
         .merge(read_models::routes())
         .merge(jobs::routes())
+        .merge(verifications::routes())
 }
 
 /// How any of these requests may end, whatever it is about.

@@ -1,4 +1,4 @@
-//! How far the read models are, and building one anew.
+//! How far the read models are, having one stand still, and building one anew.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -15,7 +15,11 @@ use crate::http::admin::Administrator;
 use crate::http::json::Path;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(rebuild))
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(rebuild))
+        .routes(routes!(pause))
+        .routes(routes!(resume))
 }
 
 /// All read models.
@@ -51,4 +55,34 @@ async fn rebuild(
     read_models::ask_for(&app, &name).await?;
     tracing::info!(administrator = %caller.user, read_model = name, "a rebuild was asked for");
     Ok(StatusCode::ACCEPTED)
+}
+
+/// Has a read model stand still: once this is answered no node projects it, also after a restart, until it is resumed.
+/// Nothing is lost: commands and the log go on, and what it says is as of then. Whoever waits for it to say what they
+/// have just done gets 503. A rebuild that is asked for meanwhile is done, and the new one stands still where it ends.
+#[utoipa::path(post, path = "/admin/projections/{name}/pause", tag = "admin",
+    params(("name" = String, Path, description = "a name of /admin/projections")),
+    responses((status = 204), (status = 404, body = Problem), Refused), security(("bearer" = [])))]
+async fn pause(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Path(name): Path<String>,
+) -> Result<StatusCode> {
+    read_models::pause(&app, &name).await?;
+    tracing::warn!(administrator = %caller.user, read_model = name, "a read model stands still");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Has a read model go on from where it stands, on any node, within a second.
+#[utoipa::path(post, path = "/admin/projections/{name}/resume", tag = "admin",
+    params(("name" = String, Path, description = "a name of /admin/projections")),
+    responses((status = 204), (status = 404, body = Problem), Refused), security(("bearer" = [])))]
+async fn resume(
+    State(app): State<App>,
+    Administrator(caller): Administrator,
+    Path(name): Path<String>,
+) -> Result<StatusCode> {
+    read_models::resume(&app, &name).await?;
+    tracing::info!(administrator = %caller.user, read_model = name, "a read model goes on");
+    Ok(StatusCode::NO_CONTENT)
 }

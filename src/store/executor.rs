@@ -318,8 +318,9 @@ impl<A: Stored> Turn<'_, A> {
     }
 
     fn fail_waiting(&mut self, error: &Failure) {
-        if matches!(error, ExecuteError::Failed(_)) {
-            tracing::error!(error = ?error, aggregate.id = %self.id, "commands failed");
+        // Not all that is known of it: a database's error has the beginning of the row that it refused.
+        if let ExecuteError::Failed(cause) = error {
+            tracing::error!(error = %cause, aggregate.id = %self.id, "commands failed");
         }
         for waiting in self.waiting.drain(..) {
             send(waiting.answer, Err(error.shared()));

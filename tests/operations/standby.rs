@@ -52,9 +52,9 @@ impl Standby {
         }
         primary.close().await.expect("it lets go");
         let owner = std::fs::metadata(&data).expect("a folder");
-        let owned = format!("{}:{}", owner.uid(), owner.gid());
-        let owned = Command::new("chown").arg("-R").arg(owned).arg(&folder).status();
-        assert!(owned.is_ok_and(|owned| owned.success()), "it has an owner");
+        let named = format!("{}:{}", owner.uid(), owner.gid());
+        let handed_over = Command::new("chown").arg("-R").arg(named).arg(&folder).status();
+        assert!(handed_over.is_ok_and(|it| it.success()), "it has an owner");
         command.arg("-D").arg(&copy).arg("-k").arg(&folder);
         command.args(["-c", "listen_addresses=", "-c", "logging_collector=off", "-p", "5432"]);
         command.uid(owner.uid()).gid(owner.gid()).current_dir(&folder);
@@ -122,7 +122,7 @@ async fn ask(connection: &mut PgConnection, question: &str) -> String {
     answer.expect("an answer")
 }
 
-/// PostgreSQL's "making a base backup using the low level API".
+/// "Making a base backup using the low level API", as Postgres' manual has it.
 async fn copy_running(primary: &mut PgConnection, from: &str, to: &Path) {
     ask(primary, "select pg_backup_start('standby', fast => true)::text").await;
     let copied = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");

@@ -29,7 +29,7 @@ impl<T: Send + 'static> Future for DetachOnDrop<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         // Work that panics is not put back: there is no rest of it.
-        let Some(mut work) = self.work.take() else { return Poll::Pending };
+        let mut work = self.work.take().expect("nobody waits for what has ended");
         let polled = work.as_mut().poll(context);
         if polled.is_pending() {
             self.work = Some(work);

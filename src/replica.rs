@@ -1,6 +1,7 @@
 //! A standby that follows the database by streaming, and answers queries of read models: never with less than the
 //! caller has to see, and where it has less, or is away, the database itself is asked.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const LOOKS: Duration = Duration::from_millis(20);
 /// How old, in any case, what it answers with may be: between once and twice this, whoever asks.
 const AGE: Duration = Duration::from_secs(5);
-/// For how long it is not asked when it has failed.
+/// For how long it is not asked when it has failed, and not waited for when it was behind.
 const AWAY: Duration = Duration::from_secs(2);
 
 /// Which database this is: the same of a standby, and of no other.
@@ -54,6 +55,8 @@ pub struct Replica {
 
 struct State {
     away_until: Option<Instant>,
+    /// Read models that it had too little of: until then, nobody waits for it to have more.
+    behind_until: HashMap<&'static str, Instant>,
     /// How long the log was, not long ago, and before that.
     lately: Mark,
     before: Mark,
@@ -88,7 +91,15 @@ impl Replica {
             })
             .connect_lazy_with(options);
         let mark = Mark { at: Instant::now(), position: head };
-        Self { pool, state: Mutex::new(State { away_until: None, lately: mark, before: mark }) }
+        Self {
+            pool,
+            state: Mutex::new(State {
+                away_until: None,
+                behind_until: HashMap::new(),
+                lately: mark,
+                before: mark,
+            }),
+        }
     }
 
     /// Its connections.
@@ -98,16 +109,20 @@ impl Replica {
     }
 
     /// Whether it has so much of a read model, or has it in a moment; `head` is how long the log is now.
-    pub async fn has(&self, model: &str, wanted: i64, head: i64) -> Standing {
+    pub async fn has(&self, model: &'static str, wanted: i64, head: i64) -> Standing {
         let Some(wanted) = self.begin(wanted, head) else { return Standing::Away };
         let began = Instant::now();
+        let until = if self.is_behind(model, began) { began } else { began + PATIENCE };
         loop {
             match timeout(PATIENCE, projector::checkpoint(&self.pool, model)).await {
                 Ok(Ok(position)) if position >= wanted => {
-                    self.answered();
+                    self.answered(model);
                     return Standing::Ready;
                 }
-                Ok(Ok(_)) if began.elapsed() >= PATIENCE => return Standing::Behind,
+                Ok(Ok(_)) if Instant::now() >= until => {
+                    self.state().behind_until.insert(model, Instant::now() + AWAY);
+                    return Standing::Behind;
+                }
                 Ok(Ok(_)) => sleep(LOOKS).await,
                 Ok(Err(error)) => {
                     self.failed(&error);
@@ -138,6 +153,10 @@ impl Replica {
         Some(wanted.max(state.before.position))
     }
 
+    fn is_behind(&self, model: &str, now: Instant) -> bool {
+        self.state().behind_until.get(model).is_some_and(|until| now < *until)
+    }
+
     /// It is not asked for a while.
     pub fn failed(&self, error: &sqlx::Error) {
         let mut state = self.state();
@@ -147,8 +166,10 @@ impl Replica {
         }
     }
 
-    fn answered(&self) {
-        if self.state().away_until.take().is_some() {
+    fn answered(&self, model: &str) {
+        let mut state = self.state();
+        state.behind_until.remove(model);
+        if state.away_until.take().is_some() {
             info!("the replica answers again");
         }
     }

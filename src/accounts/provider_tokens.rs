@@ -99,8 +99,8 @@ async fn usable(
 
 /// Refreshes the tokens, unless somebody else just did. A refresh token is good once, and whoever
 /// uses it twice may lose the whole grant: one at a time, by a lease that ends by itself, since
-/// neither a row nor a connection may wait for a provider. It is a task of its own, so that a client
-/// who hangs up does not lose what the provider gives.
+/// neither a row nor a connection may wait for a provider. It goes on where the client hangs up, so that
+/// what the provider gives is not lost.
 async fn renewed(
     app: &App,
     user: UserId,

@@ -92,28 +92,23 @@ pub async fn retry(app: &App, id: i64) -> Result<()> {
     if tried.is_some() { Ok(()) } else { Err(not_now(app, id).await?) }
 }
 
-/// Has nobody try a job any more. A call that waits for it ends first, so that nobody's credits are held for what
-/// nobody does.
+/// Has nobody try a job any more. A call that waits for it ends with it, so that nobody's credits are held for what
+/// nobody does: before anybody sees that it was given up, and while nobody can take it.
 pub async fn give_up(app: &App, id: i64, reason: &str) -> Result<()> {
-    let key: Option<Option<String>> = sqlx::query_scalar(
-        "select key from graphile_worker.jobs
-         where id = $1 and locked_at is null and attempts < max_attempts",
-    )
-    .bind(id)
-    .fetch_optional(app.db())
-    .await?;
-    let Some(key) = key else { return Err(not_now(app, id).await?) };
-    if let Some(call) = key.as_deref().and_then(call_of) {
-        metering::abandon(app, call).await?;
-    }
+    let mut tx = app.db().begin().await?;
     let given_up = sqlx::query_scalar(
-        "select given_up.id
+        "select j.key
          from graphile_worker.jobs j
          cross join lateral graphile_worker.permanently_fail_jobs(array[j.id], $2) given_up
          where j.id = $1 and j.locked_at is null and j.attempts < j.max_attempts",
     );
-    let given_up: Option<i64> = given_up.bind(id).bind(reason).fetch_optional(app.db()).await?;
-    if given_up.is_some() { Ok(()) } else { Err(not_now(app, id).await?) }
+    let given_up: Option<Option<String>> =
+        given_up.bind(id).bind(reason).fetch_optional(&mut *tx).await?;
+    let Some(key) = given_up else { return Err(not_now(app, id).await?) };
+    if let Some(call) = key.as_deref().and_then(call_of) {
+        metering::abandon(app, call).await?;
+    }
+    Ok(tx.commit().await?)
 }
 
 /// The call that a job of this key makes.

@@ -59,7 +59,10 @@ pub(super) fn begin(
     #[cfg(feature = "sentry")]
     let others = others.chain(errors.iter().map(|_| Errors::layer(filter(audience))));
     let others: Vec<_> = others.collect();
-    let are_told = cfg!(feature = "sentry") && !others.is_empty();
+    #[cfg(feature = "sentry")]
+    let are_told = errors.is_some();
+    #[cfg(not(feature = "sentry"))]
+    let are_told = false;
     listening(format, filter(audience), others).init();
     match format {
         LogFormat::Json => std::panic::set_hook(Box::new(tell_panic)),

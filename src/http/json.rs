@@ -61,10 +61,34 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 /// The body with `1.0` written as `1`: to JSON, and to the document of the API, it is the same whole number; to serde it
-/// is none. None where nothing is to be written anew.
+/// is none. Nothing else of it is changed. None where there is nothing to change.
 fn with_whole_numbers(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut body = serde_json::from_slice(bytes).ok()?;
-    write_whole_numbers(&mut body).then(|| body.to_string().into_bytes())
+    let mut whole = Vec::with_capacity(bytes.len());
+    let (mut at, mut is_text) = (0, false);
+    while let Some(&byte) = bytes.get(at) {
+        let taken = match byte {
+            b'\\' if is_text => 2,
+            b'.' if !is_text && nothing_after_the_point(&bytes[at + 1..]) => {
+                at += 1 + zeros(&bytes[at + 1..]);
+                continue;
+            }
+            _ => 1,
+        };
+        is_text ^= byte == b'"';
+        whole.extend(bytes[at..].iter().take(taken));
+        at += taken;
+    }
+    (whole.len() < bytes.len()).then_some(whole)
+}
+
+fn zeros(digits: &[u8]) -> usize {
+    digits.iter().take_while(|digit| **digit == b'0').count()
+}
+
+fn nothing_after_the_point(digits: &[u8]) -> bool {
+    let zeros = zeros(digits);
+    let ends = digits.get(zeros).is_none_or(|next| b",}] \t\r\n".contains(next));
+    zeros > 0 && ends
 }
 
 /// A field that is an object, or nothing. A list of its fields would do for serde; nobody means it.
@@ -74,24 +98,6 @@ pub(super) fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     let fields = Option::<Map<String, Value>>::deserialize(field)?;
     let object = fields.map(|fields| serde_json::from_value(Value::Object(fields)));
     object.transpose().map_err(D::Error::custom)
-}
-
-/// Whether there were any.
-fn write_whole_numbers(value: &mut Value) -> bool {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            // Without a fraction where it has none.
-            let whole = number.as_f64().and_then(|number| number.to_string().parse::<i64>().ok());
-            whole.map(|whole| *number = whole.into()).is_some()
-        }
-        Value::Array(items) => {
-            items.iter_mut().fold(false, |any, it| write_whole_numbers(it) | any)
-        }
-        Value::Object(fields) => {
-            fields.values_mut().fold(false, |any, it| write_whole_numbers(it) | any)
-        }
-        _ => false,
-    }
 }
 
 /// Whether some text of the JSON holds an escaped U+0000; an escaped backslash before it is a text

@@ -34,10 +34,10 @@ struct Agreement {
     #[schema(value_type = Option<Uuid>)]
     pack: Option<PackId>,
     /// It is bought when a spend leaves less than this available.
-    #[schema(value_type = Option<i64>, minimum = 1, example = 50)]
+    #[schema(value_type = Option<i64>, example = 50)]
     threshold: Option<Credits>,
     /// What is charged in a calendar month (UTC) at most, in the smallest unit of the pack's currency.
-    #[schema(minimum = 1, example = 1800)]
+    #[schema(example = 1800)]
     monthly_cap_minor: Option<i64>,
     /// That you agree: your kept card is charged the pack's price of now or less, without you, each
     /// time that a spend leaves less than the threshold, up to the cap, until you turn it off.
@@ -135,15 +135,6 @@ async fn turn_off(State(app): State<App>, caller: Caller) -> Result<At<StatusCod
 impl Agreement {
     /// What it is to be turned on for; none to turn it off.
     fn wish(self) -> Result<Option<Wish>> {
-        let amounts = [
-            ("threshold", self.threshold.map(Credits::get)),
-            ("monthly_cap_minor", self.monthly_cap_minor),
-        ];
-        for (field, amount) in amounts {
-            if amount.is_some_and(|amount| amount < 1) {
-                return Err(Problem::field(field, "must be at least 1"));
-            }
-        }
         if !self.enabled {
             return Ok(None);
         }

@@ -71,8 +71,17 @@ async fn statement(
         return Err(Problem::field("from", "must be before to"));
     }
     let wallet = caller.wallet();
-    let rows = |db| async move { transactions::between(&db, wallet, from, to, ROWS + 1).await };
-    let rows = app.read("transactions", caller.user, None, rows).await?;
+    let rows = |db| async move {
+        let rows = transactions::between(&db, wallet, from, to, ROWS + 1).await?;
+        // What there was before matters where nothing was in between.
+        let before = if rows.is_empty() {
+            transactions::last_before(&db, wallet, from).await?
+        } else {
+            None
+        };
+        Ok((rows, before))
+    };
+    let (rows, before) = app.read("transactions", caller.user, None, rows).await?;
     if i64::try_from(rows.len()).is_ok_and(|count| count > ROWS) {
         return Err(Problem::field("to", "more than 10000 rows: ask for a shorter time"));
     }
@@ -82,8 +91,6 @@ async fn statement(
     let opening = if let Some(first) = rows.first() {
         first.available_after - first.amount
     } else {
-        let before = |db| async move { transactions::last_before(&db, wallet, from).await };
-        let before = app.read("transactions", caller.user, None, before).await?;
         before.map_or(0, |row| row.available_after)
     };
     let closing = rows.last().map_or(opening, |row| row.available_after);

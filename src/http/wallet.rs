@@ -122,7 +122,11 @@ async fn show(
         explain::balance_as_of(&app, wallet, at).await?
     } else {
         let balance = |db| async move { balances::of_wallet(&db, wallet, at).await };
-        app.read("balances", caller.user, at_least, balance).await?
+        match app.read("balances", caller.user, at_least, balance).await? {
+            // A wallet that is new may not have come to the replica.
+            None => balances::of_wallet(app.db(), wallet, at).await?,
+            balance => balance,
+        }
     };
     let balance = balance.ok_or_else(Problem::not_found)?;
     Ok(axum::Json(Wallet::new(&balance, at)))

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::batch::Verdict;
 use super::codec::place;
-use super::lane::{Answer, Waiting};
+use super::lane::{Answer, Shift, Waiting};
 use super::loading::{self, Known, Loaded};
 use super::unit::{NewEvent, Stream, Told, Unit};
 use super::{Envelope, ExecuteError, Outcome, Store, Stored, traced};
@@ -42,6 +42,7 @@ pub(super) async fn execute<A: Stored>(
     let answer = if A::lane(store).push(id, waiting) {
         let store = store.clone();
         let turns = DetachOnDrop::new(async move {
+            let _shift = Shift::begin(A::lane(&store), id);
             while let Some((waiting, cached)) = A::lane(&store).take(id) {
                 let kept = Turn { store: &store, id, waiting, cached }.run().await;
                 A::lane(&store).keep(id, kept);

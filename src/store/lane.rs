@@ -40,6 +40,26 @@ pub(super) type Answer<A> = Result<Outcome<A>, ExecuteError<<A as cqrs_es::Aggre
 /// The commands that waited, and the cached state.
 pub(super) type Taken<A> = (Vec<Waiting<A>>, Option<Loaded<A>>);
 
+/// Somebody's work on an aggregate, until it is dropped. Where that is by a panic, the next who comes begins anew.
+pub(super) struct Shift<'a, A: Stored> {
+    lane: &'a Lane<A>,
+    id: Uuid,
+}
+
+impl<'a, A: Stored> Shift<'a, A> {
+    pub(super) fn begin(lane: &'a Lane<A>, id: Uuid) -> Self {
+        Self { lane, id }
+    }
+}
+
+impl<A: Stored> Drop for Shift<'_, A> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.lane.break_off(self.id);
+        }
+    }
+}
+
 impl<A: Stored> Default for Lane<A> {
     fn default() -> Self {
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
@@ -88,6 +108,11 @@ impl<A: Stored> Lane<A> {
         Some((slot.waiting.drain(..count).collect(), slot.cached.take()))
     }
 
+    /// Lets all go that wait for the aggregate, unanswered, and its state: whoever worked on it has broken down.
+    fn break_off(&self, id: Uuid) {
+        self.shard(id).remove(&id);
+    }
+
     /// Forgets the state, unless somebody works on it, who will find that the log has moved on.
     pub(super) fn forget(&self, id: Uuid) {
         if let Some(slot) = self.shard(id).get_mut(&id) {
@@ -100,5 +125,39 @@ impl<A: Stored> Lane<A> {
         if let Some(slot) = self.shard(id).get_mut(&id) {
             slot.cached = loaded;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use aggregates::wallet::{Ask, Wallet, WalletCommand};
+
+    use super::*;
+    use crate::store::Metadata;
+
+    fn waits(lane: &Lane<Wallet>, id: Uuid) -> (bool, oneshot::Receiver<Answer<Wallet>>) {
+        let (answer, answered) = oneshot::channel();
+        let hold = aggregates::id::HoldId(id);
+        let command = WalletCommand { now: crate::clock::now(), ask: Ask::ExpireHold { hold } };
+        let envelope = Envelope::once(Metadata::default());
+        let span = tracing::Span::none();
+        (lane.push(id, Waiting { envelope, command, span, answer }), answered)
+    }
+
+    #[test]
+    fn after_a_panic_nobody_waits_for_whoever_broke_down() {
+        let (lane, id) = (Lane::default(), Uuid::now_v7());
+        let (is_first, _answered) = waits(&lane, id);
+        let (is_second, mut answered) = waits(&lane, id);
+        assert!(is_first && !is_second);
+        let broken = catch_unwind(AssertUnwindSafe(|| {
+            let _shift = Shift::begin(&lane, id);
+            panic!("a bug");
+        }));
+        assert!(broken.is_err());
+        assert_eq!(answered.try_recv().err(), Some(oneshot::error::TryRecvError::Closed));
+        assert!(waits(&lane, id).0, "the next begins anew");
     }
 }

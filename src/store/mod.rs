@@ -234,7 +234,8 @@ impl Store {
         Ok(Self(Arc::new(Inner { pool, codec, appender, metrics, tail, lanes })))
     }
 
-    /// Executes a command on one aggregate, in order with all others on it.
+    /// Executes a command on one aggregate, in order with all others on it. Whoever waits for it does the work, also of
+    /// others who wait for the same aggregate: to keep it and not to poll it holds them up; to drop it does not.
     pub async fn execute<A: Stored>(
         &self,
         id: impl Into<Uuid>,

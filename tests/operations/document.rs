@@ -93,6 +93,22 @@ async fn a_whole_number_is_one_however_it_is_written() {
         let answer = server.post(&ada, "/wallet/debits", "", &body).await;
         assert_eq!(answer.status, status, "{amount}: {:?}", answer.body);
     }
+    // What is said twice, or is more than there are numbers for, is not made right by how it is written.
+    let bearer = format!("Bearer {}", ada.token);
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    for body in [
+        r#"{"amount":1.0,"amount":50,"reason":"test"}"#,
+        r#"{"amount":-9223372036854775809,"reason":"test"}"#,
+        r#"{"amount":1,"reason":"\".0","limit":2.0}"#,
+    ] {
+        let url = format!("{}/api/v1/wallet/debits", server.url);
+        let sent =
+            headers.iter().fold(reqwest::Client::new().post(url), |request, (name, value)| {
+                request.header(*name, *value)
+            });
+        let answer = sent.body(body).send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+    }
     assert_eq!(server.available(&ada).await, 100 - 2 - 10);
     drop(server);
     database.remove().await;

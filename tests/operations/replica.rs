@@ -44,6 +44,7 @@ async fn a_standby_answers_with_what_it_has_and_the_database_with_what_it_has_no
     let one = server();
     let ada = one.register("ada@example.com").await;
     until_available(&one, &ada, 100).await;
+    standby.has_all_of(&database).await;
     standby.stand_still().await;
     let other = server();
     let debited = one.debit(&ada, 30, "").await;

@@ -6,12 +6,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::support::Database;
 
 const EMAIL: &str = "lovelace@analytical.example";
+const REASON: &str = "a letter to Babbage";
 
 type Told = Arc<Mutex<Vec<(HeaderMap, String)>>>;
 
@@ -36,7 +37,8 @@ async fn an_error_is_told_before_the_node_has_ended_and_nothing_of_people() {
     let refuse = "alter table events add check (event_type <> 'Debited') not valid";
     sqlx::query(refuse).execute(&pool).await.expect("a log that refuses");
     pool.close().await;
-    assert!(server.debit(&ada, 1, "").await.status.is_server_error());
+    let body = json!({ "amount": 1, "reason": REASON });
+    assert!(server.post(&ada, "/wallet/debits", "", &body).await.status.is_server_error());
     server.stop();
     let told = told.lock().expect("nobody panics").clone();
     assert!(!told.is_empty());
@@ -53,7 +55,7 @@ async fn an_error_is_told_before_the_node_has_ended_and_nothing_of_people() {
         for person in ["user", "server_name", "request", "breadcrumbs"] {
             assert!(event.get(person).is_none_or(Value::is_null), "{person}: {event:#}");
         }
-        for secret in [EMAIL, &ada.token, "correct horse battery"] {
+        for secret in [EMAIL, REASON, &ada.token, "correct horse battery"] {
             assert!(!body.contains(secret), "{secret}: {body}");
         }
         messages.push(event["message"].as_str().unwrap_or_default().to_owned());

@@ -71,6 +71,21 @@ impl Standby {
         format!("postgres://saldo@localhost/{}?host={}", self.database, self.folder.display())
     }
 
+    /// Waits until it has all of the log, and all that follows from it.
+    pub async fn has_all_of(&self, database: &Database) {
+        let mut primary = database.options().connect().await.expect("the database answers");
+        let head = ask(&mut primary, "select position::text from log_head").await;
+        let all = format!("select (min(position) >= {head})::text from projections.checkpoints");
+        let mut connection = self.options.connect().await.expect("the standby answers");
+        for _ in 0..LOOKS {
+            if ask(&mut connection, &all).await == "true" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the standby never has all up to {head}");
+    }
+
     /// Goes on receiving, and shows nothing new.
     pub async fn stand_still(&self) {
         self.tell("select pg_wal_replay_pause()").await;

@@ -34,7 +34,7 @@ struct Agreement {
     #[schema(value_type = Option<Uuid>)]
     pack: Option<PackId>,
     /// It is bought when a spend leaves less than this available.
-    #[schema(value_type = Option<i64>, example = 50)]
+    #[schema(value_type = Option<i64>, minimum = 0, example = 50)]
     threshold: Option<Credits>,
     /// What is charged in a calendar month (UTC) at most, in the smallest unit of the pack's currency.
     #[schema(example = 1800)]

@@ -212,6 +212,7 @@ fn queries() -> Vec<(&'static str, &'static str, Value)> {
         ("/api/v1/admin/stripe/reports", "cursor", id()),
         ("/api/v1/admin/users", "cursor", id()),
         ("/api/v1/admin/users/{id}/transactions", "cursor", number()),
+        ("/api/v1/admin/verifications", "cursor", id()),
         ("/api/v1/ai/analyses", "cursor", id()),
         ("/api/v1/chats", "cursor", json!({ "pattern": CHATS_CURSOR })),
         ("/api/v1/chats/{id}/messages", "cursor", json!({ "type": "integer", "format": "int32" })),

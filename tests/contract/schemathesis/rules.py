@@ -82,11 +82,16 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """Takes a limit off again: whoever may spend nothing is refused whatever costs something."""
+    """Takes a limit off again: whoever may spend nothing is refused whatever costs something. And resumes what was paused:
+    a read model that stands still is waited for in vain."""
+    sent = {"Authorization": response.request.headers.get("Authorization", "")}
+    url = response.request.url
     if case.operation.label == "PUT /api/v1/wallet/limits" and response.status_code == 200:
-        sent = {"Authorization": response.request.headers["Authorization"]}
         limits = {"per_day": None, "per_month": None}
-        requests.put(response.request.url, json=limits, headers=sent, timeout=20).raise_for_status()
+        requests.put(url, json=limits, headers=sent, timeout=20).raise_for_status()
+    if case.operation.label.endswith("/projections/{name}/pause") and response.ok:
+        resume = url.removesuffix("/pause") + "/resume"
+        requests.post(resume, headers=sent, timeout=20).raise_for_status()
 
 
 def is_readable(case):

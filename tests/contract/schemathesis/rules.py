@@ -89,7 +89,7 @@ def after_call(context, case, response):
     if case.operation.label == "PUT /api/v1/wallet/limits" and response.status_code == 200:
         limits = {"per_day": None, "per_month": None}
         requests.put(url, json=limits, headers=sent, timeout=20).raise_for_status()
-    if case.operation.label.endswith("/projections/{name}/pause") and response.ok:
+    if case.operation.label.endswith("/projections/{name}/pause") and response.status_code < 300:
         resume = url.removesuffix("/pause") + "/resume"
         requests.post(resume, headers=sent, timeout=20).raise_for_status()
 

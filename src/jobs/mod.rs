@@ -53,6 +53,9 @@ const SILENCE: Duration = Duration::from_mins(1);
 const AFTER_DEATH: Duration = Duration::from_secs(5);
 /// How often the queue is looked at besides when it is told of: jobs whose time has come.
 const POLL: Duration = Duration::from_secs(1);
+/// How soon the queue is looked at again where nothing was found: nobody is told of a job that may be done now that
+/// the one before it is done, and what follows from one payment is several.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why jobs cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +138,7 @@ impl Work {
 /// How jobs are taken: so many with one question, again at once when one is given, and otherwise after a pause.
 /// Without the pause, whoever found nothing would ask again at once.
 fn taken_together(most: usize) -> LocalQueueConfig {
-    let pause = RefetchDelayConfig::default().with_duration(POLL).with_max_abort_threshold(1);
+    let pause = RefetchDelayConfig::default().with_duration(LOOK_AGAIN).with_max_abort_threshold(1);
     LocalQueueConfig::default().with_size(most).with_refetch_delay(pause)
 }
 

@@ -27,9 +27,10 @@ async fn passing(servers: &[&Server], token: &str, requests: usize) -> usize {
     let answers = servers.iter().cycle().take(requests).map(|server| wallet(server, token));
     let answers = join_all(answers).await;
     for answer in &answers {
-        assert!(matches!(answer.status.as_u16(), 200 | 429), "{:?}", answer.body);
+        // To the other node, the wallet of somebody who has just come may be unknown yet.
+        assert!(matches!(answer.status.as_u16(), 200 | 404 | 429), "{:?}", answer.body);
     }
-    answers.iter().filter(|answer| answer.status == StatusCode::OK).count()
+    answers.iter().filter(|answer| answer.status != StatusCode::TOO_MANY_REQUESTS).count()
 }
 
 async fn key(server: &Server, person: &Person, body: serde_json::Value) -> Answer {

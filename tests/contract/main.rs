@@ -3,6 +3,8 @@
 
 #[path = "../shared/installed.rs"]
 mod installed;
+#[path = "../shared/library.rs"]
+mod library;
 mod pages;
 mod postman;
 mod schemathesis;

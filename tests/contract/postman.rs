@@ -1,42 +1,28 @@
 //! The collection for Postman, as Postman's own library reads it.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::installed::{NPM, Package};
+use crate::library::Library;
 use crate::support::Database;
 
-const LIBRARY: Package = Package {
-    name: "npm-postman-collection",
-    files: &[
-        ("package.json", include_str!("postman/package.json")),
-        ("package-lock.json", include_str!("postman/package-lock.json")),
-        ("read.mjs", include_str!("postman/read.mjs")),
-    ],
-    program: "node",
-    by: NPM,
+/// A request for each item of a collection.
+const LIBRARY: Library = Library {
+    package: Package {
+        name: "npm-postman-collection",
+        files: &[
+            ("package.json", include_str!("postman/package.json")),
+            ("package-lock.json", include_str!("postman/package-lock.json")),
+            ("read.mjs", include_str!("postman/read.mjs")),
+        ],
+        program: "node",
+        by: NPM,
+    },
+    script: "read.mjs",
 };
-
-/// What the library makes of it: a request for each item.
-fn read(folder: &std::path::Path, collection: &Value) -> Vec<Value> {
-    let mut process = Command::new("node")
-        .arg("read.mjs")
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it can be started");
-    let mut stdin = process.stdin.take().expect("stdin is piped");
-    stdin.write_all(collection.to_string().as_bytes()).expect("it reads");
-    drop(stdin);
-    let said = process.wait_with_output().expect("it ends");
-    assert!(said.status.success(), "it cannot be read");
-    serde_json::from_slice(&said.stdout).expect("a list")
-}
 
 /// `POST /api/v1/chats/{id}` and its tag, once for each time that it is there.
 fn operations(document: &Value) -> BTreeMap<String, Value> {
@@ -59,7 +45,7 @@ async fn postman_reads_every_operation_once_and_sends_what_the_document_asks_for
         server.send(Method::GET, path, &[], None).await.expect("the server answers").body
     };
     let (document, collection) = (get("/openapi.json").await, get("/postman.json").await);
-    let requests = read(&folder, &collection);
+    let requests = LIBRARY.ask(&folder, &collection);
     let mut operations = operations(&document);
     for request in &requests {
         // Once: it is not there any more for another.

@@ -10,12 +10,12 @@ mod messages;
 mod read_models;
 mod recharge;
 mod sweep;
+mod taking;
 mod verifications;
 mod webhooks;
 
 use std::time::Duration;
 
-use graphile_worker::local_queue::{LocalQueueConfig, RefetchDelayConfig};
 use graphile_worker::{
     Cron, CronBuilder, Crontab, CrontabTimerError, TaskHandler, Worker, WorkerOptions,
 };
@@ -51,11 +51,6 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// How long what a dead node had taken waits: should it be what ends nodes, they do not all end at
 /// once.
 const AFTER_DEATH: Duration = Duration::from_secs(5);
-/// How often the queue is looked at besides when it is told of: jobs whose time has come.
-const POLL: Duration = Duration::from_secs(1);
-/// How soon the queue is looked at again where nothing was found: nobody is told of a job that may be done now that
-/// the one before it is done, and what follows from one payment is several.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why jobs cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -135,13 +130,6 @@ impl Work {
     }
 }
 
-/// How jobs are taken: so many with one question, again at once when one is given, and otherwise after a pause.
-/// Without the pause, whoever found nothing would ask again at once.
-fn taken_together(most: usize) -> LocalQueueConfig {
-    let pause = RefetchDelayConfig::default().with_duration(LOOK_AGAIN).with_max_abort_threshold(1);
-    LocalQueueConfig::default().with_size(most).with_refetch_delay(pause)
-}
-
 /// Work that nobody asks for. It has nothing to say, which is not the same as no payload: that could
 /// not be read.
 fn by_itself<T: TaskHandler>(
@@ -203,11 +191,9 @@ async fn worker(
         // An error is a node that is gone: so are we.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    let worker = WorkerOptions::default()
+    let worker = taking::together(WorkerOptions::default(), &pool, work.ahead())
         .pg_pool(pool)
         .concurrency(work.at_once())
-        .local_queue(taken_together(work.ahead()))
-        .poll_interval(POLL)
         .listen_os_shutdown_signals(false)
         .shutdown_signal(stopped)
         .shutdown_grace_period(GRACE)

@@ -249,6 +249,37 @@ async fn a_call_that_waits_for_longer_than_its_hold_fails_and_is_free() {
 }
 
 #[tokio::test]
+async fn a_call_that_a_busy_process_has_no_time_for_is_made_by_another() {
+    let house = House::cheap(&[]).await;
+    let pool = house.database.pool().await;
+    for statement in [
+        "create table taken (job bigint primary key)",
+        "create function note() returns trigger language plpgsql as $$ begin
+             insert into taken values (new.id) on conflict do nothing; return new; end $$",
+        "create trigger note after update on graphile_worker._private_jobs
+             for each row when (new.locked_by is not null) execute function note()",
+    ] {
+        sqlx::query(statement).execute(&pool).await.expect(statement);
+    }
+    let gate = Gate::closed();
+    house.provider.always(Wire::OpenAi, Reply::says(SUMMARY).held_after(0, &gate));
+    for number in 0..AT_ONCE {
+        house.queue(&number.to_string()).await;
+    }
+    house.provider.called(AT_ONCE).await;
+    let waits = id(&house.queue("waits").await);
+    let look = || async { json!(house.count("select count(*) from taken").await) };
+    house.until("its being taken ahead", look, |taken| *taken == json!(AT_ONCE + 1)).await;
+    let mut another = serve(&house.database, &house.provider, &[]);
+    house.provider.called(AT_ONCE + 1).await;
+    gate.open();
+    assert_eq!(house.ended(&waits).await["state"], "done");
+    another.stop();
+    pool.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
 async fn a_call_whose_process_is_killed_is_made_by_the_next_and_charged_once() {
     let mut house = House::open(&[]).await;
     let gate = Gate::closed();

@@ -5,6 +5,7 @@ mod backup;
 mod collector;
 mod document;
 mod health;
+mod jobs;
 mod logs;
 mod metrics;
 mod prometheus;

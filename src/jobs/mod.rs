@@ -11,6 +11,7 @@ mod read_models;
 mod recharge;
 mod sweep;
 mod taking;
+mod traced;
 mod verifications;
 mod webhooks;
 
@@ -29,6 +30,8 @@ use tracing::warn;
 use crate::app::App;
 
 pub use messages::Messages;
+
+use traced::Traced;
 
 /// Jobs that a worker works on at once; most of them wait for others.
 const AT_ONCE: usize = 8;
@@ -104,28 +107,28 @@ impl Work {
     fn define(self, worker: WorkerOptions) -> Result<WorkerOptions, JobsError> {
         Ok(match self {
             Self::House => worker
-                .define_job::<messages::SendLetter>()
-                .define_job::<messages::SendText>()
-                .define_job::<sweep::Sweep>()
-                .define_job::<read_models::Rebuild>()
-                .define_job::<verifications::Verify>()
+                .define_job::<Traced<messages::SendLetter>>()
+                .define_job::<Traced<messages::SendText>>()
+                .define_job::<Traced<sweep::Sweep>>()
+                .define_job::<Traced<read_models::Rebuild>>()
+                .define_job::<Traced<verifications::Verify>>()
                 .with_cron(by_itself::<sweep::Sweep>(Cron::daily_at(3, 17))?),
-            Self::Chats => worker.define_job::<chats::Reply>(),
+            Self::Chats => worker.define_job::<Traced<chats::Reply>>(),
             Self::Stripe => worker
-                .define_job::<billing::CreateCustomer>()
-                .define_job::<billing::DeleteCustomer>()
-                .define_job::<billing::SettleObject>()
-                .define_job::<billing::Refund>()
-                .define_job::<billing::WriteLetter>()
-                .define_job::<recharge::ChargeRecharge>()
-                .define_job::<billing::ListPack>()
-                .define_job::<billing::ListPlan>()
-                .define_job::<billing::Heal>()
-                .define_job::<billing::Reconcile>()
+                .define_job::<Traced<billing::CreateCustomer>>()
+                .define_job::<Traced<billing::DeleteCustomer>>()
+                .define_job::<Traced<billing::SettleObject>>()
+                .define_job::<Traced<billing::Refund>>()
+                .define_job::<Traced<billing::WriteLetter>>()
+                .define_job::<Traced<recharge::ChargeRecharge>>()
+                .define_job::<Traced<billing::ListPack>>()
+                .define_job::<Traced<billing::ListPlan>>()
+                .define_job::<Traced<billing::Heal>>()
+                .define_job::<Traced<billing::Reconcile>>()
                 .with_cron(by_itself::<billing::Heal>(Cron::hourly_at(7))?)
                 .with_cron(by_itself::<billing::Reconcile>(Cron::daily_at(4, 23))?),
-            Self::Webhooks => worker.define_job::<webhooks::SendWebhooks>(),
-            Self::Calls => worker.define_job::<calls::MakeCall>(),
+            Self::Webhooks => worker.define_job::<Traced<webhooks::SendWebhooks>>(),
+            Self::Calls => worker.define_job::<Traced<calls::MakeCall>>(),
         })
     }
 }

@@ -52,6 +52,11 @@ impl Told {
     pub fn id(&self) -> String {
         hex(&self.span.span_id)
     }
+
+    /// 0 where nothing is said of it, 2 for an error.
+    pub fn status(&self) -> i32 {
+        self.span.status.as_ref().map_or(0, |status| status.code)
+    }
 }
 
 impl Collector {

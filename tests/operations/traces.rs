@@ -123,6 +123,39 @@ async fn one_debit_is_told_from_the_callers_span_to_the_batch_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_job_is_a_trace_of_its_own_that_says_where_it_failed() {
+    let (database, collector) = (Database::in_memory().await, Collector::start().await);
+    let mut server = database.server_with(&database.url(), &settings(&collector.url));
+    let pool = database.pool().await;
+    let jobs = "select graphile_worker.add_job('reply', json_build_object('subject', subject), job_key => subject)
+        from unnest(array['no chat', '018f3f5e-0000-7000-8000-000000000000']) as subject";
+    sqlx::query(jobs).execute(&pool).await.expect("they are taken");
+    let tried = "select count(*) = 1 and bool_and(last_error is not null)
+        from graphile_worker.jobs where task_identifier = 'reply'";
+    let began = Instant::now();
+    while !sqlx::query_scalar::<_, bool>(tried).fetch_one(&pool).await.expect("an answer") {
+        assert!(began.elapsed() < QUICK, "they are not tried");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.stop();
+    let told = collector.told();
+    let mut jobs: Vec<_> = told.iter().filter(|told| told.span.name == "job reply").collect();
+    jobs.sort_by_key(|job| job.status());
+    assert_eq!(jobs.len(), 2, "{told:#?}");
+    assert_eq!(jobs.iter().map(|job| job.status()).collect::<Vec<_>>(), [0, 2], "{jobs:#?}");
+    assert_ne!(jobs[0].trace(), jobs[1].trace());
+    for job in jobs {
+        assert_eq!(
+            (job.parent().as_str(), job.attribute("saldo.attempt").as_deref()),
+            ("", Some("1"))
+        );
+    }
+    assert!(!format!("{told:?}").contains("018f3f5e"), "{told:#?}");
+    pool.close().await;
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_setting_nothing_is_sent() {
     let (database, collector) = (Database::in_memory().await, Collector::start().await);
     let all = format!("{}/v1/traces", collector.url);

@@ -15,6 +15,7 @@ use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 #[path = "../shared/cluster.rs"]
@@ -26,6 +27,7 @@ pub struct Database {
     pub name: String,
     /// Where the servers of this test keep their keys.
     pub data: PathBuf,
+    kept: OnceCell<PgPool>,
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -46,7 +48,7 @@ impl Database {
         let name = format!("test_{}_{number}", std::process::id());
         cluster::clone(&cluster, &name).await;
         let data = std::env::temp_dir().join(format!("saldo-{name}"));
-        Self { cluster, name, data }
+        Self { cluster, name, data, kept: OnceCell::new() }
     }
 
     /// A server on this database.
@@ -146,7 +148,7 @@ impl Database {
         let name = format!("{}_copy_{}", self.name, NEXT.fetch_add(1, Ordering::Relaxed));
         self.execute(&format!("create database {name} template {}", self.name)).await;
         let cluster = self.cluster.join().expect("the cluster is ours");
-        Self { cluster, name, data: self.data.clone() }
+        Self { cluster, name, data: self.data.clone(), kept: OnceCell::new() }
     }
 
     /// Removes a copy.
@@ -171,10 +173,14 @@ impl Database {
 
     /// Where the log ends now, for `X-Min-Position`.
     pub async fn end(&self) -> String {
-        let pool = self.pool().await;
-        let end = projections::journal::head(&pool).await.expect("the log answers");
-        pool.close().await;
+        let end = projections::journal::head(self.kept().await).await.expect("the log answers");
         end.to_string()
+    }
+
+    /// The test's own connections: a new one for each look costs the server more than what is asked.
+    /// Whoever needs to know when they end opens a pool.
+    pub async fn kept(&self) -> &PgPool {
+        self.kept.get_or_init(|| self.pool()).await
     }
 
     pub async fn pool(&self) -> PgPool {

@@ -32,6 +32,13 @@ pub struct Database {
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
+/// The program. It lives for seconds, and would spend more time on clearing huge pages than on what it is asked.
+fn saldo() -> Command {
+    let mut saldo = Command::new(env!("CARGO_BIN_EXE_saldo"));
+    saldo.env("MIMALLOC_ALLOW_THP", "0");
+    saldo
+}
+
 impl Database {
     pub async fn in_memory() -> Self {
         Self::on(cluster::in_memory().await).await
@@ -84,7 +91,7 @@ impl Database {
 
     /// The program on this database, with settings of its own.
     pub fn program(&self, settings: &[(&str, &str)]) -> Command {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_saldo"));
+        let mut program = saldo();
         program
             // The line that says where it listens is for people.
             .env("SALDO_LOG_FORMAT", "human")
@@ -98,7 +105,7 @@ impl Database {
     /// Runs the program on this database; whether it ended well, and what it said, or why it said
     /// nothing.
     pub fn run(&self, arguments: &[&str]) -> (bool, String) {
-        let ended = Command::new(env!("CARGO_BIN_EXE_saldo"))
+        let ended = saldo()
             .args(arguments)
             .env("DATABASE_URL", self.url())
             .env("SALDO_DATA_DIR", &self.data)

@@ -31,7 +31,7 @@ use crate::health::Probes;
 use crate::jobs::{self, JobsError, Messages};
 use crate::keys::{Keys, KeysError};
 use crate::models::{KnownTiers, Models, ModelsError};
-use crate::passwords::{PasswordError, Passwords};
+use crate::passwords::Passwords;
 use crate::processes::Signer;
 use crate::queue::{self, Job};
 use crate::rates::Rates;
@@ -96,9 +96,6 @@ pub enum StartError {
     /// The keys are missing or unreadable.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// Passwords cannot be hashed.
-    #[error(transparent)]
-    Passwords(#[from] PasswordError),
     /// The port is taken, or not allowed.
     #[error("cannot listen on {address}: {source}; set {setting} to a free address")]
     Listen { setting: &'static str, address: SocketAddr, source: std::io::Error },
@@ -146,7 +143,7 @@ impl Node {
             projections,
             replica,
             tokens: Tokens::new(&keys.access_tokens.all())?,
-            passwords: Passwords::new()?,
+            passwords: Passwords::new(),
             models,
             webhooks,
             llm,

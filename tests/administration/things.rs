@@ -69,13 +69,12 @@ impl House {
 
     /// Puts work into the queue, that is to be done so much later.
     pub async fn job(&self, task: &str, later: &str) -> i64 {
-        let pool = self.shop.database.pool().await;
+        let pool = self.shop.database.kept().await;
         let job = sqlx::query_scalar(
             "select id from graphile_worker.add_job($1, '{}'::json, job_key => $1 || '/test',
                  run_at => now() + $2::interval)",
         );
-        let job = job.bind(task).bind(later).fetch_one(&pool).await.expect("a queue");
-        pool.close().await;
+        let job = job.bind(task).bind(later).fetch_one(pool).await.expect("a queue");
         job
     }
 

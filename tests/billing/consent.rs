@@ -11,12 +11,10 @@ use crate::world::ask;
 
 /// The consents in the log, as they are kept, with the time of the event, the oldest first.
 async fn consents(shop: &Shop) -> Vec<(Value, String)> {
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let kept = "select (payload -> 'TurnedOn' -> 'consent')::text, payload -> 'TurnedOn' ->> 'at'
         from events where aggregate_type = 'recharge' and event_type = 'TurnedOn' order by position";
-    let kept: Vec<(String, String)> =
-        sqlx::query_as(kept).fetch_all(&pool).await.expect("consents");
-    pool.close().await;
+    let kept: Vec<(String, String)> = sqlx::query_as(kept).fetch_all(pool).await.expect("consents");
     let read = |text: &str| serde_json::from_str(text).expect("JSON");
     kept.iter().map(|(consent, at)| (read(consent), at.clone())).collect()
 }

@@ -113,10 +113,9 @@ async fn a_customer_that_is_made_while_its_person_is_erased_is_deleted() {
 
 /// The customers that people here have.
 pub async fn kept(shop: &Shop) -> Vec<String> {
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let kept = sqlx::query_scalar("select customer from stripe_customers");
-    let kept = kept.fetch_all(&pool).await.expect("customers");
-    pool.close().await;
+    let kept = kept.fetch_all(pool).await.expect("customers");
     kept
 }
 

@@ -7,20 +7,18 @@ use crate::shop::Shop;
 
 /// As if the server had last gone through what Stripe lists at this moment.
 async fn heard_until(shop: &Shop, moment: i64) {
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let moved = "insert into stripe_cursor (healed_to) values (to_timestamp($1::bigint))
         on conflict (id) do update set healed_to = excluded.healed_to";
-    sqlx::query(moved).bind(moment).execute(&pool).await.expect("a cursor");
-    pool.close().await;
+    sqlx::query(moved).bind(moment).execute(pool).await.expect("a cursor");
 }
 
 /// Where each event that is kept came from, and what became of it.
 async fn kept(shop: &Shop) -> HashMap<String, (String, String)> {
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let rows = "select event_id, source, state from stripe_inbox";
     let rows: Vec<(String, String, String)> =
-        sqlx::query_as(rows).fetch_all(&pool).await.expect("events");
-    pool.close().await;
+        sqlx::query_as(rows).fetch_all(pool).await.expect("events");
     rows.into_iter().map(|(id, source, state)| (id, (source, state))).collect()
 }
 

@@ -72,10 +72,9 @@ async fn poll_until_gone(shop: &Shop, purchase: &str) {
 
 /// How many of the purchases so far are paid, and not granted.
 async fn unsettled(shop: &Shop, kill: u64) -> u64 {
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let fulfilled = "select count(*) from events where event_type = 'Fulfilled'";
-    let fulfilled: i64 = sqlx::query_scalar(fulfilled).fetch_one(&pool).await.expect("a count");
-    pool.close().await;
+    let fulfilled: i64 = sqlx::query_scalar(fulfilled).fetch_one(pool).await.expect("a count");
     (kill + 1) * PURCHASES as u64 - u64::try_from(fulfilled).expect("a count")
 }
 
@@ -116,9 +115,8 @@ async fn what_invoices_bring_comes_once_however_often_the_server_is_killed() {
 
 /// How many events of Stripe's are kept and not settled.
 async fn waiting(shop: &Shop) -> i64 {
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let waiting = "select count(*) from stripe_inbox where state = 'waiting'";
-    let waiting = sqlx::query_scalar(waiting).fetch_one(&pool).await.expect("a count");
-    pool.close().await;
+    let waiting = sqlx::query_scalar(waiting).fetch_one(pool).await.expect("a count");
     waiting
 }

@@ -23,6 +23,18 @@ async fn exhaust(shop: &Shop, asked: &Asked) -> usize {
     panic!("{asked:?} is not limited");
 }
 
+/// Whether the other is refused when the one is. One more may come free between the two; what has a limit of its own
+/// allows ten.
+async fn is_used_up_by(shop: &Shop, one: &Asked, other: &Asked) -> bool {
+    for _ in 0..5 {
+        exhaust(shop, one).await;
+        if is_refused(shop, other).await {
+            return true;
+        }
+    }
+    false
+}
+
 #[tokio::test]
 async fn what_is_asked_of_stripe_is_limited_for_each_person() {
     let shop = Shop::open_with(0, &[("SALDO_RATE_LIMITS", "on")]).await;
@@ -45,8 +57,7 @@ async fn what_is_asked_of_stripe_is_limited_for_each_person() {
         (&cancel, (Method::PUT, "/billing/auto-recharge", recharge)),
     ];
     for (same, other) in &others {
-        exhaust(&shop, same).await;
-        assert!(is_refused(&shop, other).await, "{other:?}");
+        assert!(is_used_up_by(&shop, same, other).await, "{other:?}");
     }
     shop.close().await;
 }

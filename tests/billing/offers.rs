@@ -170,10 +170,9 @@ async fn a_plan_that_stripe_could_not_list_is_listed_when_it_can() {
 
 /// Whether the job that lists a plan has failed, and waits.
 async fn has_failed(shop: &Shop) -> bool {
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let failed = "select exists (select from graphile_worker._private_jobs
         where key like 'list_plan/%' and last_error is not null and locked_by is null)";
-    let failed = sqlx::query_scalar(failed).fetch_one(&pool).await.expect("an answer");
-    pool.close().await;
+    let failed = sqlx::query_scalar(failed).fetch_one(pool).await.expect("an answer");
     failed
 }

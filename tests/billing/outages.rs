@@ -35,10 +35,9 @@ async fn a_slow_stripe_keeps_no_mail_waiting() {
     assert_eq!(sent.status, StatusCode::ACCEPTED, "{:?}", sent.body);
     message(&shop.server, "grace@example.com", 1).await;
     assert!(since.elapsed() < Duration::from_secs(5), "it took {:?}", since.elapsed());
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let waiting = "select count(*) from stripe_inbox where state = 'waiting'";
-    let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&pool).await.expect("a count");
-    pool.close().await;
+    let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(pool).await.expect("a count");
     assert_eq!(waiting, 40, "Stripe has answered nothing yet");
     shop.close().await;
 }

@@ -97,13 +97,13 @@ pub async fn held_back(shop: &Shop) {
 
 /// Lets nobody try again for an hour.
 pub async fn postpone(shop: &Shop) {
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let later = "update graphile_worker._private_jobs set run_at = now() + interval '1 hour'
         where locked_at is null";
     for _ in 0..250 {
-        let postponed = sqlx::query(later).execute(&pool).await.expect("the queue answers");
+        let postponed = sqlx::query(later).execute(pool).await.expect("the queue answers");
         if postponed.rows_affected() == 1 {
-            return pool.close().await;
+            return;
         }
         tokio::time::sleep(Duration::from_millis(40)).await;
     }
@@ -124,10 +124,9 @@ pub async fn answers_again(shop: &Shop) {
 pub async fn rebuild(shop: &Shop) {
     let rows = async || {
         shop.until(|| shop.is_quiet()).await;
-        let pool = shop.database.pool().await;
+        let pool = shop.database.kept().await;
         let rows = "select json_agg(r order by user_id)::text from recharges r";
-        let rows: Option<String> = sqlx::query_scalar(rows).fetch_one(&pool).await.expect("rows");
-        pool.close().await;
+        let rows: Option<String> = sqlx::query_scalar(rows).fetch_one(pool).await.expect("rows");
         rows.expect("a row")
     };
     let before = rows().await;

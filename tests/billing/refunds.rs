@@ -76,15 +76,14 @@ async fn what_everybody_gave_up_is_tried_again() {
     shop.stripe.fault("POST /v1/refunds", 1000, Fault::Says(401, refuses));
     let asked = refund(&shop, &purchase, "one").await;
     assert_eq!(asked.status, StatusCode::ACCEPTED, "{:?}", asked.body);
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let stop_trying = "update graphile_worker._private_jobs set attempts = max_attempts
         where key like 'refund/%' and last_error is not null and locked_at is null";
     shop.until(|| async {
-        let given_up = sqlx::query(stop_trying).execute(&pool).await.expect("the queue answers");
+        let given_up = sqlx::query(stop_trying).execute(pool).await.expect("the queue answers");
         given_up.rows_affected() == 1
     })
     .await;
-    pool.close().await;
     shop.stripe.heal();
     change(&shop.database, "select graphile_worker.add_job('heal', '{}'::json)").await;
     shop.until_available(100).await;

@@ -93,13 +93,12 @@ async fn an_event_may_be_long_and_not_endless() {
 
 /// What is waiting, the tries of its work, and whether that is to come: of one object.
 async fn waiting(shop: &Shop) -> Vec<(String, i16, bool)> {
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let waiting = "select i.state, j.attempts, j.run_at > now() + interval '30 minutes'
         from stripe_inbox i
         join graphile_worker._private_jobs j on j.key = 'settle_object/' || i.object_id
         where i.state in ('waiting', 'dead') and j.locked_at is null and j.last_error is not null";
-    let waiting = sqlx::query_as(waiting).fetch_all(&pool).await.expect("what waits");
-    pool.close().await;
+    let waiting = sqlx::query_as(waiting).fetch_all(pool).await.expect("what waits");
     waiting
 }
 
@@ -177,12 +176,11 @@ async fn heal(shop: &Shop) {
     let later = "update stripe_cursor set healed_to = now() + interval '2 hours'";
     change(&shop.database, later).await;
     change(&shop.database, "select graphile_worker.add_job('heal', '{}'::json)").await;
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     shop.until(|| async {
         let over = "select count(*) from graphile_worker.jobs where task_identifier = 'heal'";
-        let left: i64 = sqlx::query_scalar(over).fetch_one(&pool).await.expect("a count");
+        let left: i64 = sqlx::query_scalar(over).fetch_one(pool).await.expect("a count");
         left == 0
     })
     .await;
-    pool.close().await;
 }

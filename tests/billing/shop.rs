@@ -224,7 +224,6 @@ impl Shop {
     /// Whether nothing waits to be done, and all that was done can be read. A job that is tried no
     /// more was overtaken by another while it was worked on.
     pub async fn is_quiet(&self) -> bool {
-        let pool = self.database.pool().await;
         let quiet = sqlx::query_scalar(
             "select not exists (select from stripe_inbox where state = 'waiting')
                  and not exists (select from graphile_worker._private_jobs
@@ -232,20 +231,16 @@ impl Shop {
                  and (select min(position) from projections.checkpoints)
                      = (select position from log_head)",
         )
-        .fetch_one(&pool)
+        .fetch_one(self.database.kept().await)
         .await;
-        pool.close().await;
         quiet.expect("an answer")
     }
 
     /// The jobs that wait, and why they failed last.
     async fn waiting(&self) -> Vec<String> {
-        let pool = self.database.pool().await;
         let jobs = "select format('%s, attempt %s, at %s by %s: %s', key, attempts, run_at - now(),
             locked_by, last_error) from graphile_worker._private_jobs";
-        let jobs = sqlx::query_scalar(jobs).fetch_all(&pool).await.expect("jobs");
-        pool.close().await;
-        jobs
+        sqlx::query_scalar(jobs).fetch_all(self.database.kept().await).await.expect("jobs")
     }
 
     /// Waits until the wallet has so much.

@@ -30,11 +30,10 @@ async fn give_up(shop: &Shop) -> i64 {
          where key like 'create_customer/%' and last_error is not null and locked_at is null",
     )
     .await;
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let given_up = "select count(*) from graphile_worker._private_jobs
         where key like 'create_customer/%' and attempts = max_attempts and locked_at is null";
-    let given_up = sqlx::query_scalar(given_up).fetch_one(&pool).await.expect("a count");
-    pool.close().await;
+    let given_up = sqlx::query_scalar(given_up).fetch_one(pool).await.expect("a count");
     given_up
 }
 

@@ -41,11 +41,10 @@ async fn tell(shop: &Shop, checkout: &str) -> String {
 
 /// What became of an event, and how often it was tried.
 async fn became(shop: &Shop, event: &str) -> (String, i32) {
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let rows = "select state, attempts from stripe_inbox where event_id = $1";
     let rows: Vec<(String, i32)> =
-        sqlx::query_as(rows).bind(event).fetch_all(&pool).await.expect("rows");
-    pool.close().await;
+        sqlx::query_as(rows).bind(event).fetch_all(pool).await.expect("rows");
     let [row] = rows.as_slice() else { panic!("{event} is there {} times", rows.len()) };
     row.clone()
 }
@@ -69,11 +68,10 @@ async fn an_event_that_comes_ten_times_is_kept_and_looked_at_once() {
     shop.until(|| shop.is_quiet()).await;
     assert_eq!(became(&shop, &event).await, ("done".to_owned(), 1));
     assert_eq!(looks(&shop, &checkout), 1);
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let rows = "select count(*) from stripe_inbox where object_id = $1 and kind like '%expired'";
     let rows: i64 =
-        sqlx::query_scalar(rows).bind(&checkout).fetch_one(&pool).await.expect("a count");
-    pool.close().await;
+        sqlx::query_scalar(rows).bind(&checkout).fetch_one(pool).await.expect("a count");
     assert_eq!(rows, 1);
     shop.close().await;
 }

@@ -53,10 +53,9 @@ async fn only_what_stripe_has_signed_is_taken() {
     let event = shop.stripe.events_of("checkout.session.completed")[0].clone();
     let (header, body) = shop.stripe.sealed(event["id"].as_str().expect("an id"));
     assert_eq!(shop.stripe.post(&header, body.clone()).await.0, Some(204));
-    let pool = shop.database.pool().await;
-    let gone = sqlx::query("delete from stripe_inbox where state = 'quarantined'").execute(&pool);
+    let pool = shop.database.kept().await;
+    let gone = sqlx::query("delete from stripe_inbox where state = 'quarantined'").execute(pool);
     assert_eq!(gone.await.expect("rows").rows_affected(), 1);
-    pool.close().await;
     assert_eq!(shop.available().await, 100);
     // Two secrets, while one replaces the other.
     let both = serve_with(&shop.database, &shop.stripe, &[WEBHOOK_SECRET, NEXT_WEBHOOK_SECRET]);
@@ -87,13 +86,12 @@ async fn what_cannot_be_understood_is_kept_for_somebody_to_look_at() {
     let now = saldo::clock::now().timestamp();
     let header = crate::stripe::signature(&[WEBHOOK_SECRET.to_owned()], now, &body);
     assert_eq!(shop.stripe.post(&header, body.clone()).await.0, Some(204));
-    let pool = shop.database.pool().await;
+    let pool = shop.database.kept().await;
     let dead: (i64, String) =
         sqlx::query_as("select count(*), max(payload) from stripe_inbox where state = 'dead'")
-            .fetch_one(&pool)
+            .fetch_one(pool)
             .await
             .expect("a count");
-    pool.close().await;
     assert_eq!(dead, (1, body));
     shop.close().await;
 }
@@ -112,14 +110,13 @@ async fn what_does_not_say_what_it_is_about_is_kept_for_somebody_to_look_at() {
         let event = shop.stripe.make_event(kind, &object);
         let answers = shop.stripe.deliver_in(Manner::in_order().twice()).await;
         assert!(answers.iter().all(|answer| answer.status == Some(204)), "{answers:?}");
-        let pool = shop.database.pool().await;
+        let pool = shop.database.kept().await;
         let kept: (String, String) =
             sqlx::query_as("select state, error from stripe_inbox where event_id = $1")
                 .bind(event["id"].as_str())
-                .fetch_one(&pool)
+                .fetch_one(pool)
                 .await
                 .expect("an event");
-        pool.close().await;
         let error = format!("the event cannot be understood: data.object.{field}");
         assert_eq!(kept, ("dead".to_owned(), error), "{kind}");
     }
@@ -155,8 +152,8 @@ async fn a_list_that_breaks_off_is_kept_so_far_and_gone_through_again() {
         shop.stripe.make_event("account.external_account.updated", &object);
     }
     shop.stripe.lose("*");
-    let pool = shop.database.pool().await;
-    let count = |statement: &'static str| sqlx::query_scalar::<_, i64>(statement).fetch_one(&pool);
+    let pool = shop.database.kept().await;
+    let count = |statement: &'static str| sqlx::query_scalar::<_, i64>(statement).fetch_one(pool);
     let kept = "select count(*) from stripe_inbox where kind like 'account.%'";
     let reached = "select extract(epoch from healed_to)::bigint from stripe_cursor";
     let before = count(reached).await.expect("a time");
@@ -171,7 +168,6 @@ async fn a_list_that_breaks_off_is_kept_so_far_and_gone_through_again() {
     shop.until_available(300).await;
     shop.until(|| async { count(kept).await.expect("a count") == 150 }).await;
     shop.until(|| async { count(reached).await.expect("a time") > before }).await;
-    pool.close().await;
     shop.close().await;
 }
 

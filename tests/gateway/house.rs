@@ -133,9 +133,8 @@ impl House {
 
     /// How many rows there are of this.
     pub async fn count(&self, query: &'static str) -> i64 {
-        let pool = self.database.pool().await;
-        let count = sqlx::query_scalar(query).fetch_one(&pool).await.expect("a count");
-        pool.close().await;
+        let pool = self.database.kept().await;
+        let count = sqlx::query_scalar(query).fetch_one(pool).await.expect("a count");
         count
     }
 
@@ -170,10 +169,9 @@ impl House {
     pub async fn hold(&self) -> Uuid {
         // The balance waits for what was written here; the holds are written with it.
         self.wallet().await;
-        let pool = self.database.pool().await;
+        let pool = self.database.kept().await;
         let hold = sqlx::query_scalar("select hold_id from balances.holds");
-        let hold = hold.fetch_one(&pool).await.expect("a hold");
-        pool.close().await;
+        let hold = hold.fetch_one(pool).await.expect("a hold");
         hold
     }
 
@@ -239,20 +237,18 @@ impl House {
 
     /// Changes the database as its owner may.
     pub async fn execute(&self, sql: &'static str) {
-        let pool = self.database.pool().await;
-        sqlx::query(sql).execute(&pool).await.expect(sql);
-        pool.close().await;
+        let pool = self.database.kept().await;
+        sqlx::query(sql).execute(pool).await.expect(sql);
     }
 
     /// The usage of the last capture in the log.
     pub async fn captured_usage(&self) -> Value {
-        let pool = self.database.pool().await;
+        let pool = self.database.kept().await;
         let usage = sqlx::query_scalar(
             "select (payload::jsonb #> '{HoldCaptured,usage}')::text from events
              where event_type = 'HoldCaptured' order by position desc limit 1",
         );
-        let usage: Option<String> = usage.fetch_one(&pool).await.expect("a capture");
-        pool.close().await;
+        let usage: Option<String> = usage.fetch_one(pool).await.expect("a capture");
         serde_json::from_str(&usage.expect("usage")).expect("JSON")
     }
 }

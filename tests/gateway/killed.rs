@@ -44,11 +44,10 @@ impl Place {
     /// silence.
     async fn restart(&mut self) {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let pool = self.database.pool().await;
+        let pool = self.database.kept().await;
         let silent = "select graphile_worker.recover_dead_worker_jobs(
             array(select id from graphile_worker._private_workers))";
-        sqlx::query(silent).execute(&pool).await.expect("jobs");
-        pool.close().await;
+        sqlx::query(silent).execute(pool).await.expect("jobs");
         self.server = serve(&self.database, &self.recorder);
     }
 
@@ -61,9 +60,8 @@ impl Place {
     }
 
     pub async fn count(&self, query: &'static str) -> i64 {
-        let pool = self.database.pool().await;
-        let count = sqlx::query_scalar(query).fetch_one(&pool).await.expect("a count");
-        pool.close().await;
+        let pool = self.database.kept().await;
+        let count = sqlx::query_scalar(query).fetch_one(pool).await.expect("a count");
         count
     }
 

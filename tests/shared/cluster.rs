@@ -7,9 +7,17 @@ use saldo::embedded::{Cluster, Mode};
 use saldo::store::hex;
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool};
+use tokio::sync::OnceCell;
+
+/// Keeps it running between two tests of a program.
+static KEPT: OnceCell<Cluster> = OnceCell::const_new();
 
 /// The cluster in memory that all tests share.
 pub async fn in_memory() -> Cluster {
+    KEPT.get_or_init(start).await.join().expect("the cluster is ours")
+}
+
+async fn start() -> Cluster {
     let memory = Path::new("/dev/shm");
     let base = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     let cluster = Cluster::start(Mode::Disposable, &base.join(own("saldo-test"))).await;
@@ -26,7 +34,9 @@ pub fn own(folder: &str) -> String {
 pub async fn clone(cluster: &Cluster, name: &str) {
     let mut db = cluster.options("postgres").connect().await.expect("the cluster answers");
     let template = template(cluster, &mut db).await;
-    execute(&mut db, &format!("create database {name} template {template}")).await;
+    // Its files are copied: through the log, it takes twice as much.
+    let copied = format!("create database {name} template {template} strategy file_copy");
+    execute(&mut db, &copied).await;
     db.close().await.expect("the cluster answers");
 }
 

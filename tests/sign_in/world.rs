@@ -129,14 +129,11 @@ pub async fn code(server: &Server, to: &str, count: usize) -> String {
 
 /// Lets the cool-down of what is sent to anybody be over.
 pub async fn cool_down(database: &Database) {
-    let pool = database.pool().await;
-    sqlx::query("delete from limits").execute(&pool).await.expect("the limits are forgotten");
-    pool.close().await;
+    let forgotten = sqlx::query("delete from limits").execute(database.kept().await).await;
+    forgotten.expect("the limits are forgotten");
 }
 
 /// Executes a statement as time or an administrator would.
 pub async fn change(database: &Database, statement: &'static str) {
-    let pool = database.pool().await;
-    sqlx::query(statement).execute(&pool).await.expect(statement);
-    pool.close().await;
+    sqlx::query(statement).execute(database.kept().await).await.expect(statement);
 }

@@ -15,6 +15,7 @@ use saldo::embedded::{Cluster, Mode};
 use serde_json::{Value, json};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 #[path = "../shared/cluster.rs"]
@@ -26,9 +27,17 @@ pub struct Database {
     pub name: String,
     /// Where the servers of this test keep their keys.
     pub data: PathBuf,
+    kept: OnceCell<PgPool>,
 }
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// The program. It lives for seconds, and would spend more time on clearing huge pages than on what it is asked.
+fn saldo() -> Command {
+    let mut saldo = Command::new(env!("CARGO_BIN_EXE_saldo"));
+    saldo.env("MIMALLOC_ALLOW_THP", "0");
+    saldo
+}
 
 impl Database {
     pub async fn in_memory() -> Self {
@@ -46,7 +55,7 @@ impl Database {
         let name = format!("test_{}_{number}", std::process::id());
         cluster::clone(&cluster, &name).await;
         let data = std::env::temp_dir().join(format!("saldo-{name}"));
-        Self { cluster, name, data }
+        Self { cluster, name, data, kept: OnceCell::new() }
     }
 
     /// A server on this database.
@@ -82,7 +91,7 @@ impl Database {
 
     /// The program on this database, with settings of its own.
     pub fn program(&self, settings: &[(&str, &str)]) -> Command {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_saldo"));
+        let mut program = saldo();
         program
             // The line that says where it listens is for people.
             .env("SALDO_LOG_FORMAT", "human")
@@ -96,7 +105,7 @@ impl Database {
     /// Runs the program on this database; whether it ended well, and what it said, or why it said
     /// nothing.
     pub fn run(&self, arguments: &[&str]) -> (bool, String) {
-        let ended = Command::new(env!("CARGO_BIN_EXE_saldo"))
+        let ended = saldo()
             .args(arguments)
             .env("DATABASE_URL", self.url())
             .env("SALDO_DATA_DIR", &self.data)
@@ -146,7 +155,7 @@ impl Database {
         let name = format!("{}_copy_{}", self.name, NEXT.fetch_add(1, Ordering::Relaxed));
         self.execute(&format!("create database {name} template {}", self.name)).await;
         let cluster = self.cluster.join().expect("the cluster is ours");
-        Self { cluster, name, data: self.data.clone() }
+        Self { cluster, name, data: self.data.clone(), kept: OnceCell::new() }
     }
 
     /// Removes a copy.
@@ -171,10 +180,14 @@ impl Database {
 
     /// Where the log ends now, for `X-Min-Position`.
     pub async fn end(&self) -> String {
-        let pool = self.pool().await;
-        let end = projections::journal::head(&pool).await.expect("the log answers");
-        pool.close().await;
+        let end = projections::journal::head(self.kept().await).await.expect("the log answers");
         end.to_string()
+    }
+
+    /// The test's own connections: a new one for each look costs the server more than what is asked.
+    /// Whoever needs to know when they end opens a pool.
+    pub async fn kept(&self) -> &PgPool {
+        self.kept.get_or_init(|| self.pool()).await
     }
 
     pub async fn pool(&self) -> PgPool {

@@ -110,33 +110,31 @@ impl House {
 
     /// Waits until all that the log says is written.
     pub async fn until_told(&self) {
-        let pool = self.database.pool().await;
+        let pool = self.database.kept().await;
         until("the log is followed to its end", || async {
             let told = "select position = (select position from log_head)
                 from process_checkpoints where name = 'send_webhooks'";
-            sqlx::query_scalar(told).fetch_one(&pool).await.expect("a checkpoint")
+            sqlx::query_scalar(told).fetch_one(pool).await.expect("a checkpoint")
         })
         .await;
-        pool.close().await;
     }
 
     /// Waits until nothing is left to be told or sent, so that what did not come will not.
     pub async fn until_sent(&self) {
         self.until_told().await;
-        let pool = self.database.pool().await;
+        let pool = self.database.kept().await;
         until("nothing waits to be sent", || async {
             let sent = "select not exists (
                 select from webhook_deliveries where state = 'waiting')";
-            sqlx::query_scalar(sent).fetch_one(&pool).await.expect("an answer")
+            sqlx::query_scalar(sent).fetch_one(pool).await.expect("an answer")
         })
         .await;
-        pool.close().await;
     }
 
     /// Lets the time of the next try come, and nobody be at it any more. Whoever is about to say when
     /// they come back has said so, by the lock that they hold meanwhile.
     pub async fn hurry(&self) {
-        let pool = self.database.pool().await;
+        let pool = self.database.kept().await;
         let mut tx = pool.begin().await.expect("a transaction");
         for statement in [
             "select from webhook_endpoints for update",
@@ -148,7 +146,6 @@ impl House {
             sqlx::query(statement).execute(&mut *tx).await.expect(statement);
         }
         tx.commit().await.expect("it is so");
-        pool.close().await;
     }
 
     /// The log and all that follows from it must be right.

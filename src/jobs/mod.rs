@@ -43,7 +43,7 @@ const CALLS_AT_ONCE: usize = 32;
 /// the database meanwhile.
 const ENDPOINTS_AT_ONCE: usize = 32;
 /// Connections of a worker: one listens, the others take jobs and say how they ended.
-const CONNECTIONS: u32 = 4;
+const CONNECTIONS: u32 = 3;
 /// How long after a failure another worker follows.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a job may go on when the node is told to stop.

@@ -134,8 +134,7 @@ impl House {
     /// How many rows there are of this.
     pub async fn count(&self, query: &'static str) -> i64 {
         let pool = self.database.kept().await;
-        let count = sqlx::query_scalar(query).fetch_one(pool).await.expect("a count");
-        count
+        sqlx::query_scalar(query).fetch_one(pool).await.expect("a count")
     }
 
     /// Gives Ada credits.
@@ -171,8 +170,7 @@ impl House {
         self.wallet().await;
         let pool = self.database.kept().await;
         let hold = sqlx::query_scalar("select hold_id from balances.holds");
-        let hold = hold.fetch_one(pool).await.expect("a hold");
-        hold
+        hold.fetch_one(pool).await.expect("a hold")
     }
 
     /// Books that the time of the one hold is over.

@@ -61,8 +61,7 @@ impl Place {
 
     pub async fn count(&self, query: &'static str) -> i64 {
         let pool = self.database.kept().await;
-        let count = sqlx::query_scalar(query).fetch_one(pool).await.expect("a count");
-        count
+        sqlx::query_scalar(query).fetch_one(pool).await.expect("a count")
     }
 
     async fn until(&self, query: &'static str) {

@@ -10,7 +10,7 @@
 -- subscripted, since that is linear in a text[]. Units that are in none of these lists are in the
 -- log, in their order, up to last_position: duplicates (one of the unit's commands is in the log),
 -- conflicts (a stream is not where the unit expects it), claimed (somebody else has the address, the
--- telephone or the identity), spent (the person's allowance of the day is used up).
+-- telephone or the identity, or the person has it by another id), spent (the person's allowance of the day is used up).
 create function append_events(
     s_unit       int[],
     s_type       text[],
@@ -80,9 +80,11 @@ begin
 
     if side is not null then
         select array_agg(distinct r.unit) into claimed
-        from jsonb_to_recordset(side) as r (unit int, kind text, claim_hash text, user_id uuid)
+        from jsonb_to_recordset(side)
+            as r (unit int, kind text, claim_hash text, user_id uuid, identity_id uuid)
         where r.kind = 'claim'
-          and (select c.user_id <> r.user_id from claims c
+          and (select c.user_id <> r.user_id or c.identity_id is distinct from r.identity_id
+               from claims c
                where c.claim_hash = decode(r.claim_hash, 'hex') limit 1);
     end if;
 

@@ -2,11 +2,16 @@
 -- stands in an event. All but challenges and limits is written in the unit of the event that tells
 -- of it.
 
--- Who owns an e-mail address, a telephone or an identity at a provider, by keyed hash.
+-- Who owns an e-mail address, a telephone or an identity at a provider, by keyed hash: a row for each
+-- of the keys that there were when it was claimed.
 create table claims (
-    claim_hash bytea primary key,
-    kind       text  not null check (kind in ('email', 'phone', 'identity')),
-    user_id    uuid  not null
+    claim_hash  bytea primary key,
+    key_id      text  not null,
+    kind        text  not null check (kind in ('email', 'phone', 'identity')),
+    user_id     uuid  not null,
+    -- Which of the person's identities it is.
+    identity_id uuid,
+    check ((kind = 'identity') = (identity_id is not null))
 );
 create index claims_user on claims (user_id);
 
@@ -36,12 +41,11 @@ create index sessions_user on sessions (user_id, started_at desc);
 -- What every node must refuse from now on.
 create index sessions_ended on sessions (ended_at) where ended_at is not null;
 
--- Providers who vouch for people: what the person sees of it, and the provider's tokens, encrypted
--- with a key of the house.
+-- Providers who vouch for people: what the provider knows the person by, what the person sees of it,
+-- and the provider's tokens, encrypted with a key of the house.
 create table identities (
     identity_id uuid        primary key,
     user_id     uuid        not null,
-    claim_hash  bytea       not null,
     provider    text        not null,
     sealed      text        not null,
     tokens      text,
@@ -76,9 +80,9 @@ create table challenges (
     purpose      text        not null,
     -- Whom it is for, where there is an account.
     user_id      uuid,
-    -- What it was sent to, as claims have it; and what passing it proves, encrypted with a key of
+    -- What it was sent to, as claims have it, by each key; and what passing it proves, encrypted with a key of
     -- the house.
-    sent_to      bytea,
+    sent_to      bytea[],
     sealed       text        not null,
     secret_hash  bytea       not null,
     attempts     int         not null default 0,
@@ -88,7 +92,7 @@ create table challenges (
     used_at      timestamptz
 );
 create index challenges_user on challenges (user_id) where used_at is null;
-create index challenges_sent_to on challenges (sent_to);
+create index challenges_sent_to on challenges using gin (sent_to);
 create index challenges_expired on challenges (expires_at);
 
 -- How often something was tried, by the generic cell rate algorithm: one time for each bucket, at

@@ -28,9 +28,11 @@ begin
     end if;
 
     if 'claim' = any (kinds) then
-        insert into claims (claim_hash, kind, user_id)
-        select decode(r.claim_hash, 'hex'), r.what, r.user_id
-        from jsonb_to_recordset(side) as r (unit int, kind text, claim_hash text, what text, user_id uuid)
+        insert into claims (claim_hash, key_id, kind, user_id, identity_id)
+        select decode(r.claim_hash, 'hex'), r.key_id, r.what, r.user_id, r.identity_id
+        from jsonb_to_recordset(side)
+            as r (unit int, kind text, claim_hash text, key_id text, what text, user_id uuid,
+                identity_id uuid)
         where r.kind = 'claim' and r.unit <> all (refused)
           and (select true from claims c
                where c.claim_hash = decode(r.claim_hash, 'hex') and c.user_id = r.user_id limit 1) is null;
@@ -79,16 +81,12 @@ begin
     end if;
 
     if 'identity' = any (kinds) then
-        insert into identities (identity_id, user_id, claim_hash, provider, sealed, tokens, linked_at)
-        select r.identity_id, r.user_id, decode(r.claim_hash, 'hex'), r.provider, r.sealed, r.tokens,
-            r.linked_at
+        insert into identities (identity_id, user_id, provider, sealed, tokens, linked_at)
+        select r.identity_id, r.user_id, r.provider, r.sealed, r.tokens, r.linked_at
         from jsonb_to_recordset(side)
-            as r (unit int, kind text, identity_id uuid, user_id uuid, claim_hash text, provider text,
-                sealed text, tokens text, linked_at timestamptz)
-        where r.kind = 'identity' and r.unit <> all (refused)
-        on conflict (identity_id) do update
-        set user_id = excluded.user_id, sealed = excluded.sealed, tokens = excluded.tokens,
-            linked_at = excluded.linked_at;
+            as r (unit int, kind text, identity_id uuid, user_id uuid, provider text, sealed text,
+                tokens text, linked_at timestamptz)
+        where r.kind = 'identity' and r.unit <> all (refused);
     end if;
 
     if 'identity_removed' = any (kinds) then
@@ -97,8 +95,9 @@ begin
             using jsonb_to_recordset(side) as r (unit int, kind text, identity_id uuid, user_id uuid)
             where r.kind = 'identity_removed' and r.unit <> all (refused)
               and i.identity_id = r.identity_id and i.user_id = r.user_id
-            returning i.claim_hash)
-        delete from claims c using removed r where c.claim_hash = r.claim_hash;
+            returning i.identity_id, i.user_id)
+        delete from claims c
+        using removed r where c.user_id = r.user_id and c.identity_id = r.identity_id;
     end if;
 
     if 'api_key' = any (kinds) then
@@ -248,7 +247,7 @@ begin
     -- Codes that were sent before anybody knew whose they are, too.
     delete from challenges
     where user_id = person
-       or sent_to in (select claim_hash from claims where user_id = person);
+       or sent_to && array(select claim_hash from claims where user_id = person);
     delete from claims where user_id = person;
     delete from analyses where user_id = person;
     delete from chat_streams where user_id = person;

@@ -6,6 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use sqlx::Row;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -15,6 +16,7 @@ use super::spend_limits::{self, SpendLimits};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
+use crate::keys::Key;
 use crate::store::{SideRow, hex};
 
 /// What keys begin with, so that scanners for secrets find them, and we know them from tokens.
@@ -78,7 +80,7 @@ fn secret(app: &App) -> Result<String> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(Problem::failed)?;
     let secret = BASE64.encode(bytes);
-    Ok(format!("{PREFIX}{secret}{}", proof(app, &secret)))
+    Ok(format!("{PREFIX}{secret}{}", proof(&app.keys.proof_key(), &secret)))
 }
 
 /// Whether it was made here, as far as can be told without asking anybody: whoever guesses costs no look at the
@@ -89,21 +91,23 @@ pub fn is_ours(app: &App, secret: &str) -> bool {
         .strip_prefix(PREFIX)
         .and_then(|rest| rest.split_at_checked(rest.len().checked_sub(PROOF)?));
     // Compared in a time that says nothing of how much of it is right.
-    let lookup = &app.keys.lookup;
-    parts.is_some_and(|(secret, proves)| lookup.is_hash(proves, &lookup.hash(&proof(app, secret))))
+    let is_by = |key: &Key, (secret, proves): (&str, &str)| {
+        key.is_hash(proves, &key.hash(&proof(key, secret)))
+    };
+    parts.is_some_and(|parts| app.keys.proof_keys().iter().any(|key| is_by(key, parts)))
 }
 
-fn proof(app: &App, secret: &str) -> String {
-    let hash = app.keys.lookup.hash(&format!("proof of an api key\n{secret}"));
-    let mut proof = BASE64.encode(hash);
+fn proof(key: &Key, secret: &str) -> String {
+    let mut proof = BASE64.encode(key.hash(secret));
     proof.truncate(PROOF);
     proof
 }
 
-/// What the secret is known by: its keyed hash.
+/// What the secret is known by: its hash. It has 256 bits that nobody can guess, and needs no key
+/// that another would have to follow.
 #[must_use]
-pub fn hash(app: &App, secret: &str) -> [u8; 32] {
-    app.keys.lookup.hash(&format!("api key\n{secret}"))
+pub fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(format!("api key of saldo\n{secret}")).into()
 }
 
 fn place(key: ApiKeyId) -> String {
@@ -170,7 +174,7 @@ async fn unlimited(
     let row = SideRow::ApiKey {
         key_id: id,
         user_id: user,
-        key_hash: hex(&hash(app, &secret)),
+        key_hash: hex(&hash(&secret)),
         prefix: prefix.clone(),
         scopes: scopes.clone(),
         per_second,

@@ -22,7 +22,7 @@ use crate::queue::Job;
 /// How long a code is good (ASVS 5.0, 6.5.5: at most ten minutes).
 pub const CODE_LASTS: TimeDelta = TimeDelta::minutes(10);
 /// How long a link to verify an address or to use an account again is good.
-const LINK_LASTS: TimeDelta = TimeDelta::hours(24);
+pub const LINK_LASTS: TimeDelta = TimeDelta::hours(24);
 /// How long a link to another password is good.
 const RESET_LASTS: TimeDelta = TimeDelta::hours(1);
 /// How long a browser has, from its return from a provider, to ask for its session.
@@ -114,7 +114,7 @@ impl<T: Serialize> Draft<T> {
     }
 
     /// Keeps the challenge, and enqueues what tells of it. `sent_to` is the contact that it goes to,
-    /// as claims have it, so that an erasure finds it.
+    /// as claims have it, under each key, so that an erasure finds it.
     pub(super) async fn keep(
         self,
         app: &App,
@@ -132,9 +132,9 @@ impl<T: Serialize> Draft<T> {
         .bind(self.id.0)
         .bind(self.purpose.name())
         .bind(self.user.map(|user| user.0))
-        .bind(sent_to.map(|contact| contact.hash(&app.keys.lookup)))
+        .bind(sent_to.map(|contact| contact.claim().hashes(&app.keys.lookup)))
         .bind(sealed.map_err(Problem::failed)?)
-        .bind(hash(app, self.id, self.secret.expose_secret()))
+        .bind(app.keys.lookup.hash(&hashed(self.id, self.secret.expose_secret())))
         .bind(MOST)
         .bind(now)
         .bind(now + self.purpose.lasts())
@@ -148,13 +148,13 @@ impl<T: Serialize> Draft<T> {
     }
 }
 
-fn place(challenge: ChallengeId) -> String {
+pub(super) fn place(challenge: ChallengeId) -> String {
     format!("challenge/{challenge}")
 }
 
 /// A secret is good for its own challenge only.
-fn hash(app: &App, challenge: ChallengeId, secret: &str) -> [u8; 32] {
-    app.keys.lookup.hash(&format!("challenge\n{challenge}\n{secret}"))
+fn hashed(challenge: ChallengeId, secret: &str) -> String {
+    format!("challenge\n{challenge}\n{secret}")
 }
 
 pub(super) fn token(challenge: ChallengeId, secret: &str) -> String {
@@ -217,14 +217,14 @@ async fn check<T: DeserializeOwned>(
 ) -> Result<Option<Passed<T>>> {
     let row = sqlx::query(
         "update challenges
-         set attempts = attempts + 1, used_at = case when secret_hash = $3 then $4 end
+         set attempts = attempts + 1, used_at = case when secret_hash = any($3) then $4 end
          where challenge_id = $1 and purpose = $2 and used_at is null and attempts < most
            and expires_at > $4
          returning used_at is not null as passed, user_id, sealed",
     )
     .bind(challenge.0)
     .bind(purpose.name())
-    .bind(hash(app, challenge, secret))
+    .bind(app.keys.lookup.hashes(&hashed(challenge, secret)))
     .bind(clock::now())
     .fetch_optional(app.db())
     .await?;

@@ -12,7 +12,6 @@ use crate::clients::mail::Letter;
 use crate::clients::sms::code_text;
 use crate::error::{Problem, Result};
 use crate::queue::{LetterTo, TextTo};
-use crate::store::SideRow;
 
 /// Sends a code. `user` is whom it is for, where it is for an account that is known.
 pub async fn send_code(
@@ -73,10 +72,8 @@ pub async fn add(
         return Err(Problem::not_found());
     }
     let contact = passed.proved;
-    let (what, claim_hash) = (contact.claimed(), contact.hex_hash(&app.keys.lookup));
-    let rows = [
-        SideRow::ClaimsReleased { user_id: user, what },
-        SideRow::Claim { claim_hash, what, user_id: user },
-    ];
+    let claim = contact.claim();
+    let mut rows = vec![claim.released(user)];
+    rows.extend(claim.rows(&app.keys.lookup, user, None));
     Ok(super::tell(app, visitor, user, super::proven(&contact), rows).await?)
 }

@@ -3,9 +3,8 @@
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::claims::Claim;
 use crate::error::{Problem, Result};
-use crate::keys::Key;
-use crate::store::{Claimed, hex};
 
 /// RFC 5321's longest path, less its brackets.
 const LONGEST_EMAIL: usize = 254;
@@ -60,29 +59,13 @@ impl Contact {
         }
     }
 
-    /// Which kind of claim it is.
+    /// What only one person can have of it.
     #[must_use]
-    pub fn claimed(&self) -> Claimed {
+    pub fn claim(&self) -> Claim {
         match self {
-            Self::Email(_) => Claimed::Email,
-            Self::Phone(_) => Claimed::Phone,
+            Self::Email(email) => Claim::email(email),
+            Self::Phone(phone) => Claim::phone(phone),
         }
-    }
-
-    /// What it is looked up by.
-    #[must_use]
-    pub fn hash(&self, key: &Key) -> [u8; 32] {
-        let kind = match self {
-            Self::Email(_) => "email",
-            Self::Phone(_) => "phone",
-        };
-        key.hash(&format!("{kind}\n{}", self.value()))
-    }
-
-    /// The same in hexadecimal digits.
-    #[must_use]
-    pub fn hex_hash(&self, key: &Key) -> String {
-        hex(&self.hash(key))
     }
 }
 

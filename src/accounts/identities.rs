@@ -10,13 +10,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::contact::{Contact, checked_name};
+use super::identity_rows::{claim, place, rows, seal};
 use super::{Entered, Entering, Newcomer, Visitor, provider_tokens, returns, sessions};
 use crate::app::App;
 use crate::clients::oauth::{self, Attempt, Callback, Lie, OauthError, Profile, Url};
-use crate::clock;
 use crate::error::{Problem, Result};
-use crate::keys::Key;
-use crate::store::{Claimed, ExecuteError, SideRow, hex};
+use crate::store::{ExecuteError, SideRow};
 
 /// A sign-in that has begun: what the browser keeps of it, encrypted.
 #[derive(Serialize, Deserialize)]
@@ -51,53 +50,6 @@ pub struct Shown {
     pub name: Option<String>,
     /// The address there.
     pub email: Option<String>,
-}
-
-/// What somebody is to the provider, as we look it up.
-struct Identity {
-    id: IdentityId,
-    claim_hash: String,
-}
-
-impl Identity {
-    fn of(key: &Key, profile: &Profile) -> Self {
-        let hash = key.hash(&format!("identity\n{}\n{}", profile.provider, profile.subject));
-        let id = hash.first_chunk::<16>().copied().unwrap_or_default();
-        let id = uuid::Builder::from_custom_bytes(id).into_uuid();
-        Self { id: IdentityId(id), claim_hash: hex(&hash) }
-    }
-
-    /// What is kept of it beside the log.
-    fn rows(&self, app: &App, user: UserId, profile: &Profile) -> Result<[SideRow; 2]> {
-        let sealed = self.seal_shown(app, profile)?;
-        let claim = SideRow::Claim {
-            claim_hash: self.claim_hash.clone(),
-            what: Claimed::Identity,
-            user_id: user,
-        };
-        let row = SideRow::Identity {
-            identity_id: self.id,
-            user_id: user,
-            claim_hash: self.claim_hash.clone(),
-            provider: profile.provider.to_string(),
-            sealed,
-            tokens: Some(provider_tokens::seal(app, self.id, &profile.tokens)?),
-            linked_at: clock::now(),
-        };
-        Ok([claim, row])
-    }
-
-    fn seal_shown(&self, app: &App, profile: &Profile) -> Result<String> {
-        let shown = Shown {
-            name: profile.name.clone(),
-            email: profile.email.as_ref().map(|email| email.address.clone()),
-        };
-        app.keys.sealing.seal(&place(self.id), &shown).map_err(Problem::failed)
-    }
-}
-
-pub(super) fn place(identity: IdentityId) -> String {
-    format!("identity/{identity}")
 }
 
 /// The provider as the domain names it.
@@ -172,22 +124,22 @@ pub async fn exchange(app: &App, visitor: &Visitor, word: &str, browser: &str) -
     super::enter(app, visitor, user, by, Some(returned.epoch)).await
 }
 
-/// Whom the identity belongs to.
-async fn owner(app: &App, identity: &Identity) -> Result<Option<UserId>> {
-    let owner: Option<Uuid> =
-        sqlx::query_scalar("select user_id from claims where claim_hash = decode($1, 'hex')")
-            .bind(&identity.claim_hash)
-            .fetch_optional(app.db())
-            .await?;
-    Ok(owner.map(UserId))
+/// Whom the provider vouches for, and by which identity.
+async fn known(app: &App, profile: &Profile) -> Result<Option<(UserId, IdentityId)>> {
+    let owner = claim(profile).owner(app.db(), &app.keys.lookup).await?;
+    Ok(owner.and_then(|owner| Some((owner.user, owner.identity?))))
+}
+
+/// An identity that is to be. Its id says nothing of the person: it stands in the log for ever.
+fn new_id() -> IdentityId {
+    IdentityId(Uuid::now_v7())
 }
 
 /// The account of a person whom a provider vouches for: the one it is linked to, the one that has
 /// the address that both have verified, or a new one.
 async fn user_of(app: &App, visitor: &Visitor, profile: &Profile) -> Result<UserId> {
-    let identity = Identity::of(&app.keys.lookup, profile);
-    if let Some(user) = owner(app, &identity).await? {
-        renew(app, &identity, profile).await?;
+    if let Some((user, id)) = known(app, profile).await? {
+        renew(app, id, profile).await?;
         return Ok(user);
     }
     let verified = profile.email.as_ref().filter(|email| email.verified);
@@ -200,20 +152,21 @@ async fn user_of(app: &App, visitor: &Visitor, profile: &Profile) -> Result<User
         return link_to(app, visitor, user, profile).await;
     }
     let name = checked_name(profile.name.clone()).unwrap_or_default();
-    let link = user::Ask::LinkIdentity { identity: identity.id, provider: named(profile.provider) };
+    let identity = new_id();
+    let link = user::Ask::LinkIdentity { identity, provider: named(profile.provider) };
     let newcomer = Newcomer {
         proven: contact.is_some(),
         contact,
         name,
         by,
-        rows: identity.rows(app, UserId::default(), profile)?.into(),
+        rows: rows(app, identity, UserId::default(), profile)?,
         asks: vec![link],
     };
     match super::register(app, visitor, newcomer, Entering::Later).await {
         Ok((user, _)) => Ok(user),
         // Two windows of the same person: the other was faster.
-        Err(ExecuteError::Claimed) => match owner(app, &identity).await? {
-            Some(user) => Ok(user),
+        Err(ExecuteError::Claimed) => match known(app, profile).await? {
+            Some((user, _)) => Ok(user),
             None => Err(Problem::busy("somebody else is registering this address; try again")),
         },
         Err(error) => Err(error.into()),
@@ -222,23 +175,33 @@ async fn user_of(app: &App, visitor: &Visitor, profile: &Profile) -> Result<User
 
 /// Links the identity to the person's account; refused where it is another's.
 async fn link_to(app: &App, visitor: &Visitor, user: UserId, profile: &Profile) -> Result<UserId> {
-    let identity = Identity::of(&app.keys.lookup, profile);
     let state: User = super::state(app, user).await?;
     if state.status() != Status::Active {
         return Err(user::UserError::NotActive.into());
     }
-    let ask = user::Ask::LinkIdentity { identity: identity.id, provider: named(profile.provider) };
-    let rows = identity.rows(app, user, profile)?;
-    super::tell(app, visitor, user, ask, rows).await?;
-    Ok(user)
+    if let Some((_, id)) = known(app, profile).await?.filter(|(owner, _)| *owner == user) {
+        renew(app, id, profile).await?;
+        return Ok(user);
+    }
+    let identity = new_id();
+    let ask = user::Ask::LinkIdentity { identity, provider: named(profile.provider) };
+    match super::tell(app, visitor, user, ask, rows(app, identity, user, profile)?).await {
+        Ok(_) => Ok(user),
+        // Two windows of the same person, or somebody else: the other was faster.
+        Err(ExecuteError::Claimed) => match known(app, profile).await? {
+            Some((owner, _)) if owner == user => Ok(user),
+            _ => Err(ExecuteError::<user::UserError>::Claimed.into()),
+        },
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Keeps what a provider has said of a person just now, and the tokens it gave.
-async fn renew(app: &App, identity: &Identity, profile: &Profile) -> Result<()> {
+async fn renew(app: &App, id: IdentityId, profile: &Profile) -> Result<()> {
     sqlx::query("update identities set sealed = $2, tokens = $3 where identity_id = $1")
-        .bind(identity.id.0)
-        .bind(identity.seal_shown(app, profile)?)
-        .bind(provider_tokens::seal(app, identity.id, &profile.tokens)?)
+        .bind(id.0)
+        .bind(seal(app, id, profile)?)
+        .bind(provider_tokens::seal(app, id, &profile.tokens)?)
         .execute(app.db())
         .await?;
     Ok(())
@@ -247,8 +210,7 @@ async fn renew(app: &App, identity: &Identity, profile: &Profile) -> Result<()> 
 /// Asks the provider what it says of the person now, and keeps that.
 pub async fn look_again(app: &App, user: UserId, id: IdentityId) -> Result<IdentityRow> {
     let profile = provider_tokens::look_up(app, user, id).await?;
-    let identity = Identity::of(&app.keys.lookup, &profile);
-    if identity.id != id {
+    if known(app, &profile).await? != Some((user, id)) {
         return Err(OauthError::Untrusted(profile.provider, Lie::Person).into());
     }
     // Not the tokens: they may have been renewed since.
@@ -258,7 +220,7 @@ pub async fn look_again(app: &App, user: UserId, id: IdentityId) -> Result<Ident
     )
     .bind(id.0)
     .bind(user.0)
-    .bind(identity.seal_shown(app, &profile)?)
+    .bind(seal(app, id, &profile)?)
     .fetch_optional(app.db())
     .await?;
     row.map_or_else(|| Err(Problem::not_found()), |row| shown(app, &row))

@@ -2,15 +2,18 @@
 
 pub mod api_keys;
 pub mod challenges;
+pub mod claims;
 pub mod codes;
 pub mod contact;
 pub mod identities;
+mod identity_rows;
 pub mod lifecycle;
 pub mod limits;
 pub mod links;
 mod notices;
 pub mod password;
 mod provider_tokens;
+pub mod rehashing;
 pub mod resealing;
 mod returns;
 pub mod sessions;
@@ -54,12 +57,8 @@ pub struct Entered {
 
 /// Whose contact it is.
 pub async fn owner(app: &App, contact: &Contact) -> Result<Option<UserId>> {
-    let owner: Option<Uuid> =
-        sqlx::query_scalar("select user_id from claims where claim_hash = $1")
-            .bind(contact.hash(&app.keys.lookup))
-            .fetch_optional(app.db())
-            .await?;
-    Ok(owner.map(UserId))
+    let owner = contact.claim().owner(app.db(), &app.keys.lookup).await?;
+    Ok(owner.map(|owner| owner.user))
 }
 
 /// A person who is to have an account.
@@ -99,9 +98,7 @@ pub async fn register(
     let register = user::Ask::Register { email, name: newcomer.name.clone(), by: newcomer.by };
     let mut commands = vec![ask(register)];
     if let Some(contact) = &newcomer.contact {
-        let claim_hash = contact.hex_hash(&app.keys.lookup);
-        let what = contact.claimed();
-        envelope.side.push(SideRow::Claim { claim_hash, what, user_id: user });
+        envelope.side.extend(contact.claim().rows(&app.keys.lookup, user, None));
         commands.extend(newcomer.proven.then(|| ask(proven(contact))));
     }
     commands.extend(newcomer.asks.into_iter().map(ask));

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
-use super::identities::place;
+use super::identity_rows::place;
 use super::limits;
 use crate::app::App;
 use crate::clients::oauth::{OauthError, Profile, Provider, ProviderTokens};

@@ -4,7 +4,7 @@ use aggregates::id::IdentityId;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::identities::place;
+use super::identity_rows::place;
 use super::provider_tokens::bound_to;
 use crate::keys::KeyRing;
 use crate::store::CodecError;

@@ -3,7 +3,6 @@
 use aggregates::id::UserId;
 use aggregates::user::{Ask, Role, Status, User, UserCommand};
 use clap::Subcommand;
-use uuid::Uuid;
 
 use super::Failure;
 use crate::accounts::contact::Contact;
@@ -42,15 +41,12 @@ pub(super) async fn admin(config: &Config, admin: Admin) -> Result<(), Failure> 
     let contact = Contact::email("email", &email).map_err(|_| "that is no e-mail address")?;
     let database = serve::database(config).await?;
     let keys = Keys::in_folder(&config.data_dir)?;
-    let user: Option<Uuid> = sqlx::query_scalar("select user_id from claims where claim_hash = $1")
-        .bind(contact.hash(&keys.lookup))
-        .fetch_optional(&database.pool)
-        .await?;
-    let user = UserId(user.ok_or("nobody has an account with that address: let them register")?);
+    let owner = contact.claim().owner(&database.pool, &keys.lookup).await?;
+    let owner = owner.ok_or("nobody has an account with that address: let them register")?;
     let (pool, options) = (database.pool.clone(), database.options.clone());
     let store = Store::start(pool, options, keys.wrapping()).await?;
     let command = UserCommand { now: clock::now(), ask: Ask::ChangeRole { role } };
-    store.execute::<User>(user, envelope(), command).await?;
+    store.execute::<User>(owner.user, envelope(), command).await?;
     println!("{} has the role {}", contact.value(), role.name());
     Ok(())
 }

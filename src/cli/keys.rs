@@ -4,12 +4,13 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use clap::{Subcommand, ValueEnum};
 
 use super::Failure;
-use crate::accounts::resealing;
+use crate::accounts::challenges::LINK_LASTS;
+use crate::accounts::{rehashing, resealing};
 use crate::clock;
 use crate::config::Config;
 use crate::keys::{Keys, Purpose};
 use crate::serve;
-use crate::store;
+use crate::store::{self, Store};
 use crate::tokens::{ACCESS_LASTS, REFRESH_LASTS};
 
 #[derive(Subcommand)]
@@ -66,7 +67,6 @@ fn list(config: &Config) -> Result<(), Failure> {
             println!("{}: {}, {state}", name(*purpose), dated.key.id);
         }
     }
-    println!("lookup: {}, in use", keys.lookup.id);
     Ok(())
 }
 
@@ -87,6 +87,7 @@ fn lasts(which: Purpose) -> TimeDelta {
         Purpose::AccessTokens => ACCESS_LASTS + SETTLES,
         Purpose::RefreshTokens => REFRESH_LASTS + SETTLES,
         Purpose::KeyEncryption | Purpose::Heads => SETTLES,
+        Purpose::Lookup => LINK_LASTS + SETTLES,
         Purpose::Sealing => AWAY + SETTLES,
     }
 }
@@ -109,6 +110,7 @@ async fn retire(config: &Config, which: Purpose, at_once: bool) -> Result<(), Fa
     }
     match which {
         Purpose::KeyEncryption => rewrap(config, &keys, &old).await?,
+        Purpose::Lookup => rehash(config, &keys, &old).await?,
         Purpose::Sealing => reseal(config, &keys, &old).await?,
         Purpose::AccessTokens | Purpose::RefreshTokens | Purpose::Heads => {}
     }
@@ -129,6 +131,23 @@ async fn rewrap(config: &Config, keys: &Keys, old: &[String]) -> Result<(), Fail
         )
         .into()),
     }
+}
+
+async fn rehash(config: &Config, keys: &Keys, old: &[String]) -> Result<(), Failure> {
+    let database = serve::database(config).await?;
+    let (pool, options) = (database.pool.clone(), database.options.clone());
+    let store = Store::start(pool, options, keys.wrapping()).await?;
+    let done = rehashing::rehash(&store, keys, old).await?;
+    eprintln!("{done} addresses, telephones and identities are hashed again");
+    if rehashing::are_needed(&database.pool, keys, old).await? {
+        return Err(
+            "some are known by the old key only: where a node has another keys.json, give it this one; where a key \
+             for sealing is gone from this one, put it back; and try again"
+                .into(),
+        );
+    }
+    // What may yet be written with the old key has the new one beside it.
+    Ok(rehashing::forget(&database.pool, keys, old).await?)
 }
 
 async fn reseal(config: &Config, keys: &Keys, old: &[String]) -> Result<(), Failure> {

@@ -184,7 +184,7 @@ async fn by_key(app: &App, parts: &Parts, secret: &str) -> Result<Known, Problem
     if !api_keys::is_ours(app, secret) {
         return Err(refused());
     }
-    let hash = api_keys::hash(app, secret);
+    let hash = api_keys::hash(secret);
     refused_keys::check(app, hash)?;
     let (app, admission) = (app.clone(), Admission::taken_over(parts));
     let checked = DetachOnDrop::new(async move {

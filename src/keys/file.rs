@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use super::key::Key;
-use super::{FILE, KeysError, Purpose};
+use super::{FILE, KeysError, Purpose, proof_key};
 use crate::store::heads::HeadKey;
 
 #[derive(Serialize, Deserialize)]
@@ -28,7 +28,11 @@ pub(super) struct Stored {
     /// What is left of keys that sign heads no more.
     #[serde(default)]
     pub(super) past_heads: Vec<StoredPublic>,
-    pub(super) lookup: String,
+    #[serde(deserialize_with = "dated")]
+    pub(super) lookup: Vec<StoredKey>,
+    /// What proofs of API keys are still made of, though the keys that it follows from are gone.
+    #[serde(default)]
+    pub(super) past_proofs: Vec<String>,
     #[serde(deserialize_with = "dated")]
     pub(super) sealing: Vec<StoredKey>,
 }
@@ -74,7 +78,8 @@ impl Stored {
             key_encryption: first()?,
             heads: first()?,
             past_heads: vec![],
-            lookup: random()?,
+            lookup: first()?,
+            past_proofs: vec![],
             sealing: first()?,
         })
     }
@@ -116,17 +121,19 @@ impl Stored {
         Ok(())
     }
 
-    /// Forgets a key; of one that signed heads, the public half stays.
+    /// Forgets a key; of one that signed heads, the public half stays, and of one that hashed what
+    /// people are looked up by, what proves API keys.
     pub(super) fn forget(&mut self, purpose: Purpose, id: &str) {
         let keys = self.keys(purpose);
         let named = |stored: &StoredKey| Key::decode(&stored.key).is_some_and(|key| key.id == id);
         let Some(at) = keys.iter().position(named) else { return };
         let gone = keys.remove(at);
-        if purpose == Purpose::Heads
-            && let Some(key) = Key::decode(&gone.key)
-        {
+        let Some(key) = Key::decode(&gone.key) else { return };
+        if purpose == Purpose::Heads {
             let public = HeadKey::new(key.id.clone(), key.expose()).public();
             self.past_heads.push(StoredPublic { id: key.id, public: BASE64.encode(public) });
+        } else if purpose == Purpose::Lookup {
+            self.past_proofs.push(BASE64.encode(proof_key(&key).expose()));
         }
     }
 
@@ -136,6 +143,7 @@ impl Stored {
             Purpose::RefreshTokens => &mut self.refresh_tokens,
             Purpose::KeyEncryption => &mut self.key_encryption,
             Purpose::Heads => &mut self.heads,
+            Purpose::Lookup => &mut self.lookup,
             Purpose::Sealing => &mut self.sealing,
         }
     }
@@ -170,6 +178,7 @@ fn random() -> Result<String, KeysError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::Keys;
 
     #[test]
     fn a_key_that_waits_is_followed_by_one_that_is_used_at_once() {
@@ -179,5 +188,25 @@ mod tests {
         let from: Vec<_> = stored.access_tokens.iter().map(|stored| stored.from).collect();
         assert_eq!(from[2], now);
         assert!(from[..2].iter().all(|from| *from < now), "{from:?}");
+    }
+
+    #[test]
+    fn keys_that_people_are_looked_up_by_are_followed_and_what_proves_api_keys_stays() {
+        let name = format!("saldo-keys-{}-lookup", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let keys = Keys::in_folder(&folder).expect("keys");
+        let (first, proof) = (keys.lookup.newest(), keys.proof_key());
+        Keys::rotate(&folder, Purpose::Lookup, crate::clock::now()).expect("rotated");
+        keys.renew().expect("they share the first");
+        assert_ne!(keys.lookup.newest().id, first.id);
+        assert_eq!(keys.lookup.hashes("a text").len(), 2);
+        Keys::retire(&folder, Purpose::Lookup, std::slice::from_ref(&first.id)).expect("retired");
+        keys.renew().expect("they share the second");
+        assert_eq!(keys.lookup.all().len(), 1);
+        assert_ne!(keys.proof_key().id, proof.id);
+        assert!(keys.proof_keys().iter().any(|key| key.id == proof.id));
+        let text = fs::read_to_string(folder.join(FILE)).expect("the file");
+        assert!(!text.contains(&BASE64.encode(first.expose())), "the key itself is gone");
+        fs::remove_dir_all(folder).expect("the folder is there");
     }
 }

@@ -53,6 +53,8 @@ pub enum Purpose {
     KeyEncryption,
     /// Signing heads of the log.
     Heads,
+    /// Hashing what people are looked up by.
+    Lookup,
     /// Encrypting what is kept for a while and is no person's yet.
     Sealing,
 }
@@ -67,14 +69,14 @@ pub struct Keys {
     pub key_encryption: KeyRing,
     /// Sign heads of the log (Ed25519).
     pub heads: KeyRing,
-    /// Hashes what people are looked up by, and codes and links (HMAC-SHA-256). None follows it: what
-    /// is hashed cannot be hashed again by another.
-    pub lookup: Key,
+    /// Hash what people are looked up by, codes and links, and what limits count (HMAC-SHA-256).
+    pub lookup: KeyRing,
     /// Encrypt what is kept for a while and is no person's yet: addresses that codes were sent to,
     /// letters that wait, providers' tokens (AES-256-GCM).
     pub sealing: KeyRing,
     path: PathBuf,
     past_heads: RwLock<Ring>,
+    past_proofs: RwLock<Vec<Key>>,
 }
 
 impl Keys {
@@ -102,11 +104,13 @@ impl Keys {
     /// Reads the file again, and goes on with what it has now.
     pub fn renew(&self) -> Result<(), KeysError> {
         let newer = Self::read(self.path.clone())?;
-        // The one key that nothing follows says whose keys these are.
-        if newer.lookup.id != self.lookup.id {
+        // One of those that people are looked up by is there before and after another has followed.
+        let is_ours = |dated: &DatedKey| newer.lookup.find(&dated.key.id).is_some();
+        if !self.lookup.all().iter().any(is_ours) {
             return Err(KeysError::Foreign { path: newer.path });
         }
         *self.past_heads.write().unwrap_or_else(PoisonError::into_inner) = newer.past();
+        *self.past_proofs.write().unwrap_or_else(PoisonError::into_inner) = newer.proofs_of_past();
         for purpose in <Purpose as clap::ValueEnum>::value_variants() {
             self.ring(*purpose).renew(newer.ring(*purpose));
         }
@@ -121,7 +125,7 @@ impl Keys {
     }
 
     /// Takes keys out of the file in `folder`: what they alone read or check is lost, but for heads,
-    /// of whose keys the public half stays.
+    /// of whose keys the public half stays, and for what proves API keys.
     pub fn retire(folder: &Path, purpose: Purpose, ids: &[String]) -> Result<(), KeysError> {
         Stored::change(folder, |stored| {
             for id in ids {
@@ -141,15 +145,17 @@ impl Keys {
             .past_heads
             .iter()
             .try_fold(Ring::default(), |ring, past| ring.with(past.id.clone(), &past.decode()?));
+        let proofs = stored.past_proofs.iter().map(|proof| Key::decode(proof));
         Some(Self {
             access_tokens: ring(&stored.access_tokens)?,
             refresh_tokens: ring(&stored.refresh_tokens)?,
             key_encryption: ring(&stored.key_encryption)?,
             heads: ring(&stored.heads)?,
-            lookup: Key::decode(&stored.lookup)?,
+            lookup: ring(&stored.lookup)?,
             sealing: ring(&stored.sealing)?,
             path: path.to_owned(),
             past_heads: RwLock::new(past?),
+            past_proofs: RwLock::new(proofs.collect::<Option<_>>()?),
         })
     }
 
@@ -161,6 +167,7 @@ impl Keys {
             Purpose::RefreshTokens => &self.refresh_tokens,
             Purpose::KeyEncryption => &self.key_encryption,
             Purpose::Heads => &self.heads,
+            Purpose::Lookup => &self.lookup,
             Purpose::Sealing => &self.sealing,
         }
     }
@@ -184,6 +191,25 @@ impl Keys {
         all.iter().fold(self.past(), |ring, dated| ring.and(&head_key(&dated.key)))
     }
 
+    /// What the proof of a new API key is made with.
+    #[must_use]
+    pub fn proof_key(&self) -> Key {
+        proof_key(&self.lookup.newest())
+    }
+
+    /// What proofs of API keys are checked by: whatever ever made some. Whoever has one of these can
+    /// make proofs, and no key that anybody has.
+    #[must_use]
+    pub fn proof_keys(&self) -> Vec<Key> {
+        let mut keys = self.proofs_of_past();
+        keys.extend(self.lookup.all().iter().map(|dated| proof_key(&dated.key)));
+        keys
+    }
+
+    fn proofs_of_past(&self) -> Vec<Key> {
+        self.past_proofs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn past(&self) -> Ring {
         self.past_heads.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -193,6 +219,11 @@ fn ring(stored: &[StoredKey]) -> Option<KeyRing> {
     let dated =
         |stored: &StoredKey| Some(DatedKey { key: Key::decode(&stored.key)?, from: stored.from });
     KeyRing::new(stored.iter().map(dated).collect::<Option<_>>()?)
+}
+
+/// A key of its own, so that it can stay when the one that it follows from goes.
+fn proof_key(lookup: &Key) -> Key {
+    Key::new(lookup.hash("proof of an api key"))
 }
 
 fn head_key(key: &Key) -> HeadKey {
@@ -235,10 +266,12 @@ mod tests {
         let path = folder.join(FILE);
         let text = fs::read_to_string(&path).expect("the file");
         let mut stored: serde_json::Value = serde_json::from_str(&text).expect("json");
-        for name in ["refresh_tokens", "key_encryption", "heads", "sealing"] {
+        for name in ["refresh_tokens", "key_encryption", "heads", "lookup", "sealing"] {
             stored[name] = stored[name][0]["key"].take();
         }
-        stored.as_object_mut().expect("an object").remove("past_heads");
+        for past in ["past_heads", "past_proofs"] {
+            stored.as_object_mut().expect("an object").remove(past);
+        }
         fs::write(&path, stored.to_string()).expect("written");
         let again = Keys::in_folder(&folder).expect("keys");
         for purpose in <Purpose as clap::ValueEnum>::value_variants() {

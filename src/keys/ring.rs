@@ -74,6 +74,18 @@ impl KeyRing {
         self.seal(place, &self.open::<Value>(place, sealed)?)
     }
 
+    /// The keyed hash of a text under the newest.
+    #[must_use]
+    pub fn hash(&self, text: &str) -> [u8; 32] {
+        self.newest().hash(text)
+    }
+
+    /// The keyed hashes of a text under all of them.
+    #[must_use]
+    pub fn hashes(&self, text: &str) -> Vec<[u8; 32]> {
+        self.all().iter().map(|dated| dated.key.hash(text)).collect()
+    }
+
     /// Whether it is the keyed hash of this text under any of them.
     #[must_use]
     pub fn is_hash(&self, text: &str, hash: &[u8]) -> bool {

@@ -113,9 +113,15 @@ pub enum SideRow {
     PersonKey { user_id: UserId, wrapped_key: String, key_id: String },
     /// The person is gone: their key is destroyed, and with it all that is outside the log.
     PersonErased { user_id: UserId },
-    /// The person's claim to an address, a telephone or an identity; refused when somebody else
-    /// has it.
-    Claim { claim_hash: String, what: Claimed, user_id: UserId },
+    /// The person's claim to an address, a telephone or an identity, by its hash under one key;
+    /// refused when somebody else has it, or the person by another identity.
+    Claim {
+        claim_hash: String,
+        key_id: String,
+        what: Claimed,
+        user_id: UserId,
+        identity_id: Option<IdentityId>,
+    },
     /// The person gives up all of these.
     ClaimsReleased { user_id: UserId, what: Claimed },
     /// The person's password, hashed, in the place of the one before.
@@ -139,7 +145,6 @@ pub enum SideRow {
     Identity {
         identity_id: IdentityId,
         user_id: UserId,
-        claim_hash: String,
         provider: String,
         sealed: String,
         tokens: Option<String>,

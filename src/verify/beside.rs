@@ -17,7 +17,8 @@ const RULE: &str = "what stands beside the log is what the log says";
 /// What may be used, by person, in an order of its own. Sessions are apart: the log knows more of
 /// them, since nobody tells it of time.
 const WAYS: &str = "select user_id, 'password' as way from public.passwords
-    union all select user_id, 'claim ' || kind from public.claims
+    union all select user_id, 'claim ' || kind
+    from (select distinct user_id, kind, identity_id from public.claims) claimed
     union all select user_id, 'identity ' || identity_id from public.identities
     union all select user_id, 'api key ' || key_id || ' for ' || array_to_string(scopes, ', ')
         || case when rests then ', resting' else '' end

@@ -18,6 +18,7 @@ mod installed;
 mod keys;
 mod linked;
 mod links;
+mod lookup;
 #[path = "../shared/neighbour.rs"]
 mod neighbour;
 #[path = "../oauth/node.rs"]
@@ -28,6 +29,7 @@ mod passwords;
 mod provider;
 mod provider_tokens;
 mod providers;
+mod rehashing;
 mod restored;
 mod rewrapping;
 mod rotation;

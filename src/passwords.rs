@@ -86,13 +86,13 @@ fn decoy() -> String {
     format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${hash}")
 }
 
-impl Passwords {
-    /// Ready to hash.
-    #[must_use]
-    pub fn new() -> Self {
+impl Default for Passwords {
+    fn default() -> Self {
         Self { slots: Arc::new(Semaphore::new(AT_ONCE)), decoy: decoy().into() }
     }
+}
 
+impl Passwords {
     /// The PHC string of a password.
     pub async fn hash(&self, password: SecretString) -> Result<String, PasswordError> {
         self.blocking(move || hash(&password)).await?

@@ -143,7 +143,7 @@ impl Node {
             projections,
             replica,
             tokens: Tokens::new(&keys.access_tokens.all())?,
-            passwords: Passwords::new(),
+            passwords: Passwords::default(),
             models,
             webhooks,
             llm,

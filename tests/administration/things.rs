@@ -74,8 +74,7 @@ impl House {
             "select id from graphile_worker.add_job($1, '{}'::json, job_key => $1 || '/test',
                  run_at => now() + $2::interval)",
         );
-        let job = job.bind(task).bind(later).fetch_one(pool).await.expect("a queue");
-        job
+        job.bind(task).bind(later).fetch_one(pool).await.expect("a queue")
     }
 
     /// Ada's id.

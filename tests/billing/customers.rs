@@ -115,8 +115,7 @@ async fn a_customer_that_is_made_while_its_person_is_erased_is_deleted() {
 pub async fn kept(shop: &Shop) -> Vec<String> {
     let pool = shop.database.kept().await;
     let kept = sqlx::query_scalar("select customer from stripe_customers");
-    let kept = kept.fetch_all(pool).await.expect("customers");
-    kept
+    kept.fetch_all(pool).await.expect("customers")
 }
 
 /// Who takes another name while both are being made asks Stripe for another one.

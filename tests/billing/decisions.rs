@@ -24,8 +24,7 @@ async fn happened(shop: &Shop, purchase: &str, event: &str) -> i64 {
     let pool = shop.database.kept().await;
     let count = "select count(*) from events where aggregate_id = $1 and event_type = $2";
     let count = sqlx::query_scalar(count).bind(purchase).bind(event);
-    let count = count.fetch_one(pool).await.expect("a count");
-    count
+    count.fetch_one(pool).await.expect("a count")
 }
 
 #[tokio::test]

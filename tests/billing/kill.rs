@@ -117,6 +117,5 @@ async fn what_invoices_bring_comes_once_however_often_the_server_is_killed() {
 async fn waiting(shop: &Shop) -> i64 {
     let pool = shop.database.kept().await;
     let waiting = "select count(*) from stripe_inbox where state = 'waiting'";
-    let waiting = sqlx::query_scalar(waiting).fetch_one(pool).await.expect("a count");
-    waiting
+    sqlx::query_scalar(waiting).fetch_one(pool).await.expect("a count")
 }

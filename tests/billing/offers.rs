@@ -173,6 +173,5 @@ async fn has_failed(shop: &Shop) -> bool {
     let pool = shop.database.kept().await;
     let failed = "select exists (select from graphile_worker._private_jobs
         where key like 'list_plan/%' and last_error is not null and locked_by is null)";
-    let failed = sqlx::query_scalar(failed).fetch_one(pool).await.expect("an answer");
-    failed
+    sqlx::query_scalar(failed).fetch_one(pool).await.expect("an answer")
 }

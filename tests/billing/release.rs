@@ -106,6 +106,5 @@ async fn released(shop: &Shop) -> i64 {
 
 async fn count(shop: &Shop, rows: &'static str) -> i64 {
     let pool = shop.database.kept().await;
-    let count = sqlx::query_scalar(rows).fetch_one(pool).await.expect("a count");
-    count
+    sqlx::query_scalar(rows).fetch_one(pool).await.expect("a count")
 }

@@ -98,8 +98,7 @@ async fn waiting(shop: &Shop) -> Vec<(String, i16, bool)> {
         from stripe_inbox i
         join graphile_worker._private_jobs j on j.key = 'settle_object/' || i.object_id
         where i.state in ('waiting', 'dead') and j.locked_at is null and j.last_error is not null";
-    let waiting = sqlx::query_as(waiting).fetch_all(pool).await.expect("what waits");
-    waiting
+    sqlx::query_as(waiting).fetch_all(pool).await.expect("what waits")
 }
 
 /// An outage of a day is not one of two, however often it is looked for what was left.

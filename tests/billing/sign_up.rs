@@ -33,8 +33,7 @@ async fn give_up(shop: &Shop) -> i64 {
     let pool = shop.database.kept().await;
     let given_up = "select count(*) from graphile_worker._private_jobs
         where key like 'create_customer/%' and attempts = max_attempts and locked_at is null";
-    let given_up = sqlx::query_scalar(given_up).fetch_one(pool).await.expect("a count");
-    given_up
+    sqlx::query_scalar(given_up).fetch_one(pool).await.expect("a count")
 }
 
 /// Stripe fails for so long that nobody tries any more to make the customer.

@@ -43,7 +43,7 @@ pub use webhooks::WebhookConfig;
 /// Where Saldo runs; decides what is required and what is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Environment {
-    /// On somebody's own machine: keys are made, nothing is required.
+    /// On somebody's own machine: nothing is required.
     Local,
     /// Shared by developers.
     Dev,

@@ -28,16 +28,15 @@ pub(super) async fn demo(config: &Config, url: Option<String>) -> Result<(), Fai
     if let Some(url) = url {
         println!("Against {url}:");
         walk(&http, url.trim_end_matches('/')).await?;
-        println!(
-            "\nThe auditor needs the database: run `saldo verify` and `saldo replay` where it is."
-        );
-        return Ok(());
+        return without_auditor();
     }
     let listening = format!("http://{}", config.listen);
     if is_saldo(&http, &listening).await {
         println!("Against the server that listens on {listening}:");
         let wallet = walk(&http, &listening).await?;
-        return prove(config, wallet).await;
+        // One that was started in another folder has a database that is not known here.
+        let known = config.database_url.is_some() || config.data_dir.exists();
+        return if known { prove(config, wallet).await } else { without_auditor() };
     }
     println!("Starting Saldo on a port of its own (the first time takes a few seconds) …");
     let own = Own::start(config).await?;
@@ -45,6 +44,13 @@ pub(super) async fn demo(config: &Config, url: Option<String>) -> Result<(), Fai
     let walked = walk(&http, &own.url).await;
     own.stop().await?;
     prove(config, walked?).await
+}
+
+fn without_auditor() -> Result<(), Failure> {
+    println!(
+        "\nThe auditor needs the database: run `saldo verify` and `saldo replay` where it is."
+    );
+    Ok(())
 }
 
 /// Whether Saldo answers there.

@@ -101,12 +101,7 @@ async fn retire(config: &Config, which: Purpose, at_once: bool) -> Result<(), Fa
     let lasts = if at_once { TimeDelta::zero() } else { lasts(which) };
     let old = keys.ring(which).followed(clock::now() - lasts);
     if old.is_empty() {
-        let (name, minutes) = (name(which), lasts.num_minutes());
-        return Err(format!(
-            "no key for {name} can go: it goes {minutes} minutes after the one that saldo keys rotate {name} \
-             has added is used"
-        )
-        .into());
+        return Err(none_goes(which, keys.ring(which).first_followed().map(|at| at + lasts)).into());
     }
     match which {
         Purpose::KeyEncryption => rewrap(config, &keys, &old).await?,
@@ -117,6 +112,19 @@ async fn retire(config: &Config, which: Purpose, at_once: bool) -> Result<(), Fa
     Keys::retire(&config.data_dir, which, &old)?;
     println!("{} of the keys for {} are gone: {}", old.len(), name(which), old.join(", "));
     Ok(())
+}
+
+/// Why no key goes: before `may` the oldest is still needed; where there is no such time it is the only one.
+fn none_goes(which: Purpose, may: Option<DateTime<Utc>>) -> String {
+    let name = name(which);
+    match may {
+        Some(at) => format!("no key for {name} can go before {}", told(at)),
+        None => {
+            format!(
+                "no key for {name} can go: there is one only, and saldo keys rotate {name} adds another"
+            )
+        }
+    }
 }
 
 async fn rewrap(config: &Config, keys: &Keys, old: &[String]) -> Result<(), Failure> {

@@ -106,14 +106,17 @@ fn listening(format: LogFormat, filter: EnvFilter, mut others: Vec<Listener>) ->
     tracing_subscriber::registry().with(others)
 }
 
-/// What the log is of. Notices of the database say that what should be there is there, and spans are for traces.
+/// Notices of the database, and of the queue's migrations, say that what should be there is there, or is made now.
+const NOTICES: &str = "sqlx::postgres::notice=warn,graphile_worker_migrations=warn";
+
+/// What the log is of. Spans are for traces.
 fn filter(audience: Audience) -> EnvFilter {
     let usual = || {
         let quiet = match audience {
             Audience::Operators => String::new(),
             Audience::Asker => format!(",{REQUESTS}=warn"),
         };
-        EnvFilter::new(format!("info,sqlx::postgres::notice=warn,{}{quiet}", webhook::QUIET))
+        EnvFilter::new(format!("info,{NOTICES},{}{quiet}", webhook::QUIET))
     };
     let spans = format!("{TRACES}=off").parse().expect("a directive");
     EnvFilter::try_from_default_env().unwrap_or_else(|_| usual()).add_directive(spans)

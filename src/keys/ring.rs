@@ -53,6 +53,13 @@ impl KeyRing {
         pairs.map(|pair| pair[0].key.id.clone()).collect()
     }
 
+    /// From when on the oldest is followed; none where it is the only one.
+    #[must_use]
+    pub fn first_followed(&self) -> Option<DateTime<Utc>> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(1).map(|dated| dated.from)
+    }
+
     /// Goes on with the keys of another ring.
     pub(super) fn renew(&self, newer: &Self) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = newer.all();

@@ -94,6 +94,8 @@ async fn what_was_released_comes_into_the_wallet_though_its_server_died_in_betwe
         set awaited_since = awaited_since - interval '30 seconds'";
     change(&shop.database, later).await;
     shop.until_available(before + 500).await;
+    // The credits come first, and then it is written down that they came.
+    shop.until(|| async { count(&shop, awaited).await == 0 }).await;
     shop.until(|| shop.is_quiet()).await;
     assert_eq!((released(&shop).await, shop.available().await), (2, before + 500));
     shop.close().await;

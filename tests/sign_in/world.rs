@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -13,6 +14,13 @@ pub const ADA: &str = "ada@example.com";
 /// A server whose limits count, as for customers.
 pub fn limited(database: &Database) -> Server {
     database.server_with(&database.url(), &[])
+}
+
+/// Whether a key may go in so many minutes, by what `saldo keys retire` says, but for those that the test has taken.
+pub fn goes_in(minutes: i64, said: &str) -> bool {
+    let at = said.rsplit("can go before ").next().and_then(|at| at.trim().parse().ok());
+    let left = at.map(|at: DateTime<Utc>| (at - saldo::clock::now()).num_seconds());
+    left.is_some_and(|left| (60 * (minutes - 2)..=60 * minutes).contains(&left))
 }
 
 /// Posts without having signed in.

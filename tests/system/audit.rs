@@ -231,8 +231,7 @@ const TAMPERINGS: &[(&str, &str, Kind)] = &[
     ("another's password", "delete from passwords", Kind::Beside),
     (
         "an identity that nobody linked",
-        "insert into identities select gen_random_uuid(), user_id, 'x', 'google', '', null, now()
-         from users.users",
+        "insert into identities select gen_random_uuid(), user_id, 'google', '', null, now() from users.users",
         Kind::Beside,
     ),
     (

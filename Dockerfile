@@ -43,7 +43,7 @@ USER 65532:65532
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080
-# A node that is told so answers what it has begun, for fifteen seconds, and ends.
+# A node that is told so answers what it has begun, for twenty-four seconds at most, and ends.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["saldo", "health"]
 ENTRYPOINT ["saldo"]

@@ -126,7 +126,14 @@ async fn claim_again(
 /// beside it, which would keep the address from everybody for ever.
 async fn alone(db: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
     let mut tx = db.begin().await?;
-    sqlx::query("lock table claims in share row exclusive mode").execute(&mut *tx).await?;
+    // Whoever claims waits with the head of the log in hand: neither this nor what comes of it may last.
+    for statement in [
+        "set local lock_timeout = '2s'",
+        "set local idle_in_transaction_session_timeout = '2s'",
+        "lock table claims in share row exclusive mode",
+    ] {
+        sqlx::query(statement).execute(&mut *tx).await?;
+    }
     Ok(tx)
 }
 

@@ -28,7 +28,8 @@ pub(super) async fn demo(config: &Config, url: Option<String>) -> Result<(), Fai
     if let Some(url) = url {
         println!("Against {url}:");
         walk(&http, url.trim_end_matches('/')).await?;
-        return without_auditor();
+        without_auditor();
+        return Ok(());
     }
     let listening = format!("http://{}", config.listen);
     if is_saldo(&http, &listening).await {
@@ -36,7 +37,11 @@ pub(super) async fn demo(config: &Config, url: Option<String>) -> Result<(), Fai
         let wallet = walk(&http, &listening).await?;
         // One that was started in another folder has a database that is not known here.
         let known = config.database_url.is_some() || config.data_dir.exists();
-        return if known { prove(config, wallet).await } else { without_auditor() };
+        if known {
+            return prove(config, wallet).await;
+        }
+        without_auditor();
+        return Ok(());
     }
     println!("Starting Saldo on a port of its own (the first time takes a few seconds) …");
     let own = Own::start(config).await?;
@@ -46,11 +51,10 @@ pub(super) async fn demo(config: &Config, url: Option<String>) -> Result<(), Fai
     prove(config, walked?).await
 }
 
-fn without_auditor() -> Result<(), Failure> {
+fn without_auditor() {
     println!(
         "\nThe auditor needs the database: run `saldo verify` and `saldo replay` where it is."
     );
-    Ok(())
 }
 
 /// Whether Saldo answers there.

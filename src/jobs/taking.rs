@@ -1,10 +1,11 @@
 //! How jobs are taken from the queue: several with one question, soon after they are given or may be done, and never
 //! kept by a node that has no time for them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use graphile_worker::local_queue::{LocalQueueConfig, RefetchDelayConfig};
-use graphile_worker::{JobComplete, JobCompleteContext, WorkerOptions};
+use graphile_worker::{Job, JobComplete, JobFail, JobPermanentlyFail, WorkerOptions};
 use sqlx::PgPool;
 use tracing::warn;
 
@@ -24,16 +25,18 @@ pub(super) fn together(worker: WorkerOptions, pool: &PgPool, most: usize) -> Wor
     let pause = RefetchDelayConfig::default().with_duration(POLL).with_max_abort_threshold(1);
     let ahead =
         LocalQueueConfig::default().with_size(most).with_ttl(AHEAD).with_refetch_delay(pause);
-    let pool = pool.clone();
+    let [done, failed, given_up] = [pool.clone(), pool.clone(), pool.clone()];
     worker
         .poll_interval(POLL)
         .local_queue(ahead)
-        .on(JobComplete, move |done| tell_of_the_next(pool.clone(), done))
+        .on(JobComplete, move |it| tell_of_the_next(done.clone(), it.job))
+        .on(JobFail, move |it| tell_of_the_next(failed.clone(), it.job))
+        .on(JobPermanentlyFail, move |it| tell_of_the_next(given_up.clone(), it.job))
 }
 
 /// Jobs of one queue are done one after the other, and the library tells nobody that the next may be done now.
-async fn tell_of_the_next(pool: PgPool, done: JobCompleteContext) {
-    let Some(queue) = *done.job.job_queue_id() else { return };
+async fn tell_of_the_next(pool: PgPool, ended: Arc<Job>) {
+    let Some(queue) = *ended.job_queue_id() else { return };
     let told = sqlx::query(
         "select pg_notify('jobs:insert', '') where exists (
              select from graphile_worker._private_jobs

@@ -96,6 +96,18 @@ async fn two_servers_on_one_redis_share_a_limit_and_each_has_its_own_without() {
     let later = passing(&[&one, &other], &ben.token, 300).await;
     assert!(later <= 120, "{later}");
     assert_eq!(passing(&[&one, &other], &ben.token, 20).await, 0);
+    // Sign-ins are counted in the database, for both together: five, and one more each twelve seconds.
+    let mut answers = vec![];
+    for server in [&one, &other].into_iter().cycle().take(12) {
+        let body = json!({ "email": "nobody@example.com", "password": "no such password" });
+        let path = "/api/v1/auth/login";
+        let answer = server.send(Method::POST, path, &[], Some(&body)).await.expect("an answer");
+        answers.push(answer.status.as_u16());
+    }
+    assert!(answers.iter().filter(|status| **status == 401).count() <= 6, "{answers:?}");
+    for at in [0, 1] {
+        assert!(answers.iter().skip(at).step_by(2).any(|status| *status == 429), "{answers:?}");
+    }
     // When it is back, it counts for both again.
     redis.restart().await;
     for server in [&one, &other] {

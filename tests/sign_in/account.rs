@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::rotation::until;
 use crate::support::{Answer, Database, Server};
 use crate::world::{
     ADA, PASSWORD, Tokens, ask, code, cool_down, goes_in, link, login, message, post, register,
@@ -301,5 +302,12 @@ async fn a_rotated_key_signs_later_and_what_was_signed_before_stays_good() {
     let entered = Tokens::of(&login(&server, ADA, PASSWORD).await);
     assert_ne!(kid(&entered.access), kid(&ada.access), "it signs");
     assert!(ada.are_good(&server).await && entered.are_good(&server).await);
+    // By now what the old one has signed is over; were it not, it would be good no more.
+    let (done, said) = database.run(&["keys", "retire", "access-tokens"]);
+    assert!(done, "{said}");
+    until("the node that runs has let the old one go", async || !ada.are_good(&server).await).await;
+    assert!(entered.are_good(&server).await);
+    let keys = server.send(Method::GET, "/.well-known/jwks.json", &[], None).await.expect("keys");
+    assert_eq!(keys.body["keys"].as_array().map(Vec::len), Some(1));
     database.remove().await;
 }

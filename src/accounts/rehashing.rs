@@ -37,17 +37,17 @@ struct Found {
     sealed: Option<String>,
 }
 
-/// Hashes with the newest key what only `old` ones find; how many claims there were. Whoever is
-/// killed has done a part, and the next one does the rest.
+/// Hashes with the newest key what only `old` ones find, and what every code and link was sent to; how
+/// many claims there were. Whoever is killed has done a part, and the next one does the rest.
 pub async fn rehash(store: &Store, keys: &Keys, old: &[String]) -> Result<u64, RehashError> {
     let newest = keys.lookup.newest();
     let (mut done, mut last) = (0, vec![]);
     loop {
-        let found = found(store.pool(), old, &newest, &last).await?;
-        let Some(end) = found.last() else { break };
+        let batch = found_by(store.pool(), old, &newest, &last).await?;
+        let Some(end) = batch.last() else { break };
         last.clone_from(&end.claim_hash);
-        let mut again = Vec::with_capacity(found.len());
-        for found in found {
+        let mut again = Vec::with_capacity(batch.len());
+        for found in batch {
             let claim = read(store, keys, &found).await?;
             again.extend(claim.map(|claim| (found.claim_hash, claim.hash(&newest))));
         }
@@ -57,7 +57,13 @@ pub async fn rehash(store: &Store, keys: &Keys, old: &[String]) -> Result<u64, R
     Ok(done)
 }
 
-async fn found(db: &PgPool, old: &[String], newest: &Key, last: &[u8]) -> sqlx::Result<Vec<Found>> {
+/// Some of what only `old` ones find, after `last`.
+async fn found_by(
+    db: &PgPool,
+    old: &[String],
+    newest: &Key,
+    last: &[u8],
+) -> sqlx::Result<Vec<Found>> {
     sqlx::query_as(
         "select c.claim_hash, c.key_id, c.kind, c.user_id, c.identity_id, i.provider, i.sealed
          from claims c
@@ -126,11 +132,12 @@ async fn claim_again(
 /// beside it, which would keep the address from everybody for ever.
 async fn alone(db: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
     let mut tx = db.begin().await?;
-    // Whoever claims waits with the head of the log in hand: neither this nor what comes of it may last.
+    // Whoever claims waits with the head of the log in hand: the lock is not waited for for long, nor held by who is gone.
     for statement in [
-        "set local lock_timeout = '2s'",
         "set local idle_in_transaction_session_timeout = '2s'",
+        "set local lock_timeout = '2s'",
         "lock table claims in share row exclusive mode",
+        "set local lock_timeout = 0",
     ] {
         sqlx::query(statement).execute(&mut *tx).await?;
     }
@@ -172,7 +179,7 @@ async fn readdress(db: &PgPool, keys: &Keys, newest: &Key) -> sqlx::Result<()> {
 
 /// Whether there is still a claim that only these keys find.
 pub async fn are_needed(db: &PgPool, keys: &Keys, old: &[String]) -> sqlx::Result<bool> {
-    Ok(!found(db, old, &keys.lookup.newest(), &[]).await?.is_empty())
+    Ok(!found_by(db, old, &keys.lookup.newest(), &[]).await?.is_empty())
 }
 
 /// Forgets the hashes of keys that are to go, and of those that went before, where the newest key

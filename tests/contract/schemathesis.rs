@@ -67,11 +67,6 @@ fn sign_in() -> Value {
 
 /// Finds nothing.
 async fn finds_nothing(person: &str, seed: u32, which: &[&str]) {
-    // Nothing that is asked here knows on which Postgres it is answered, and it takes minutes.
-    if std::env::var_os("SALDO_PG_NO_SYSTEM").is_some() {
-        println!("skipped: done on the installed PostgreSQL");
-        return;
-    }
     let Some(library) = SCHEMATHESIS.folder() else { return };
     let shop = open().await;
     let folder: PathBuf = shop.database.data.join("contract");

@@ -31,16 +31,13 @@ use crate::fleet::Fleet;
 const CUSTOMERS: usize = 8;
 /// How long they go on, and are killed for.
 const LASTS: Duration = Duration::from_mins(2);
-/// The same in a second run, on the Postgres that Saldo brings along.
-const LASTS_AGAIN: Duration = Duration::from_secs(30);
 /// From one kill to the next.
 const EVERY: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_killed_the_journey_goes_on_and_nothing_is_lost_or_done_twice() {
     let Some(mut fleet) = Fleet::start().await else { return };
-    let again = std::env::var_os("SALDO_PG_NO_SYSTEM").is_some();
-    let until = Instant::now() + if again { LASTS_AGAIN } else { LASTS };
+    let until = Instant::now() + LASTS;
     let (door, stripe) = (Arc::new(fleet.door()), fleet.stripe());
     let offers = Arc::new(fleet.offers().await);
     let customers = (0..CUSTOMERS).map(|number| {

@@ -8,6 +8,7 @@ mod demo;
 mod health;
 mod keys;
 mod logs;
+mod runtime;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -109,7 +110,8 @@ pub fn run() -> ExitCode {
     // A missing `.env` is usual; an unreadable one is told by what it leaves unset.
     let _ = dotenvy::dotenv();
     let arguments = Arguments::read();
-    let runtime = match tokio::runtime::Runtime::new() {
+    let serves = matches!(arguments.command, None | Some(Command::Serve | Command::Work));
+    let runtime = match runtime::runtime(serves) {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
@@ -128,7 +130,6 @@ pub fn run() -> ExitCode {
     }
     let command = arguments.command.unwrap_or(Command::Serve);
     let format = config.log_format(std::io::stderr().is_terminal());
-    let serves = matches!(command, Command::Serve | Command::Work);
     let audience = if serves { logs::Audience::Operators } else { logs::Audience::Asker };
     let logs = match logs::begin(&config, format, audience, runtime.handle()) {
         Ok(logs) => logs,

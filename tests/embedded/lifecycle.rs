@@ -173,3 +173,32 @@ fn listening(process: u32) -> usize {
     let files = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
     files.filter(|file| listeners.iter().any(|socket| file.as_os_str() == &**socket)).count()
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn threads_of_requests_give_way_to_the_logs_writer_and_to_the_private_postgres() {
+    let folder = Folder::new();
+    let server = folder.server();
+    let threads = niceness(&format!("/proc/{}/task", server.id()));
+    let of = |name: &str| -> Vec<i32> {
+        threads.iter().filter(|(thread, _)| thread == name).map(|(_, nice)| *nice).collect()
+    };
+    let usual = niceness("/proc/self/task")[0].1;
+    let workers = of("tokio-rt-worker");
+    assert!(!workers.is_empty() && workers.iter().all(|nice| *nice == usual + 5), "{threads:?}");
+    assert_eq!(of("saldo-appender"), [usual], "{threads:?}");
+    let postgres = niceness(&format!("/proc/{}/task", postmaster(&folder.data())));
+    assert!(postgres.iter().all(|(_, nice)| *nice == usual), "{postgres:?}");
+}
+
+/// Name and niceness of each thread, from its line in `stat` (see proc(5): the nineteenth field).
+#[cfg(target_os = "linux")]
+fn niceness(tasks: &str) -> Vec<(String, i32)> {
+    let tasks = std::fs::read_dir(tasks).expect("its threads");
+    let read = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(task.expect("a thread").path().join("stat")).ok()?;
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        Some((name.to_owned(), rest.split_whitespace().nth(16)?.parse().ok()?))
+    };
+    tasks.filter_map(read).collect()
+}

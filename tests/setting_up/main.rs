@@ -2,6 +2,7 @@
 //! roles of the database. Real processes, real Postgres.
 #![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
+mod deployed;
 mod layers;
 mod production;
 mod program;

@@ -2,5 +2,6 @@
 
 mod failures;
 mod lifecycle;
+mod readme;
 mod sources;
 mod support;

@@ -20,6 +20,7 @@ mod security;
 mod sentry;
 #[path = "../shared/skip.rs"]
 mod skip;
+mod sliding;
 mod standby;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -8,6 +8,7 @@ mod health;
 mod jobs;
 mod logs;
 mod metrics;
+mod moving;
 mod prometheus;
 mod rates;
 #[path = "../support/redis.rs"]

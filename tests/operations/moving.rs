@@ -75,8 +75,8 @@ async fn what_waits_for_the_log_is_told_and_then_goes_together() {
     // Whoever holds the end of the log keeps its writer waiting.
     let pool = database.pool().await;
     let mut held = pool.begin().await.expect("a transaction");
-    let hold = "select position from log_head for update";
-    sqlx::query(hold).execute(&mut *held).await.expect("the end of the log");
+    let end = "select position from log_head for update";
+    sqlx::query(end).execute(&mut *held).await.expect("the end of the log");
     let spend = join_all(people.iter().map(|person| debit(&server, person)));
     let watch = async {
         // One batch is under way; who has come meanwhile waits for the next.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
-use crate::receiver::{Mood, until};
+use crate::receiver::{Mood, Received, until};
 use crate::webhook_house::House;
 
 const KIND: &str = "endpoint.test";
@@ -51,6 +51,6 @@ async fn a_webhook_that_outlasts_its_server_is_sent_by_the_next_under_the_same_i
     .await;
     assert_eq!(answers(&house.deliveries(&opened.id).await[0]), [&json!(204)]);
     let received = house.receiver.received();
-    assert_eq!(received.iter().map(|received| received.id()).collect::<Vec<_>>(), [&id, &id]);
+    assert_eq!(received.iter().map(Received::id).collect::<Vec<_>>(), [&id, &id]);
     house.close().await;
 }

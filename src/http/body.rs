@@ -1,4 +1,6 @@
-//! How long bodies may be, and what is told of one that is longer.
+//! How long bodies may be, in bytes and in seconds, and what is told of one that is longer.
+
+use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Bytes;
@@ -6,6 +8,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use tokio::time::timeout;
 
 use crate::error::Problem;
 
@@ -14,6 +17,11 @@ pub(super) const USUAL: usize = 64 * KIB;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+
+/// How long any body may take to come, as the head before it may.
+const IN_TIME: Duration = Duration::from_secs(30);
+/// Bytes a second at which longer ones come at least: whoever sends a byte now and then keeps nobody.
+const SLOWEST: usize = 16 * KIB;
 
 /// A body as it came.
 pub(super) struct Body(pub(super) Bytes);
@@ -32,9 +40,21 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let longest = request.extensions().get::<Longest>().map_or(USUAL, |Longest(bytes)| *bytes);
-        let body = Bytes::from_request(request, state).await;
+        let in_time = in_time(longest);
+        let body = timeout(in_time, Bytes::from_request(request, state)).await;
+        let body = body.map_err(|_| too_late(in_time))?;
         body.map(Self).map_err(|rejection| unreadable(rejection, longest))
     }
+}
+
+/// How long a body of so many bytes may take to come.
+fn in_time(longest: usize) -> Duration {
+    IN_TIME + Duration::from_secs((longest / SLOWEST) as u64)
+}
+
+fn too_late(in_time: Duration) -> Problem {
+    let detail = format!("the body did not come within {} seconds: ask again", in_time.as_secs());
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "too_late", detail)
 }
 
 fn unreadable(rejection: BytesRejection, longest: usize) -> Problem {

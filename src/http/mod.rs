@@ -113,14 +113,8 @@ pub fn router(app: App) -> Router {
     let mut router = router
         .merge(docs::routes(&document))
         .fallback(problems::no_such_route)
-        .method_not_allowed_fallback(problems::no_such_method)
-        // One layer of four: each would cost every request an allocation.
-        .layer((
-            from_fn_with_state(app.clone(), problems::answer),
-            CatchPanicLayer::custom(problems::panicked),
-            TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
-            DefaultBodyLimit::max(body::USUAL),
-        ));
+        .method_not_allowed_fallback(problems::no_such_method);
+    router = guarded(router, &app, TIMEOUT);
     if !app.settings.web.cors_origins.is_empty() {
         router = router.layer(security::cors(&app.settings.web.cors_origins));
     }
@@ -128,6 +122,18 @@ pub fn router(app: App) -> Router {
         router = router.layer(from_fn_with_state(app.clone(), security::only_https));
     }
     router.with_state(app)
+}
+
+/// Routes whose requests each have an id and come to an end, whatever becomes of their handlers: one that panics has
+/// failed, and one that takes longer than `within` is given up.
+pub fn guarded(router: Router<App>, app: &App, within: Duration) -> Router<App> {
+    // One layer of four: each would cost every request an allocation.
+    router.layer((
+        from_fn_with_state(app.clone(), problems::answer),
+        CatchPanicLayer::custom(problems::panicked),
+        TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, within),
+        DefaultBodyLimit::max(body::USUAL),
+    ))
 }
 
 /// What those who operate a node ask, on a listener that nobody else reaches.

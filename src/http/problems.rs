@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use aggregates::id::CommandId;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -70,6 +72,10 @@ async fn respond(app: App, mut request: Request, next: Next) -> Response {
             "the request took too long; with the same Idempotency-Key it can be asked again",
         );
         response = shape.with_body(&response, &problem, &id);
+    }
+    if response.status() == StatusCode::REQUEST_TIMEOUT {
+        // What is still to come of the request is not waited for.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let headers = response.headers_mut();
     gate.tell(headers);

@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::caller::{Allowed, WalletRead};
 use super::json::Query;
+use super::position::MinPosition;
 use super::wallet::Transaction;
 use crate::app::App;
 use crate::error::{Problem, Result};
@@ -59,12 +60,14 @@ struct Statement {
 }
 
 /// A wallet's history between two times, oldest first, at most 10,000 rows.
-#[utoipa::path(get, path = "/wallet/statement", tag = "wallet", params(Period),
+#[utoipa::path(get, path = "/wallet/statement", tag = "wallet",
+    params(Period, ("X-Min-Position" = Option<i64>, Header,)),
     responses((status = 200, content((Statement = "application/json"), (String = "text/csv"))), (status = 401, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn statement(
     State(app): State<App>,
     Allowed(caller, ..): Allowed<WalletRead>,
+    MinPosition(at_least): MinPosition,
     Query(Period { from, to, format }): Query<Period>,
 ) -> Result<Response> {
     if from >= to {
@@ -81,7 +84,7 @@ async fn statement(
         };
         Ok((rows, before))
     };
-    let (rows, before) = app.read("transactions", caller.user, None, rows).await?;
+    let (rows, before) = app.read("transactions", caller.user, at_least, rows).await?;
     if i64::try_from(rows.len()).is_ok_and(|count| count > ROWS) {
         return Err(Problem::field("to", "more than 10000 rows: ask for a shorter time"));
     }

@@ -51,8 +51,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How often a node says that it is alive, and after how long of silence its jobs are taken again.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_mins(1);
-/// How long what a dead node had taken waits: should it be what ends nodes, they do not all end at
-/// once.
+/// How long what a node had taken waits that is dead, or has stopped before it was done: should it be what ends nodes,
+/// they do not all end at once.
 const AFTER_DEATH: Duration = Duration::from_secs(5);
 
 /// Why jobs cannot be run.
@@ -200,6 +200,7 @@ async fn worker(
         .listen_os_shutdown_signals(false)
         .shutdown_signal(stopped)
         .shutdown_grace_period(GRACE)
+        .shutdown_interrupted_job_retry_delay(AFTER_DEATH)
         .heartbeat_interval(HEARTBEAT)
         .sweep_interval(HEARTBEAT)
         .sweep_threshold(SILENCE)

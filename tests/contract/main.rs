@@ -1,13 +1,18 @@
 //! What the description of the API says, and whether it is so: schemathesis asks all that it allows, and all that it
 //! does not; Postman reads the collection that is made of it; pages show it.
 
+mod coverage;
 #[path = "../shared/installed.rs"]
 mod installed;
+mod known;
 #[path = "../shared/library.rs"]
 mod library;
 mod pages;
 mod postman;
 mod schemathesis;
+#[path = "../operations/scrape.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod scrape;
 #[path = "../billing/shop.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod shop;

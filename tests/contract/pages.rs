@@ -16,6 +16,13 @@ fn named(page: &str) -> Vec<&str> {
     values.filter(|value| value.contains('/') || value.contains(':')).collect()
 }
 
+/// What a page loads.
+fn linked(page: &str) -> Vec<&str> {
+    let words = page.split_whitespace();
+    let links = words.filter_map(|it| it.strip_prefix("src=\"").or(it.strip_prefix("href=\"")));
+    links.filter_map(|rest| rest.split('"').next()).collect()
+}
+
 #[tokio::test]
 async fn redoc_comes_from_the_server_and_asks_nobody_else() {
     let database = Database::in_memory().await;
@@ -45,6 +52,32 @@ async fn redoc_comes_from_the_server_and_asks_nobody_else() {
     assert!(licences.contains("Rebilly") && licences.contains("DOMPurify"), "{licences}");
     let style = get(&server, "/redoc/page.css").await;
     assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
+    drop(server);
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn swagger_ui_comes_from_the_server_and_shows_its_own_document() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let page = get(&server, "/docs/").await;
+    assert_eq!(page.header("content-type"), "text/html");
+    let text = page.body.as_str().expect("a page");
+    let assets = linked(text);
+    for asset in ["./swagger-ui.css", "./swagger-ui-bundle.js", "./swagger-initializer.js"] {
+        assert!(assets.contains(&asset), "{asset}: {assets:?}");
+    }
+    for path in assets {
+        assert!(!path.contains(':') && !path.starts_with('/'), "{path} is elsewhere");
+        let asset = get(&server, &format!("/docs/{}", path.trim_start_matches("./"))).await;
+        assert!(asset.body.as_str().is_some_and(|text| !text.is_empty()), "{path} is empty");
+    }
+    let initializer = get(&server, "/docs/swagger-initializer.js").await;
+    let initializer = initializer.body.as_str().expect("a script").to_owned();
+    assert!(initializer.contains("\"/openapi.json\""), "{initializer}");
+    let document = get(&server, "/openapi.json").await;
+    let version = document.body["openapi"].as_str().expect("a version").to_owned();
+    assert!(version.starts_with("3.1."), "{version}");
     drop(server);
     database.remove().await;
 }

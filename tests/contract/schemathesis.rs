@@ -8,7 +8,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
+use crate::coverage::Operations;
 use crate::installed::{PIP, Package};
+use crate::known::known;
 use crate::shop::Shop;
 use crate::world::{PASSWORD, Tokens, register, send};
 
@@ -23,6 +25,9 @@ const HOOKS: &str = include_str!("schemathesis/rules.py");
 /// So many that some are left when all that costs something was asked.
 const CREDITS: i64 = 1_000_000_000;
 
+/// The tag of what only administrators may ask.
+const ADMIN: &str = "admin";
+
 /// Who may sign in; each has a part in the document of `auth.json`.
 const PEOPLE: [&str; 3] = ["ada", "ben", "root"];
 
@@ -35,8 +40,6 @@ async fn open() -> Shop {
     for person in [&shop.ada, &ben] {
         give(&shop, &root, person).await;
     }
-    // Something is bought already, so that there is something to see.
-    shop.bought("Starter", "first").await;
     shop
 }
 
@@ -65,13 +68,45 @@ fn sign_in() -> Value {
     })
 }
 
-/// Finds nothing.
-async fn finds_nothing(person: &str, seed: u32, which: &[&str]) {
+/// Which operations somebody asks for, by their tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    /// Those of customers: each does what it is for.
+    Customers,
+    /// The same of administrators.
+    Administrators,
+    /// All of them, though some are refused.
+    All,
+}
+
+impl Which {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Customers => &["--exclude-tag", ADMIN],
+            Self::Administrators => &["--include-tag", ADMIN],
+            Self::All => &[],
+        }
+    }
+
+    fn takes(self, tag: &str) -> bool {
+        match self {
+            Self::Customers => tag != ADMIN,
+            Self::Administrators => tag == ADMIN,
+            Self::All => true,
+        }
+    }
+}
+
+/// Asks for all of them, and finds nothing.
+async fn finds_nothing(person: &str, seed: u32, which: Which) {
     let Some(library) = SCHEMATHESIS.folder() else { return };
     let shop = open().await;
+    // Something is bought already, so that there is something to see.
+    let known = known(&shop).await;
+    let operations = Operations::of(&shop.server, |tag| which.takes(tag)).await;
     let folder: PathBuf = shop.database.data.join("contract");
     std::fs::create_dir_all(&folder).expect("a folder");
-    let settings = SETTINGS.replace("${PERSON}", person);
+    let settings = SETTINGS.replace("${PERSON}", person) + &known;
     let files = [
         ("schemathesis.toml", settings.as_str()),
         ("rules.py", HOOKS),
@@ -84,7 +119,7 @@ async fn finds_nothing(person: &str, seed: u32, which: &[&str]) {
         .arg(library.join("bin/schemathesis"))
         .args(["--no-color", "run", &format!("{}/openapi.json", shop.server.url)])
         .args(["--checks", "all", "--seed", &seed.to_string()])
-        .args(which)
+        .args(which.arguments())
         .current_dir(&folder)
         .env("PYTHONPATH", &library)
         .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -98,20 +133,24 @@ async fn finds_nothing(person: &str, seed: u32, which: &[&str]) {
     let complaint = String::from_utf8_lossy(&asked.stderr);
     assert!(asked.status.success(), "as {person}:\n{said}\n{complaint}");
     assert!(said.contains("Test cases:"), "{said}");
+    operations.were_asked(&shop.server).await;
+    if which != Which::All {
+        operations.did_well(&shop.server).await;
+    }
     shop.close().await;
 }
 
 #[tokio::test]
 async fn the_document_is_true_for_a_customer_and_shows_nothing_to_another() {
-    finds_nothing("ada", 1, &["--exclude-tag", "admin"]).await;
+    finds_nothing("ada", 1, Which::Customers).await;
 }
 
 #[tokio::test]
 async fn the_document_is_true_for_another_customer_who_may_not_administer() {
-    finds_nothing("ben", 2, &[]).await;
+    finds_nothing("ben", 2, Which::All).await;
 }
 
 #[tokio::test]
 async fn the_document_is_true_for_an_administrator() {
-    finds_nothing("root", 3, &["--include-tag", "admin"]).await;
+    finds_nothing("root", 3, Which::Administrators).await;
 }

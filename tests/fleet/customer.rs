@@ -1,19 +1,21 @@
 //! Somebody who buys, subscribes, spends, calls models and chats, and asks again under the same key until they are
 //! answered.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::listening::Listening;
+use crate::sign_in::{PAUSE, SignedIn, TRIES};
 use crate::stripe_post::Stripe;
-use crate::support::{Answer, Person, Server};
+use crate::support::{Answer, Server};
 
-/// The pause before somebody asks again, and how often they do: two minutes, until it is a failure of ours.
-const PAUSE: Duration = Duration::from_millis(100);
-const TRIES: usize = 1200;
 /// Messages that somebody without a plan may post in a day.
 const MESSAGES: usize = 5;
+
+/// They sign in anew whenever so many rounds are over.
+const ROUNDS: usize = 10;
 
 /// Packs that somebody buys, one in each round; in the next they subscribe to a plan.
 const PACKS: usize = 3;
@@ -34,6 +36,12 @@ pub struct Offers {
 /// What was answered, by its ids.
 #[derive(Default)]
 pub struct Done {
+    /// People who signed up, and all their sessions.
+    pub people: Vec<String>,
+    pub sessions: Vec<String>,
+    /// How often a session was renewed.
+    pub renewed: usize,
+    pub chats: Vec<String>,
     /// Packs that were paid.
     pub purchases: Vec<String>,
     /// Plans that were paid.
@@ -45,6 +53,8 @@ pub struct Done {
     /// AI calls: the ids of their holds.
     pub calls: Vec<String>,
     pub messages: Vec<String>,
+    /// How often they came back to hear their chat.
+    pub back: usize,
     /// Commands that were not answered the first time.
     pub asked_again: usize,
 }
@@ -52,6 +62,10 @@ pub struct Done {
 impl Done {
     pub fn count(&self) -> usize {
         2 * (self.debits.len() + self.captured.len() + self.released.len())
+            + self.people.len()
+            + self.sessions.len()
+            + self.renewed
+            + self.chats.len()
             + self.calls.len()
             + self.messages.len()
             + self.purchases.len()
@@ -60,29 +74,36 @@ impl Done {
 }
 
 pub struct Customer {
-    person: Person,
+    person: SignedIn,
     chat: String,
+    listening: Listening,
     done: Done,
     /// Whether there is something left for calls.
     can_call: bool,
 }
 
 impl Customer {
-    /// Signs up, with a hundred credits, and opens a chat.
+    /// Signs up, with a hundred credits, and opens a chat, which they hear from then on.
     pub async fn come(Market { door, .. }: &Market<'_>, number: usize) -> Self {
-        let person = sign_up(door, number).await;
-        let mut customer =
-            Self { person, chat: String::new(), done: Done::default(), can_call: true };
-        let chat = customer.ask(door, "/api/v1/chats", "chat", &json!({})).await;
-        customer.chat = id(&chat.body);
-        customer
+        let person = SignedIn::up(door, number).await;
+        let mut done = Done::default();
+        done.people.push(person.user.clone());
+        done.sessions.push(person.session());
+        let chat = ask(door, &person, &mut done, "/api/v1/chats", "chat", &json!({})).await;
+        let chat = id(&chat.body);
+        done.chats.push(chat.clone());
+        let listening = Listening::to(door, &person, &chat);
+        Self { person, chat, listening, done, can_call: true }
     }
 
-    /// Goes on until it is time; what came of it.
-    pub async fn go_on(mut self, market: &Market<'_>, until: Instant) -> Done {
+    /// Goes on until it is time.
+    pub async fn go_on(mut self, market: &Market<'_>, until: Instant) -> Self {
         let door = market.door;
         let mut round = 0;
         while Instant::now() < until {
+            if round % ROUNDS == 0 {
+                self.sign_in(door).await;
+            }
             if round <= PACKS {
                 self.buy(market, round).await;
             }
@@ -96,7 +117,36 @@ impl Customer {
             }
             round += 1;
         }
-        self.done
+        self
+    }
+
+    /// What came of it, once all of it is heard.
+    pub async fn leave(self, door: &Server) -> Done {
+        let path = format!("/api/v1/chats/{}/messages", self.chat);
+        let bearer = format!("Bearer {}", self.person.access);
+        let headers = [("authorization", bearer.as_str())];
+        let messages = door.send(Method::GET, &path, &headers, None).await.expect("an answer");
+        assert_eq!(messages.status, StatusCode::OK, "{:?}", messages.body);
+        let messages = messages.body["items"].as_array().expect("messages").clone();
+        let (said, replies): (Vec<_>, Vec<_>) =
+            messages.into_iter().partition(|message| message["role"] == "user");
+        assert_eq!((said.len(), replies.len()), (self.done.messages.len(), said.len()));
+        let back = self.listening.has_all(&replies).await;
+        Done { back, ..self.done }
+    }
+
+    /// Begins another session, and goes on with its second tokens.
+    async fn sign_in(&mut self, door: &Server) {
+        self.person = self.person.again(door).await;
+        self.done.sessions.push(self.person.session());
+        if let Some(renewed) = self.person.renewed(door).await {
+            self.person = renewed;
+            self.done.renewed += 1;
+        } else {
+            // Its answer was lost for too long.
+            self.person = self.person.again(door).await;
+            self.done.sessions.push(self.person.session());
+        }
     }
 
     /// Buys a pack; at last, a plan.
@@ -165,47 +215,41 @@ impl Customer {
         self.done.messages.push(message.to_owned());
     }
 
-    /// Asks until there is an answer that stands.
     async fn ask(&mut self, door: &Server, path: &str, key: &str, body: &Value) -> Answer {
-        let bearer = format!("Bearer {}", self.person.token);
-        let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
-        let mut last = None;
-        for number in 0..TRIES {
-            let answer = door.send(Method::POST, path, &headers, Some(body)).await;
-            self.done.asked_again += usize::from(number == 1);
-            match answer {
-                Ok(answer) if answer.status.is_success() => return answer,
-                // Who is away, at it, or was asked too often for one who pays, is asked again; anything else is a
-                // failure of ours.
-                Ok(answer) => {
-                    let later = [StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS];
-                    let passes = answer.status.is_server_error() || later.contains(&answer.status);
-                    assert!(passes, "{path} {key}: {} {:?}", answer.status, answer.body);
-                    last = Some(format!("{} {:?}", answer.status, answer.body));
-                }
-                Err(error) => last = Some(error.to_string()),
-            }
-            tokio::time::sleep(PAUSE).await;
-        }
-        panic!("{path} {key} is never answered: {last:?}");
+        ask(door, &self.person, &mut self.done, path, key, body).await
     }
 }
 
-/// A new person; whoever is not answered comes as somebody else.
-async fn sign_up(door: &Server, number: usize) -> Person {
-    for again in 0..TRIES {
-        let email = format!("{number}-{again}@example.com");
-        let body = json!({ "email": email, "password": "correct horse battery", "name": "Ada" });
-        let answer = door.send(Method::POST, "/api/v1/auth/register", &[], Some(&body)).await;
-        if let Ok(answer) = answer
-            && answer.status == StatusCode::CREATED
-        {
-            let token = answer.body["access_token"].as_str().expect("a token").to_owned();
-            return Person { id: id(&answer.body["user"]).parse().expect("an id"), token };
+/// Asks until there is an answer that stands.
+async fn ask(
+    door: &Server,
+    person: &SignedIn,
+    done: &mut Done,
+    path: &str,
+    key: &str,
+    body: &Value,
+) -> Answer {
+    let bearer = format!("Bearer {}", person.access);
+    let headers = [("authorization", bearer.as_str()), ("idempotency-key", key)];
+    let mut last = None;
+    for number in 0..TRIES {
+        let answer = door.send(Method::POST, path, &headers, Some(body)).await;
+        done.asked_again += usize::from(number == 1);
+        match answer {
+            Ok(answer) if answer.status.is_success() => return answer,
+            // Who is away, at it, or was asked too often for one who pays, is asked again; anything else is a
+            // failure of ours.
+            Ok(answer) => {
+                let later = [StatusCode::CONFLICT, StatusCode::TOO_MANY_REQUESTS];
+                let passes = answer.status.is_server_error() || later.contains(&answer.status);
+                assert!(passes, "{path} {key}: {} {:?}", answer.status, answer.body);
+                last = Some(format!("{} {:?}", answer.status, answer.body));
+            }
+            Err(error) => last = Some(error.to_string()),
         }
         tokio::time::sleep(PAUSE).await;
     }
-    panic!("nobody can sign up");
+    panic!("{path} {key} is never answered: {last:?}");
 }
 
 fn id(body: &Value) -> String {

@@ -12,6 +12,7 @@ pub async fn holds(database: &Database, done: &[Done]) {
     let all = |of: fn(&Done) -> &Vec<String>| {
         sorted(done.iter().flat_map(of).cloned().collect::<Vec<_>>())
     };
+    came(&pool, done).await;
     let debits = all(|done| &done.debits);
     assert_eq!(in_the_log(&pool, "Debited", "debit").await, debits);
     assert_eq!(in_the_log(&pool, "DebitReversed", "debit").await, debits);
@@ -41,6 +42,8 @@ pub async fn holds(database: &Database, done: &[Done]) {
             .await
             .expect("the read model answers");
     assert_eq!(sorted(said), all(|done| &done.messages));
+    assert_eq!(in_the_log(&pool, "Posted", "message").await, all(|done| &done.messages));
+    assert_eq!(of_aggregates(&pool, "chat", "Created").await, all(|done| &done.chats));
     assert_eq!(of_aggregates(&pool, "purchase", "Fulfilled").await, all(|done| &done.purchases));
     let subscribed = all(|done| &done.subscriptions);
     assert_eq!(of_aggregates(&pool, "subscription", "Began").await, subscribed);
@@ -53,6 +56,30 @@ pub async fn holds(database: &Database, done: &[Done]) {
         assert_eq!(usize::try_from(granted), Ok(paid.len()), "{kind}");
     }
     pool.close().await;
+}
+
+/// Whoever was told that they are in is known, once, with their first credits, and so is each of their sessions. Others are
+/// known whose answers were lost: they came as somebody else.
+async fn came(pool: &PgPool, done: &[Done]) {
+    let people: Vec<_> = done.iter().flat_map(|done| &done.people).collect();
+    let sessions: Vec<_> = done.iter().flat_map(|done| &done.sessions).collect();
+    let known = [
+        (of_aggregates(pool, "user", "Registered").await, &people),
+        (welcomed(pool).await, &people),
+        (in_the_log(pool, "SessionStarted", "session").await, &sessions),
+    ];
+    for (in_the_log, answered) in known {
+        for id in answered {
+            assert_eq!(in_the_log.iter().filter(|it| it == id).count(), 1, "{id}");
+        }
+    }
+}
+
+/// Whose wallets had the credits that everybody begins with, as often as they had.
+async fn welcomed(pool: &PgPool) -> Vec<String> {
+    let wallets = "select aggregate_id from events where event_type = 'Granted'
+         and payload #>> '{Granted,grant,kind}' = 'promotional'";
+    sqlx::query_scalar(wallets).fetch_all(pool).await.expect("the log answers")
 }
 
 /// Which aggregates have had events of this kind, as often as they had.

@@ -4,11 +4,13 @@
 
 mod customer;
 mod fleet;
+mod listening;
 mod log;
 mod proxy;
 #[path = "../support/redis.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod redis_server;
+mod sign_in;
 #[path = "../shared/skip.rs"]
 mod skip;
 #[path = "../support/stripe/mod.rs"]
@@ -54,13 +56,17 @@ async fn whatever_is_killed_the_journey_goes_on_and_nothing_is_lost_or_done_twic
         fleet.kill_the_next().await;
         kills += 1;
     }
+    let customers = join_all(customers).await.into_iter().map(|it| it.expect("a journey"));
+    let customers: Vec<_> = customers.collect();
+    fleet.comes_to_rest().await;
     let done: Vec<Done> =
-        join_all(customers).await.into_iter().map(|done| done.expect("a journey")).collect();
+        join_all(customers.into_iter().map(|customer| customer.leave(&door))).await;
     let asked_again: usize = done.iter().map(|done| done.asked_again).sum();
     let did: usize = done.iter().map(Done::count).sum();
     println!("{kills} kills; {did} commands, of which {asked_again} were asked more than once");
     assert!(asked_again > 0, "no kill was noticed by anybody");
-    fleet.comes_to_rest().await;
+    assert!(done.iter().any(|done| done.back > 0), "no kill was heard by anybody");
+    assert!(done.iter().all(|done| done.renewed > 0), "somebody has renewed nothing");
     log::holds(fleet.database(), &done).await;
     fleet.stop();
     let (sound, said) = fleet.database().run(&["verify"]);

@@ -48,7 +48,12 @@ impl Place {
         let silent = "select graphile_worker.recover_dead_worker_jobs(
             array(select id from graphile_worker._private_workers))";
         sqlx::query(silent).execute(pool).await.expect("jobs");
-        self.server = serve(&self.database, &self.recorder);
+        self.server = self.another();
+    }
+
+    /// Another server on the same database.
+    pub fn another(&self) -> Server {
+        serve(&self.database, &self.recorder)
     }
 
     /// Somebody, and their chat.

@@ -15,6 +15,7 @@ mod listening;
 #[expect(dead_code, unused_imports, reason = "other tests use the rest")]
 mod llm;
 mod nodes;
+mod queue_house;
 mod queued;
 mod redis_away;
 #[path = "../support/redis.rs"]
@@ -24,6 +25,7 @@ mod script;
 #[path = "../shared/skip.rs"]
 mod skip;
 mod stopping;
+mod stopping_jobs;
 mod stream;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -8,6 +8,7 @@ mod health;
 mod jobs;
 mod logs;
 mod metrics;
+mod moving;
 mod prometheus;
 mod rates;
 #[path = "../support/redis.rs"]
@@ -20,6 +21,7 @@ mod security;
 mod sentry;
 #[path = "../shared/skip.rs"]
 mod skip;
+mod sliding;
 mod standby;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -97,3 +97,66 @@ async fn a_database_of_another_house_is_not_asked() {
     database.remove().await;
     other.remove().await;
 }
+
+/// How many items there are, as the reader sees it who asks to see at least so much.
+async fn items(server: &Server, person: &Person, path: &str, at_least: Option<&str>) -> usize {
+    let bearer = format!("Bearer {}", person.token);
+    let mut headers = vec![("authorization", bearer.as_str())];
+    headers.extend(at_least.map(|position| ("x-min-position", position)));
+    let list = server.send(Method::GET, &format!("/api/v1{path}"), &headers, None).await;
+    let list = list.expect("an answer");
+    assert_eq!(list.status, StatusCode::OK, "{path}: {:?}", list.body);
+    list.body["items"].as_array().unwrap_or_else(|| panic!("{path}: {}", list.body)).len()
+}
+
+/// Somebody has bought something, as far as the read model says.
+async fn buy(database: &Database, person: &Person) {
+    let purchase = "insert into billing.purchases (purchase_id, user_id, pack_id, name, credits, bonus,
+             amount_minor, currency, stage, created_at)
+         values (gen_random_uuid(), $1, gen_random_uuid(), 'Starter', 1000, 0, 900, 'usd', 'fulfilled', now())";
+    let bought = sqlx::query(purchase).bind(person.id).execute(database.kept().await).await;
+    bought.expect("a purchase");
+}
+
+#[tokio::test]
+async fn every_query_that_a_standby_answers_sees_the_position_that_its_caller_names() {
+    let database = Database::durable().await;
+    let Some(standby) = Standby::of(&database).await else { return };
+    let replica = standby.url();
+    let settings = [("SALDO_REPLICA_DATABASE_URL", replica.as_str()), ("SALDO_RATE_LIMITS", "off")];
+    let server = || database.server_with(&database.url(), &settings);
+    let (one, other) = (server(), server());
+    let ada = one.register("ada@example.com").await;
+    let root = one.register("root@example.com").await;
+    let (granted, said) = database.run(&["admin", "grant", "root@example.com"]);
+    assert!(granted, "{said}");
+    let hers = format!("/admin/users/{}/transactions", ada.id);
+    let reads = [
+        (&ada, "/wallet/transactions"),
+        (&ada, "/wallet/statement?from=2000-01-01T00:00:00Z&to=2100-01-01T00:00:00Z"),
+        (&ada, "/billing/payments"),
+        (&root, "/admin/users"),
+        (&root, hers.as_str()),
+    ];
+    standby.has_all_of(&database).await;
+    standby.stand_still().await;
+    let all = async |at_least: Option<&str>| {
+        let mut all = vec![];
+        for (person, path) in reads {
+            all.push((path, items(&other, person, path, at_least).await));
+        }
+        all
+    };
+    let before = all(None).await;
+    buy(&database, &ada).await;
+    one.register("ben@example.com").await;
+    let debited = one.debit(&ada, 30, "").await;
+    assert_eq!(debited.status, StatusCode::CREATED, "{:?}", debited.body);
+    assert_eq!(all(None).await, before, "the standby is asked");
+    let position = debited.header("x-event-position");
+    let after: Vec<_> = before.into_iter().map(|(path, items)| (path, items + 1)).collect();
+    assert_eq!(all(Some(position)).await, after);
+    drop((one, other));
+    drop(standby);
+    database.remove().await;
+}

@@ -8,9 +8,13 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::skip::skip;
 use crate::support::Database;
+
+/// One at a time: what a test of a database does at its end, such as to drop it, every standby of its server repeats.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// How often it is looked at whether it answers: every 50 ms.
 const LOOKS: usize = 1200;
@@ -22,12 +26,14 @@ pub struct Standby {
     folder: PathBuf,
     options: PgConnectOptions,
     database: String,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Standby {
     /// A copy of the database's server, taken while that runs; none, and said aloud, where nobody tells by which
     /// program it runs.
     pub async fn of(database: &Database) -> Option<Self> {
+        let alone = ALONE.lock().await;
         let socket = database.socket();
         let mut primary = database.options().connect().await.expect("the database answers");
         let data: String = ask(&mut primary, "show data_directory").await;
@@ -62,7 +68,7 @@ impl Standby {
         let process = command.spawn().expect("a standby can be started");
         let options = database.options().socket(&folder);
         let database = database.name.clone();
-        let standby = Self { command, process, folder, options, database };
+        let standby = Self { command, process, folder, options, database, _alone: alone };
         standby.answers().await;
         Some(standby)
     }

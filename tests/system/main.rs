@@ -9,6 +9,7 @@ mod chats;
 mod coming_up;
 mod cut;
 mod dropped;
+mod guarded;
 mod history;
 mod journey;
 mod kill;

@@ -4,7 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use saldo::config::{
@@ -20,6 +22,9 @@ use uuid::Uuid;
 
 #[path = "../shared/cluster.rs"]
 mod cluster;
+
+/// How long after they have told it to stop operators' tools kill a server.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A database of its own, on a cluster in memory that all tests share, or on a durable one.
 pub struct Database {
@@ -85,6 +90,7 @@ impl Database {
         Server {
             url,
             process: Some(process),
+            told: OnceLock::new(),
             http: saldo::clients::http().build().expect("a client"),
         }
     }
@@ -213,6 +219,8 @@ impl Database {
 pub struct Server {
     pub url: String,
     process: Option<Child>,
+    /// When it was told to stop.
+    told: OnceLock<Instant>,
     http: reqwest::Client,
 }
 
@@ -234,7 +242,7 @@ impl Server {
     /// A node of this process, behind this address.
     pub fn within(url: String) -> Self {
         let http = saldo::clients::http().build().expect("a client");
-        Self { url, process: None, http }
+        Self { url, process: None, told: OnceLock::new(), http }
     }
 
     fn id(&self) -> String {
@@ -257,13 +265,21 @@ impl Server {
     pub fn tell_to_stop(&self) {
         let told = Command::new("kill").args(["-TERM", &self.id()]).status();
         assert!(told.expect("kill runs").success());
+        self.told.get_or_init(Instant::now);
     }
 
-    /// Waits until the server has ended well.
+    /// Waits until the server has ended well, as it does before anybody kills it.
     pub fn ended(&mut self) {
+        let told = *self.told.get().expect("it was told to stop");
         let process = self.process.as_mut().expect("a process of its own");
-        let ended = process.wait().expect("the server ends");
-        assert!(ended.success(), "the server ended with {ended}");
+        while told.elapsed() < PATIENCE {
+            if let Some(ended) = process.try_wait().expect("a child of ours") {
+                assert!(ended.success(), "the server ended with {ended}");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the server has not ended {PATIENCE:?} after it was told to stop");
     }
 
     /// A query that waits for a position of the log.

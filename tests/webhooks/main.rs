@@ -19,6 +19,7 @@ mod signatures;
 #[path = "../shared/skip.rs"]
 mod skip;
 mod slow;
+mod stopping;
 #[path = "../support/stripe/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with the tests of the double")]
 mod stripe;

@@ -44,6 +44,7 @@ fn usual(path: &str, operation: &Value) -> Vec<(&'static str, &'static str)> {
         usual.push(("400", "not readable"));
     }
     if has_body {
+        usual.push(("408", "the body did not come in time: ask again"));
         usual.push(("413", "longer than a body may be"));
         usual.push(("415", "not sent as application/json"));
     }
@@ -137,7 +138,7 @@ mod tests {
         let answers =
             completed("/v1/x", &json!({ "responses": {}, "requestBody": {}, "security": [] }));
         let statuses: Vec<_> = answers.keys().map(String::as_str).collect();
-        assert_eq!(statuses, ["400", "401", "403", "413", "415", "429", "503"]);
+        assert_eq!(statuses, ["400", "401", "403", "408", "413", "415", "429", "503"]);
         assert!(answers["413"]["content"]["application/json"].is_object());
         assert_eq!(completed("/livez", &json!({ "responses": {} })).len(), 0);
     }

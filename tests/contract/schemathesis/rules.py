@@ -41,6 +41,7 @@ FIELDS = {
     "POST /api/v1/admin/plans": {"credits"},
     "PUT /api/v1/admin/plans/{id}": {"credits"},
     "POST /api/v1/admin/users/{id}/debt/write-off": {"amount"},
+    "POST /api/v1/admin/users/{id}/grants/{grant}/void": {"amount"},
     "POST /api/v1/wallet/debits/{id}/reverse": {"amount"},
     "POST /api/v1/wallet/holds/{id}/capture": {"amount"},
     "POST /api/v1/wallet/holds/{id}/extend": {"expires_at"},

@@ -1,0 +1,153 @@
+//! A server that is told to stop while a job is known to be running: it ends in time, and what the job was
+//! at comes out once, by this server or by the next.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tokio::task::block_in_place;
+
+use crate::house::question;
+use crate::killed::Place;
+use crate::listening::Listener;
+use crate::llm::{Gate, Reply, Wire};
+use crate::queue_house::{House, SUMMARY, id};
+use crate::support::Person;
+
+const WORDS: &str = "one two three four five";
+/// How often it is looked for what comes soon: every tenth of a second.
+const SOON: usize = 200;
+const CAPTURES: &str = "select count(*) from events where event_type = 'HoldCaptured'";
+
+/// Has a reply begun that comes no further than two words until the gate is open.
+async fn asked_for_a_reply(place: &Place, gate: &Gate) -> (Person, String) {
+    let (person, chat) = place.somebody(0).await;
+    let reply = Reply::says(WORDS).tokens(5, 5).held_after(2, gate);
+    place.recorder.script(Wire::OpenAi, reply);
+    let (called, say) = (place.recorder.calls().len(), json!({ "text": "count" }));
+    let said = place.server.post(&person, &format!("/chats/{chat}/messages"), "", &say).await;
+    assert_eq!(said.status, StatusCode::ACCEPTED, "{:?}", said.body);
+    place.recorder.called(called + 1).await;
+    (person, chat)
+}
+
+/// The one reply of a chat, once it waits no more: soon after the server has started, though the one before has left it.
+async fn reply(place: &Place, person: &Person, chat: &str) -> Value {
+    for _ in 0..SOON {
+        let path = format!("/chats/{chat}/messages");
+        let end = place.database.end().await;
+        let messages = place.server.get_at(person, &path, &end).await.body;
+        let items = messages["items"].as_array().expect("messages");
+        let mut replies = items.iter().filter(|message| message["role"] == "assistant");
+        let reply = replies.next().expect("a reply").clone();
+        assert_eq!(replies.next(), None, "{messages}");
+        if reply["state"] != "queued" {
+            return reply;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the reply waits for ever");
+}
+
+/// Available and held.
+async fn wallet(place: &Place, person: &Person) -> (Value, Value) {
+    let end = place.database.end().await;
+    let wallet = place.server.get_at(person, "/wallet", &end).await.body;
+    (wallet["available"].clone(), wallet["held"].clone())
+}
+
+async fn close(mut place: Place) {
+    place.server.stop();
+    let (sound, said) = place.database.run(&["verify"]);
+    assert!(sound, "{said}");
+    place.database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_is_being_made_when_its_server_is_told_to_stop_is_made_to_its_end() {
+    let mut place = Place::open().await;
+    let gate = Gate::closed();
+    let (person, chat) = asked_for_a_reply(&place, &gate).await;
+    place.server.tell_to_stop();
+    gate.open();
+    block_in_place(|| place.server.ended());
+    assert_eq!(place.count(CAPTURES).await, 1);
+    place.server = place.another();
+    let reply = reply(&place, &person, &chat).await;
+    assert_eq!((&reply["state"], &reply["text"]), (&json!("done"), &json!(WORDS)));
+    assert_eq!(wallet(&place, &person).await, (json!(99), json!(0)));
+    assert_eq!((place.recorder.calls().len(), place.count(CAPTURES).await), (1, 1));
+    close(place).await;
+}
+
+/// Has an answer begun as it is written that comes no further than two words until the gate is open.
+async fn asked_for_a_stream(place: &Place, gate: &Gate) -> (Person, reqwest::Response) {
+    let (person, _) = place.somebody(1).await;
+    let reply = Reply::says(WORDS).tokens(5, 5).held_after(2, gate);
+    place.recorder.script(Wire::OpenAi, reply);
+    let client = saldo::clients::http().build().expect("a client");
+    let url = format!("{}/v1/chat/completions", place.server.url);
+    let asked = client.post(url).bearer_auth(&person.token).json(&question("count", true));
+    let mut stream = asked.send().await.expect("an answer");
+    stream.chunk().await.expect("it goes on").expect("a piece");
+    (person, stream)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_streams_open_and_a_reply_that_outlasts_it_a_server_ends_and_loses_nothing() {
+    let mut place = Place::open().await;
+    let gate = Gate::closed();
+    let (person, chat) = asked_for_a_reply(&place, &gate).await;
+    let (reader, mut stream) = asked_for_a_stream(&place, &gate).await;
+    let mut events = Listener::to(&place.server, &person, &chat, None).await;
+    place.server.tell_to_stop();
+    block_in_place(|| place.server.ended());
+    while let Ok(Some(_)) = stream.chunk().await {}
+    while events.next().await.is_some() {}
+    place.server = place.another();
+    // What had come of the stream is charged; the reply can be asked for again, and is free.
+    let reply = reply(&place, &person, &chat).await;
+    assert_eq!(
+        (&reply["state"], &reply["text"], &reply["credits"]),
+        (&json!("failed"), &Value::Null, &json!(0))
+    );
+    assert_eq!(wallet(&place, &person).await, (json!(100), json!(0)));
+    assert_eq!(wallet(&place, &reader).await, (json!(99), json!(0)));
+    assert_eq!((place.recorder.calls().len(), place.count(CAPTURES).await), (2, 1));
+    close(place).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_being_made_when_its_server_is_told_to_stop_is_made_to_its_end() {
+    let mut house = House::open(&[]).await;
+    let gate = Gate::closed();
+    house.provider.always(Wire::OpenAi, Reply::says(SUMMARY).held_after(1, &gate));
+    let call = id(&house.queue("one").await);
+    house.provider.called(1).await;
+    house.server.tell_to_stop();
+    gate.open();
+    block_in_place(|| house.server.ended());
+    assert_eq!(house.captures().await, 1);
+    house.serve_again();
+    assert_eq!(house.ended(&call).await["result"]["summary"], "Credits move.");
+    assert_eq!((house.wallet().await, house.captures().await), ((90, 0), 1));
+    assert_eq!(house.provider.calls().len(), 1);
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_outlasts_its_server_is_made_by_the_next_and_charged_once() {
+    let mut house = House::open(&[]).await;
+    let gate = Gate::closed();
+    house.provider.script(Wire::OpenAi, Reply::says(SUMMARY).held_after(1, &gate));
+    let call = id(&house.queue("one").await);
+    house.provider.called(1).await;
+    house.server.tell_to_stop();
+    block_in_place(|| house.server.ended());
+    assert_eq!(house.captures().await, 0);
+    house.serve_again();
+    assert_eq!(house.ended(&call).await["result"]["summary"], "Credits move.");
+    assert_eq!((house.wallet().await, house.captures().await), ((90, 0), 1));
+    assert_eq!(house.provider.calls().len(), 2);
+    house.close().await;
+}

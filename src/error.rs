@@ -283,6 +283,7 @@ impl From<UserError> for Problem {
                 Self::new(StatusCode::CONFLICT, "already_verified", error.to_string())
             }
             UserError::WayInChanged => Self::unauthorized(error.to_string()),
+            UserError::Barred => Self::new(StatusCode::FORBIDDEN, "barred", error.to_string()),
             UserError::NoWayBack => {
                 Self::new(StatusCode::CONFLICT, "no_way_back", error.to_string())
             }

@@ -42,6 +42,8 @@ pub enum Status {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct User {
     status: Status,
+    /// Whether an administrator lets the account rest.
+    barred: bool,
     role: Role,
     name: Pii<Option<String>>,
     email: Pii<Option<String>>,
@@ -62,6 +64,12 @@ impl User {
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// Whether the account rests because an administrator said so: the person has no way back.
+    #[must_use]
+    pub fn is_barred(&self) -> bool {
+        self.barred
     }
 
     /// What the person may do.
@@ -201,12 +209,13 @@ impl Aggregate for User {
                 self.api_keys.remove(&key);
             }
             UserEvent::RoleChanged { role, .. } => self.role = role,
-            UserEvent::Deactivated { .. } => {
+            UserEvent::Deactivated { reason, .. } => {
                 self.status = Status::Deactivated;
+                self.barred = reason.is_some();
                 self.epoch = self.epoch.wrapping_add(1);
                 self.sessions.clear();
             }
-            UserEvent::Reactivated { .. } => self.status = Status::Active,
+            UserEvent::Reactivated { .. } => (self.status, self.barred) = (Status::Active, false),
             UserEvent::Erased { .. } => {
                 *self = Self { status: Status::Erased, ..Self::default() };
             }

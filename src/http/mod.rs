@@ -24,6 +24,7 @@ mod metrics;
 mod models;
 mod oauth;
 mod offers;
+mod old_keys;
 mod openai;
 mod operations;
 mod page;
@@ -114,11 +115,12 @@ pub fn router(app: App) -> Router {
         .merge(docs::routes(&document))
         .fallback(problems::no_such_route)
         .method_not_allowed_fallback(problems::no_such_method)
-        // One layer of four: each would cost every request an allocation.
+        // One layer of five: each would cost every request an allocation.
         .layer((
             from_fn_with_state(app.clone(), problems::answer),
             CatchPanicLayer::custom(problems::panicked),
             TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, TIMEOUT),
+            from_fn_with_state(app.clone(), old_keys::refuse),
             DefaultBodyLimit::max(body::USUAL),
         ));
     if !app.settings.web.cors_origins.is_empty() {

@@ -45,7 +45,7 @@ pub const RESET: Kind = Kind {
 pub const REACTIVATE: Kind = Kind {
     purpose: Purpose::Reactivate,
     page: "reactivate",
-    is_for: |user| user.status() == Status::Deactivated && !user.is_barred(),
+    is_for: |user| user.status() == Status::Deactivated,
     letter: |name, link| Letter::Reactivate { name, link },
 };
 

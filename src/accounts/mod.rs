@@ -218,7 +218,7 @@ pub async fn state(app: &App, user: UserId) -> Result<User> {
     let state = app.store.load::<User>(user).await?;
     match state.status() {
         Status::Unregistered | Status::Erased => Err(Problem::not_found()),
-        Status::Active | Status::Deactivated => Ok(state),
+        Status::Active | Status::Deactivated | Status::Barred => Ok(state),
     }
 }
 

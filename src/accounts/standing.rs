@@ -58,8 +58,8 @@ pub async fn change_role(app: &App, decision: Decision, role: Role) -> Result<Ou
         Role::User => others_administer(app, by, about).await?,
         Role::Admin => None,
     };
-    let rests = super::state(app, about).await?.status() == Status::Deactivated;
-    if rests && role == Role::Admin {
+    let is_used = super::state(app, about).await?.status() == Status::Active;
+    if !is_used && role == Role::Admin {
         let detail = "the account is deactivated: have it used again first";
         return Err(Problem::new(StatusCode::CONFLICT, "not_active", detail));
     }

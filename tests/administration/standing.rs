@@ -172,10 +172,10 @@ async fn somebody_administers_always_whoever_takes_the_role_from_whom() {
         match (root_does, ben_does) {
             (true, true) => {}
             (true, false) => {
-                assert!(house.change_role(root, ben, "admin").await.status.is_success())
+                assert!(house.change_role(root, ben, "admin").await.status.is_success());
             }
             (false, true) => {
-                assert!(house.change_role(ben, root, "admin").await.status.is_success())
+                assert!(house.change_role(ben, root, "admin").await.status.is_success());
             }
             (false, false) => panic!("nobody administers"),
         }

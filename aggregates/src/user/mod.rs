@@ -32,8 +32,10 @@ pub enum Status {
     Unregistered,
     /// It is used.
     Active,
-    /// It rests.
+    /// It rests, as the person wanted.
     Deactivated,
+    /// It rests, as an administrator decided: the person has no way back.
+    Barred,
     /// The person is gone.
     Erased,
 }
@@ -42,8 +44,6 @@ pub enum Status {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct User {
     status: Status,
-    /// Whether an administrator lets the account rest.
-    barred: bool,
     role: Role,
     name: Pii<Option<String>>,
     email: Pii<Option<String>>,
@@ -64,12 +64,6 @@ impl User {
     #[must_use]
     pub fn status(&self) -> Status {
         self.status
-    }
-
-    /// Whether the account rests because an administrator said so: the person has no way back.
-    #[must_use]
-    pub fn is_barred(&self) -> bool {
-        self.barred
     }
 
     /// What the person may do.
@@ -210,12 +204,14 @@ impl Aggregate for User {
             }
             UserEvent::RoleChanged { role, .. } => self.role = role,
             UserEvent::Deactivated { reason, .. } => {
-                self.status = Status::Deactivated;
-                self.barred = reason.is_some();
+                self.status = match reason {
+                    Some(_) => Status::Barred,
+                    None => Status::Deactivated,
+                };
                 self.epoch = self.epoch.wrapping_add(1);
                 self.sessions.clear();
             }
-            UserEvent::Reactivated { .. } => (self.status, self.barred) = (Status::Active, false),
+            UserEvent::Reactivated { .. } => self.status = Status::Active,
             UserEvent::Erased { .. } => {
                 *self = Self { status: Status::Erased, ..Self::default() };
             }

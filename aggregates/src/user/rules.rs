@@ -40,26 +40,31 @@ impl User {
                 _ => Err(UserError::NotRegistered),
             },
             Status::Active => self.decide_active(ask, now),
-            // What ends something is always right; for all else the account must be used.
-            Status::Deactivated => match ask {
-                Ask::Register { .. } => Err(UserError::AlreadyRegistered),
-                Ask::Deactivate { reason: reason @ Some(_) } if !self.barred => {
-                    Ok(vec![UserEvent::Deactivated { reason, at: now }])
-                }
-                Ask::Deactivate { .. } | Ask::EndSession { .. } | Ask::EndOtherSessions { .. } => {
-                    Ok(vec![])
-                }
-                Ask::Reactivate { reason: None } if self.barred => Err(UserError::Barred),
-                Ask::Reactivate { reason } => Ok(vec![UserEvent::Reactivated { reason, at: now }]),
-                Ask::Erase
-                | Ask::RevokeApiKey { .. }
-                | Ask::ChangeRole { role: Role::User, .. } => self.decide_active(ask, now),
-                _ => Err(UserError::NotActive),
-            },
+            Status::Deactivated | Status::Barred => self.decide_resting(ask, now),
             Status::Erased => match ask {
                 Ask::Erase | Ask::EndSession { .. } | Ask::RevokeApiKey { .. } => Ok(vec![]),
                 _ => Err(UserError::NotActive),
             },
+        }
+    }
+
+    /// What ends something is always right; for all else the account must be used.
+    fn decide_resting(&self, ask: Ask, at: DateTime<Utc>) -> Result<Vec<UserEvent>, UserError> {
+        let barred = self.status == Status::Barred;
+        match ask {
+            Ask::Register { .. } => Err(UserError::AlreadyRegistered),
+            Ask::Deactivate { reason: reason @ Some(_) } if !barred => {
+                Ok(vec![UserEvent::Deactivated { reason, at }])
+            }
+            Ask::Deactivate { .. } | Ask::EndSession { .. } | Ask::EndOtherSessions { .. } => {
+                Ok(vec![])
+            }
+            Ask::Reactivate { reason: None } if barred => Err(UserError::Barred),
+            Ask::Reactivate { reason } => Ok(vec![UserEvent::Reactivated { reason, at }]),
+            Ask::Erase | Ask::RevokeApiKey { .. } | Ask::ChangeRole { role: Role::User, .. } => {
+                self.decide_active(ask, at)
+            }
+            _ => Err(UserError::NotActive),
         }
     }
 

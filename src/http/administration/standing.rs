@@ -61,7 +61,7 @@ async fn deactivate(
 ) -> Answer {
     let intent = Intent::new(&caller, &format!("users/{id}/deactivate"), key.as_ref(), &body)?;
     let decision = decision(&caller, &intent, "deactivate", id, body.reason)?;
-    Ok(answer(standing::deactivate(&app, decision).await?))
+    Ok(answer(&standing::deactivate(&app, decision).await?))
 }
 
 /// Has somebody's account used again that rests, whoever let it rest. API keys are good again; people sign in anew.
@@ -78,7 +78,7 @@ async fn reactivate(
 ) -> Answer {
     let intent = Intent::new(&caller, &format!("users/{id}/reactivate"), key.as_ref(), &body)?;
     let decision = decision(&caller, &intent, "reactivate", id, body.reason)?;
-    Ok(answer(standing::reactivate(&app, decision).await?))
+    Ok(answer(&standing::reactivate(&app, decision).await?))
 }
 
 /// Lets somebody administer, or administer no more. The last administrator stays one; the first comes from
@@ -98,7 +98,7 @@ async fn change_role(
 ) -> Answer {
     let intent = Intent::new(&caller, &format!("users/{id}/role"), key.as_ref(), &body)?;
     let decision = decision(&caller, &intent, "role", id, body.reason)?;
-    Ok(answer(standing::change_role(&app, decision, Role::from(body.role)).await?))
+    Ok(answer(&standing::change_role(&app, decision, Role::from(body.role)).await?))
 }
 
 fn decision(
@@ -112,7 +112,7 @@ fn decision(
     Ok(Decision { envelope, by: caller.user, about: UserId(id), reason })
 }
 
-fn answer(outcome: Outcome<User>) -> Replayable<At<StatusCode>> {
+fn answer(outcome: &Outcome<User>) -> Replayable<At<StatusCode>> {
     let answer = At(outcome.position, StatusCode::NO_CONTENT);
     Replayable { answer, replayed: outcome.replayed }
 }

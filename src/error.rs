@@ -15,7 +15,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::keys::retired;
 use crate::store::{ExecuteError, LoadError};
+
+const OLD_KEYS: &str = "keys.json of this node is older than another: nothing was done";
 
 /// The result of a handler.
 pub type Result<T, E = Problem> = std::result::Result<T, E>;
@@ -114,6 +117,13 @@ impl Problem {
         problem
     }
 
+    /// 503: this node has keys that were retired elsewhere, and writes nothing with them.
+    pub fn old_keys(detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "old_keys", detail);
+        problem.retry_after = Some(5);
+        problem
+    }
+
     /// 500: ours.
     pub fn failed(cause: impl std::fmt::Display) -> Self {
         let mut problem = Self::new(
@@ -149,6 +159,7 @@ impl IntoResponse for Problem {
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
         match error {
+            error if retired::is_refused(&error) => Self::old_keys(OLD_KEYS),
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => {
                 let mut problem = Self::busy("the database cannot be reached; try again");
                 problem.cause = Some(error.to_string());
@@ -186,6 +197,7 @@ impl<E: Into<Problem>> From<ExecuteError<E>> for Problem {
                 "the log cannot be reached; whether this was done, a retry with the same \
                  Idempotency-Key will tell",
             ),
+            ExecuteError::Failed(error) if is_by_old_keys(&*error) => Self::old_keys(OLD_KEYS),
             ExecuteError::Failed(error) => Self::failed(chain(&*error)),
         }
     }
@@ -283,6 +295,7 @@ impl From<UserError> for Problem {
                 Self::new(StatusCode::CONFLICT, "already_verified", error.to_string())
             }
             UserError::WayInChanged => Self::unauthorized(error.to_string()),
+            UserError::Barred => Self::new(StatusCode::FORBIDDEN, "barred", error.to_string()),
             UserError::NoWayBack => {
                 Self::new(StatusCode::CONFLICT, "no_way_back", error.to_string())
             }
@@ -366,6 +379,14 @@ fn payment_required(
         .with("available", available.get())
         .with("held", held.get())
         .with("reason", reason)
+}
+
+/// Whether the database refused what was made with a key that was retired.
+fn is_by_old_keys(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let shared = error.downcast_ref::<std::sync::Arc<sqlx::Error>>().map(AsRef::as_ref);
+        shared.or(error.downcast_ref::<sqlx::Error>()).is_some_and(retired::is_refused)
+    })
 }
 
 /// An error and all that caused it, in one line.

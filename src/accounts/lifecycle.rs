@@ -31,7 +31,8 @@ pub async fn deactivate(
     confirm(app, user, password, "password").await?;
     let ended = SideRow::SessionsEnded { user_id: user, keep: None };
     let keys = SideRow::ApiKeysRest { user_id: user, rest: true };
-    Ok(super::tell(app, visitor, user, user::Ask::Deactivate, [ended, keys]).await?)
+    let ask = user::Ask::Deactivate { reason: None };
+    Ok(super::tell(app, visitor, user, ask, [ended, keys]).await?)
 }
 
 /// Forgets the person: their key is destroyed in the unit of the event, so that what the log has of

@@ -116,7 +116,7 @@ pub async fn reactivate(app: &App, visitor: &Visitor, token: &str) -> Result<i64
     let passed = check_link(app, Purpose::Reactivate, token).await?;
     let (user, _) = still_theirs(app, passed).await?;
     let keys = SideRow::ApiKeysRest { user_id: user, rest: false };
-    Ok(super::tell(app, visitor, user, user::Ask::Reactivate, [keys]).await?)
+    Ok(super::tell(app, visitor, user, user::Ask::Reactivate { reason: None }, [keys]).await?)
 }
 
 /// Whose account a link was asked for, while the address it was sent to is still that account's.

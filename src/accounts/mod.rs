@@ -18,6 +18,7 @@ pub mod resealing;
 mod returns;
 pub mod sessions;
 pub mod spend_limits;
+pub mod standing;
 mod visitor;
 
 use std::convert::Infallible;
@@ -34,7 +35,7 @@ use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::queue::{self, Job};
-use crate::store::{Envelope, ExecuteError, SideRow};
+use crate::store::{Envelope, ExecuteError, Outcome, SideRow};
 use crate::tokens::RefreshToken;
 pub use visitor::Visitor;
 
@@ -194,12 +195,22 @@ pub async fn tell(
 ) -> Result<i64, ExecuteError<user::UserError>> {
     let mut envelope = Envelope::once(visitor.metadata(user));
     envelope.side.extend(rows);
+    Ok(told(app, envelope, user, ask).await?.position)
+}
+
+/// The same, asked for by whomever the envelope names.
+async fn told(
+    app: &App,
+    mut envelope: Envelope,
+    user: UserId,
+    ask: user::Ask,
+) -> Result<Outcome<User>, ExecuteError<user::UserError>> {
     let notice = notices::row(app, user, &ask, envelope.command_id).await;
     envelope.side.extend(notice.map_err(|error| ExecuteError::Failed(Arc::new(error)))?);
     let command = UserCommand { now: clock::now(), ask };
     let outcome = app.store.execute::<User>(user, envelope, command).await?;
     app.wrote(user, outcome.position);
-    Ok(outcome.position)
+    Ok(outcome)
 }
 
 /// The account now; 404 where there is none.
@@ -207,7 +218,7 @@ pub async fn state(app: &App, user: UserId) -> Result<User> {
     let state = app.store.load::<User>(user).await?;
     match state.status() {
         Status::Unregistered | Status::Erased => Err(Problem::not_found()),
-        Status::Active | Status::Deactivated => Ok(state),
+        Status::Active | Status::Deactivated | Status::Barred => Ok(state),
     }
 }
 

@@ -53,7 +53,7 @@ fn is_told(ask: &Ask) -> bool {
         | Ask::UnlinkIdentity { .. }
         | Ask::TakeOver { .. }
         | Ask::CreateApiKey { .. }
-        | Ask::Deactivate
+        | Ask::Deactivate { .. }
         | Ask::EndSession { why: EndReason::Reused, .. } => true,
         Ask::Register { .. }
         | Ask::ChangeProfile { .. }
@@ -63,7 +63,7 @@ fn is_told(ask: &Ask) -> bool {
         | Ask::EndOtherSessions { .. }
         | Ask::RevokeApiKey { .. }
         | Ask::ChangeRole { .. }
-        | Ask::Reactivate
+        | Ask::Reactivate { .. }
         | Ask::Erase => false,
     }
 }
@@ -87,7 +87,7 @@ fn letter(state: &User, ask: &Ask) -> Option<Letter> {
         Ask::CreateApiKey { name: key_name, .. } => {
             Some(Letter::ApiKeyCreated { name, key_name: key_name.clone(), at })
         }
-        Ask::Deactivate => Some(Letter::Deactivated { name, at }),
+        Ask::Deactivate { .. } => Some(Letter::Deactivated { name, at }),
         Ask::EndSession { why: EndReason::Reused, .. } => Some(Letter::SessionReused { name, at }),
         _ => None,
     }

@@ -45,7 +45,7 @@ pub(super) async fn admin(config: &Config, admin: Admin) -> Result<(), Failure> 
     let owner = owner.ok_or("nobody has an account with that address: let them register")?;
     let (pool, options) = (database.pool.clone(), database.options.clone());
     let store = Store::start(pool, options, keys.wrapping()).await?;
-    let command = UserCommand { now: clock::now(), ask: Ask::ChangeRole { role } };
+    let command = UserCommand { now: clock::now(), ask: Ask::ChangeRole { role, reason: None } };
     store.execute::<User>(owner.user, envelope(), command).await?;
     println!("{} has the role {}", contact.value(), role.name());
     Ok(())

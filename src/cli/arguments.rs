@@ -1,6 +1,6 @@
 //! What the arguments say, before anything is made of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -22,11 +22,15 @@ pub(super) struct Arguments {
     file: Option<PathBuf>,
     settings: BTreeMap<String, String>,
     environment: BTreeMap<OsString, OsString>,
+    dotenv: BTreeSet<OsString>,
 }
 
 impl Arguments {
-    /// Reads them; ends the program where help is asked for, or where they are none of ours.
+    /// Reads them, and `.env`; ends the program where help is asked for, or where they are none of ours.
     pub(super) fn read() -> Self {
+        let before: BTreeSet<_> = std::env::vars_os().map(|(name, _)| name).collect();
+        // A missing `.env` is usual; an unreadable one is told by what it leaves unset.
+        let _ = dotenvy::dotenv();
         let matches = lenient().try_get_matches().unwrap_or_else(|error| match error.kind() {
             // Help shows what may be set, which the lenient form does not know.
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -40,16 +44,17 @@ impl Arguments {
         let command = matches.subcommand_name().map(|_| Command::from_arg_matches(&matches));
         let command = command.transpose().unwrap_or_else(|error| error.exit());
         let environment: BTreeMap<_, _> = std::env::vars_os().collect();
+        let dotenv = environment.keys().filter(|name| !before.contains(*name)).cloned().collect();
         let (option, variable) = FILE;
         let named = environment.get(&OsString::from(variable)).filter(|path| !path.is_empty());
         let file = said(&matches, option).map(PathBuf::from).or(named.map(PathBuf::from));
-        Self { command, file, settings: settings(&matches), environment }
+        Self { command, file, settings: settings(&matches), environment, dotenv }
     }
 
     /// Who says something of settings.
     pub(super) fn sources(&self) -> Sources<'_> {
-        let Self { file, settings, environment, .. } = self;
-        Sources { file: file.as_deref(), environment, command_line: settings }
+        let Self { file, settings, environment, dotenv, .. } = self;
+        Sources { file: file.as_deref(), environment, dotenv, command_line: settings }
     }
 }
 

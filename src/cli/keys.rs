@@ -8,7 +8,7 @@ use crate::accounts::challenges::LINK_LASTS;
 use crate::accounts::{rehashing, resealing};
 use crate::clock;
 use crate::config::Config;
-use crate::keys::{Keys, Purpose};
+use crate::keys::{Keys, Purpose, retired};
 use crate::serve;
 use crate::store::{self, Store};
 use crate::tokens::{ACCESS_LASTS, REFRESH_LASTS};
@@ -64,7 +64,7 @@ fn list(config: &Config) -> Result<(), Failure> {
                 from if from > clock::now() => format!("used from {}", told(from)),
                 _ => "followed; saldo keys retire lets it go".to_owned(),
             };
-            println!("{}: {}, {state}", name(*purpose), dated.key.id);
+            println!("{}: {}, {state}", purpose.name(), dated.key.id);
         }
     }
     Ok(())
@@ -75,7 +75,7 @@ fn rotate(config: &Config, which: Purpose, at_once: bool) -> Result<(), Failure>
     Keys::rotate(&config.data_dir, which, from)?;
     println!(
         "a new key for {} is used from {}; what the one before has made stays good until saldo keys retire {0}",
-        name(which),
+        which.name(),
         told(from)
     );
     Ok(())
@@ -103,20 +103,33 @@ async fn retire(config: &Config, which: Purpose, at_once: bool) -> Result<(), Fa
     if old.is_empty() {
         return Err(none_goes(which, keys.ring(which).first_followed().map(|at| at + lasts)).into());
     }
-    match which {
-        Purpose::KeyEncryption => rewrap(config, &keys, &old).await?,
-        Purpose::Lookup => rehash(config, &keys, &old).await?,
-        Purpose::Sealing => reseal(config, &keys, &old).await?,
-        Purpose::AccessTokens | Purpose::RefreshTokens | Purpose::Heads => {}
-    }
+    make_again(config, &keys, which, &old).await?;
+    retired::note(&serve::database(config).await?.pool, which, &old).await?;
+    // What a node with an older file has written meanwhile; now the database lets it write no more.
+    make_again(config, &keys, which, &old).await?;
     Keys::retire(&config.data_dir, which, &old)?;
-    println!("{} of the keys for {} are gone: {}", old.len(), name(which), old.join(", "));
+    println!("{} of the keys for {} are gone: {}", old.len(), which.name(), old.join(", "));
     Ok(())
+}
+
+/// Makes again what old keys alone can read.
+async fn make_again(
+    config: &Config,
+    keys: &Keys,
+    which: Purpose,
+    old: &[String],
+) -> Result<(), Failure> {
+    match which {
+        Purpose::KeyEncryption => rewrap(config, keys, old).await,
+        Purpose::Lookup => rehash(config, keys, old).await,
+        Purpose::Sealing => reseal(config, keys, old).await,
+        Purpose::AccessTokens | Purpose::RefreshTokens | Purpose::Heads => Ok(()),
+    }
 }
 
 /// Why no key goes: before `may` the oldest is still needed; where there is no such time it is the only one.
 fn none_goes(which: Purpose, may: Option<DateTime<Utc>>) -> String {
-    let name = name(which);
+    let name = which.name();
     match may {
         Some(at) => format!("no key for {name} can go before {}", told(at)),
         None => {
@@ -169,10 +182,6 @@ async fn reseal(config: &Config, keys: &Keys, old: &[String]) -> Result<(), Fail
         )
         .into()),
     }
-}
-
-fn name(purpose: Purpose) -> String {
-    purpose.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 fn told(at: DateTime<Utc>) -> String {

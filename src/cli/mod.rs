@@ -107,8 +107,6 @@ enum Projections {
 /// Runs what the arguments ask for.
 #[must_use]
 pub fn run() -> ExitCode {
-    // A missing `.env` is usual; an unreadable one is told by what it leaves unset.
-    let _ = dotenvy::dotenv();
     let arguments = Arguments::read();
     let serves = matches!(arguments.command, None | Some(Command::Serve | Command::Work));
     let runtime = match runtime::runtime(serves) {

@@ -1,7 +1,7 @@
 //! Settings in layers: what is usual, below the file, below the environment, below the command line.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -19,8 +19,17 @@ pub struct Sources<'a> {
     pub file: Option<&'a Path>,
     /// The environment, `.env` included. What is set to nothing is not set.
     pub environment: &'a BTreeMap<OsString, OsString>,
+    /// The names in it that `.env` has filled.
+    pub dotenv: &'a BTreeSet<OsString>,
     /// The command line, by the names of settings.
     pub command_line: &'a BTreeMap<String, String>,
+}
+
+impl Sources<'_> {
+    /// Who has set a variable of the environment.
+    fn layer_of(&self, name: &str) -> Layer {
+        if self.dotenv.contains(OsStr::new(name)) { Layer::DotEnv } else { Layer::Environment }
+    }
 }
 
 /// Whether secrets that are kept elsewhere are fetched.
@@ -39,6 +48,8 @@ pub enum Layer {
     Default,
     /// A file of settings.
     File(PathBuf),
+    /// The file `.env`.
+    DotEnv,
     /// The environment.
     Environment,
     /// The command line.
@@ -50,6 +61,7 @@ impl fmt::Display for Layer {
         match self {
             Self::Default => f.write_str("default"),
             Self::File(path) => write!(f, "{}", path.display()),
+            Self::DotEnv => f.write_str(".env"),
             Self::Environment => f.write_str("environment"),
             Self::CommandLine => f.write_str("command line"),
         }
@@ -93,7 +105,7 @@ pub async fn read(sources: &Sources<'_>, secrets: Secrets) -> Reading {
     let mut file = SettingsFile::read(sources.file, &settings);
     let mut problems = std::mem::take(&mut file.problems);
     let mut warnings = std::mem::take(&mut file.warnings);
-    warnings.extend(unknown(sources.environment, &settings));
+    warnings.extend(unknown(sources, &settings));
     let mut given = Vec::new();
     for setting in &settings {
         match choose(setting, &file, sources) {
@@ -122,13 +134,16 @@ fn choose(
     let variable = |name: &str| match sources.environment.get(&OsString::from(name)) {
         Some(value) if !value.is_empty() => {
             let text = value.to_str().map(str::to_owned);
-            text.map(Some).ok_or(format!("{name} (environment) is not text: write it in UTF-8"))
+            let layer = sources.layer_of(name);
+            text.map(Some).ok_or(format!("{name} ({layer}) is not text: write it in UTF-8"))
         }
         _ => Ok(None),
     };
     let in_file = setting.in_file();
     let named = if setting.is_secret { variable(&in_file)? } else { None };
-    let given = Given::new(setting, Layer::Environment, variable(&setting.name)?, named)?;
+    let value = variable(&setting.name)?;
+    let layer = sources.layer_of(if value.is_some() { &setting.name } else { &in_file });
+    let given = Given::new(setting, layer, value, named)?;
     if given.is_some() {
         return Ok(given);
     }
@@ -226,16 +241,18 @@ fn show(setting: &Setting, given: &[Given]) -> Shown {
 }
 
 /// Names in the environment that are nearly ours: nobody reads them.
-fn unknown(environment: &BTreeMap<OsString, OsString>, settings: &[Setting]) -> Vec<String> {
-    let names = environment.keys().filter_map(|name| name.to_str());
+fn unknown(sources: &Sources<'_>, settings: &[Setting]) -> Vec<String> {
+    let names = sources.environment.keys().filter_map(|name| name.to_str());
     let ours = names.filter(|name| name.starts_with("SALDO_") && !BESIDE.contains(name));
     let unknown = ours.filter(|name| {
         !settings.iter().any(|setting| setting.names().any(|known| known == **name))
     });
     unknown
         .map(|name| match nearest(settings, name) {
-            Some(meant) => format!("{name} (environment) is no setting: did you mean {meant}?"),
-            None => format!("{name} (environment) is no setting"),
+            Some(meant) => {
+                format!("{name} ({}) is no setting: did you mean {meant}?", sources.layer_of(name))
+            }
+            None => format!("{name} ({}) is no setting", sources.layer_of(name)),
         })
         .collect()
 }

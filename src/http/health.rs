@@ -77,7 +77,8 @@ async fn live() -> axum::Json<Well> {
     axum::Json(Well { status: "ok" })
 }
 
-/// Whether this node is to be sent requests: not while it stops, and not without its database.
+/// Whether this node is to be sent requests: not while it stops, not without its database, and not
+/// with keys that were retired elsewhere.
 #[utoipa::path(get, path = "/readyz", tag = "system",
     responses((status = 200, body = Well), (status = 503, body = Problem)))]
 async fn ready(State(app): State<App>) -> Result<axum::Json<Well>> {
@@ -86,6 +87,9 @@ async fn ready(State(app): State<App>) -> Result<axum::Json<Well>> {
     }
     if database(&app).await.state == health::State::Down {
         return Err(Problem::busy("the database cannot be reached"));
+    }
+    if let Some(detail) = app.keys.too_old() {
+        return Err(Problem::old_keys(detail));
     }
     Ok(axum::Json(Well { status: "ok" }))
 }

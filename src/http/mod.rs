@@ -24,6 +24,7 @@ mod metrics;
 mod models;
 mod oauth;
 mod offers;
+mod old_keys;
 mod openai;
 mod operations;
 mod page;
@@ -127,11 +128,12 @@ pub fn router(app: App) -> Router {
 /// Routes whose requests each have an id and come to an end, whatever becomes of their handlers: one that panics has
 /// failed, and one that takes longer than `within` is given up.
 pub fn guarded(router: Router<App>, app: &App, within: Duration) -> Router<App> {
-    // One layer of four: each would cost every request an allocation.
+    // One layer of five: each would cost every request an allocation.
     router.layer((
         from_fn_with_state(app.clone(), problems::answer),
         CatchPanicLayer::custom(problems::panicked),
         TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, within),
+        from_fn_with_state(app.clone(), old_keys::refuse),
         DefaultBodyLimit::max(body::USUAL),
     ))
 }

@@ -142,14 +142,14 @@ struct EventsQuery {
 /// Why something is done.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Why {
+pub(super) struct Why {
     /// For the log: 1 to 200 characters, no personal data.
     #[schema(
         min_length = 1,
         max_length = 200,
         example = "paid in another currency, agreed by mail"
     )]
-    reason: String,
+    pub(super) reason: String,
 }
 
 /// What Stripe has told, and what became of it.

@@ -3,6 +3,7 @@
 
 mod file;
 mod key;
+pub mod retired;
 mod ring;
 
 use std::fs;
@@ -59,6 +60,15 @@ pub enum Purpose {
     Sealing,
 }
 
+impl Purpose {
+    /// The word for it, as commands have it.
+    #[must_use]
+    pub fn name(self) -> String {
+        let value = clap::ValueEnum::to_possible_value(&self);
+        value.map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
 /// The keys of the house. Each is 32 bytes.
 pub struct Keys {
     /// Sign access tokens (Ed25519).
@@ -104,9 +114,7 @@ impl Keys {
     /// Reads the file again, and goes on with what it has now.
     pub fn renew(&self) -> Result<(), KeysError> {
         let newer = Self::read(self.path.clone())?;
-        // One of those that people are looked up by is there before and after another has followed.
-        let is_ours = |dated: &DatedKey| newer.lookup.find(&dated.key.id).is_some();
-        if !self.lookup.all().iter().any(is_ours) {
+        if !self.shares_a_key_with(&newer) {
             return Err(KeysError::Foreign { path: newer.path });
         }
         *self.past_heads.write().unwrap_or_else(PoisonError::into_inner) = newer.past();
@@ -115,6 +123,13 @@ impl Keys {
             self.ring(*purpose).renew(newer.ring(*purpose));
         }
         Ok(())
+    }
+
+    /// Whether both are of one house: keys of one purpose may all be others by now, and not those of all.
+    fn shares_a_key_with(&self, newer: &Self) -> bool {
+        let purposes = <Purpose as clap::ValueEnum>::value_variants().iter();
+        let mut rings = purposes.map(|purpose| (self.ring(*purpose), newer.ring(*purpose)));
+        rings.any(|(ring, newer)| ring.all().iter().any(|it| newer.find(&it.key.id).is_some()))
     }
 
     /// Adds a key to the file in `folder`, which makes what is new from `from` on. Nodes that run

@@ -1,5 +1,6 @@
 //! The keys of one purpose, while one follows another.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
@@ -14,14 +15,14 @@ use crate::store::{CodecError, KeyEncryptionKey, Wrapping};
 /// The keys of one purpose, never none: the newest whose time has come makes what is new, and all
 /// are good for what is there. Cheap to clone; what one clone learns, all know.
 #[derive(Clone)]
-pub struct KeyRing(Arc<RwLock<Vec<DatedKey>>>);
+pub struct KeyRing(Arc<RwLock<Vec<DatedKey>>>, Arc<AtomicBool>);
 
 impl KeyRing {
     /// A ring of these, in whatever order; `None` when there are none.
     #[must_use]
     pub fn new(mut keys: Vec<DatedKey>) -> Option<Self> {
         keys.sort_by_key(|dated| dated.from);
-        (!keys.is_empty()).then(|| Self(Arc::new(RwLock::new(keys))))
+        (!keys.is_empty()).then(|| Self(Arc::new(RwLock::new(keys)), Arc::default()))
     }
 
     /// All of them, the oldest first.
@@ -65,8 +66,22 @@ impl KeyRing {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = newer.all();
     }
 
-    /// As [`Key::seal`], with the newest.
+    /// Notes whether the one that makes what is new was retired elsewhere.
+    pub(super) fn note_retired(&self, retired: bool) {
+        self.1.store(retired, Ordering::Relaxed);
+    }
+
+    /// Whether that is so: others could not read what is made with it.
+    #[must_use]
+    pub fn was_retired(&self) -> bool {
+        self.1.load(Ordering::Relaxed)
+    }
+
+    /// As [`Key::seal`], with the newest; refused where that was retired elsewhere.
     pub fn seal<T: Serialize>(&self, place: &str, value: &T) -> Result<String, CodecError> {
+        if self.was_retired() {
+            return Err(CodecError::Retired);
+        }
         self.newest().seal(place, value)
     }
 

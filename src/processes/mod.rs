@@ -28,6 +28,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// What must be known before anybody is served.
 pub async fn prepare(app: &App) -> sqlx::Result<()> {
     drop_chat_lists::begin(app).await?;
+    watch_keys::look(app).await?;
     watch_closings::look(app).await
 }
 

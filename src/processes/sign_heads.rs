@@ -31,6 +31,9 @@ impl Signer {
     /// Signs the head, if it has moved. A failure is logged: the next turn tries again.
     pub async fn sign(&self) {
         let Parts { app, file } = &*self.0;
+        if app.keys.heads.was_retired() {
+            return;
+        }
         match sign_when_moved(app.db(), &app.keys.head_key(), file).await {
             Ok(_) => {}
             Err(lost @ HeadError::Behind { .. }) => {

@@ -1,8 +1,9 @@
-//! Whenever a key was added or retired, this node goes on with what the file has.
+//! Whenever a key was added or retired, this node goes on with what the file has; where that is older than what the
+//! database knows, it makes nothing any more.
 
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::app::App;
 
@@ -13,10 +14,25 @@ const EVERY: Duration = Duration::from_secs(5);
 pub(super) async fn run(app: &App) {
     loop {
         tokio::time::sleep(EVERY).await;
-        let renewed =
-            app.keys.renew().and_then(|()| app.tokens.renew(&app.keys.access_tokens.all()));
-        if let Err(error) = renewed {
-            warn!(error = %error, "the keys could not be read again");
+        read(app);
+        if let Err(error) = look(app).await {
+            warn!(error = %error, "whether keys were retired could not be looked up");
         }
+    }
+}
+
+/// Looks whether keys were retired that this node still uses.
+pub(super) async fn look(app: &App) -> sqlx::Result<()> {
+    app.keys.look(app.db()).await?;
+    if let Some(detail) = app.keys.too_old() {
+        error!(detail, "this node writes nothing");
+    }
+    Ok(())
+}
+
+fn read(app: &App) {
+    let renewed = app.keys.renew().and_then(|()| app.tokens.renew(&app.keys.access_tokens.all()));
+    if let Err(error) = renewed {
+        warn!(error = %error, "the keys could not be read again");
     }
 }

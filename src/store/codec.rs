@@ -37,6 +37,9 @@ pub enum CodecError {
         "personal data does not decrypt: the key-encryption key is wrong, or it was tampered with"
     )]
     Undecryptable,
+    /// The key that it would be encrypted with was retired elsewhere.
+    #[error("the key was retired: keys.json of this node is older than another")]
+    Retired,
     /// The operating system gave no random bytes.
     #[error("no random bytes could be had")]
     Randomness,

@@ -43,7 +43,7 @@ impl Stored for Wallet {
 }
 
 impl Stored for User {
-    const SHAPE: i32 = 2;
+    const SHAPE: i32 = 3;
     /// The rows beside the log of a unit are written by kind; those of one command undo what those
     /// of another do, and want the commands' order.
     const COMMANDS_PER_UNIT: usize = 1;

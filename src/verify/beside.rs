@@ -74,7 +74,7 @@ fn find_difference(user: Uuid, expected: &[String], mut found: Vec<String>, repo
 impl UserTrail {
     /// What the person may come in by, and be asked for by programs, as the rows tell it.
     fn ways(&self) -> Vec<String> {
-        let rests = if self.status == "deactivated" { ", resting" } else { "" };
+        let rests = if matches!(self.status, "deactivated" | "barred") { ", resting" } else { "" };
         let keys = self.keys.iter();
         let keys =
             keys.map(|(key, scopes)| format!("api key {key} for {}{rests}", scopes.join(", ")));

@@ -345,7 +345,10 @@ pub(super) enum UserFact {
     RoleChanged {
         role: String,
     },
-    Deactivated {},
+    Deactivated {
+        /// Where an administrator decided it.
+        reason: Option<String>,
+    },
     Reactivated {},
     Erased {},
 }
@@ -377,7 +380,7 @@ impl UserFact {
             Self::ApiKeyCreated { .. } => "ApiKeyCreated",
             Self::ApiKeyRevoked { .. } => "ApiKeyRevoked",
             Self::RoleChanged { .. } => "RoleChanged",
-            Self::Deactivated {} => "Deactivated",
+            Self::Deactivated { .. } => "Deactivated",
             Self::Reactivated {} => "Reactivated",
             Self::Erased {} => "Erased",
         }

@@ -93,8 +93,8 @@ impl UserTrail {
             }
             UserFact::ApiKeyRevoked { key } => drop(self.keys.remove(key)),
             UserFact::RoleChanged { role } => self.role.clone_from(role),
-            UserFact::Deactivated {} => {
-                self.status = "deactivated";
+            UserFact::Deactivated { reason } => {
+                self.status = if reason.is_some() { "barred" } else { "deactivated" };
                 self.sessions.clear();
             }
             UserFact::Reactivated {} => self.status = "active",
@@ -182,7 +182,7 @@ pub(super) fn follow(
             person.phone = None;
             "user".clone_into(&mut person.role);
         }
-        UserFact::Deactivated {} => "deactivated".clone_into(&mut person.status),
+        UserFact::Deactivated { .. } => "deactivated".clone_into(&mut person.status),
         UserFact::Reactivated {} => "active".clone_into(&mut person.status),
         UserFact::Erased {} => {
             (person.email, person.phone, person.name) = (None, None, None);

@@ -80,3 +80,33 @@ async fn personal_data_stays_sealed_in_what_administrators_browse() {
     assert!(!whole.contains("ada@example.com"), "{whole}");
     house.shop.close().await;
 }
+
+#[tokio::test]
+async fn payments_that_failed_are_listed_page_by_page_the_newest_first() {
+    let house = House::open().await;
+    let shop = &house.shop;
+    let mut failed = vec![];
+    for key in ["one", "two", "three"] {
+        let (purchase, checkout) = shop.order("Starter", key).await;
+        shop.stripe.pay_checkout_slowly(&checkout);
+        shop.stripe.deliver().await;
+        shop.until(|| async { shop.state(&purchase).await == "awaiting_payment" }).await;
+        shop.stripe.fail_processing(&checkout);
+        shop.stripe.deliver().await;
+        shop.until(|| async { shop.state(&purchase).await == "payment_failed" }).await;
+        failed.insert(0, purchase);
+    }
+    // One that goes well is none of them.
+    shop.bought("Starter", "four").await;
+    let declines = "/admin/events?aggregate_type=purchase&event_type=PaymentFailed&limit=2";
+    let of = |page: &Value| -> Vec<String> {
+        let items = page["items"].as_array().expect("events").iter();
+        items.map(|event| event["aggregate_id"].as_str().expect("an id").to_owned()).collect()
+    };
+    let first = house.root_sees(declines).await;
+    let cursor = first["next_cursor"].as_str().expect("another page");
+    let second = house.root_sees(&format!("{declines}&cursor={cursor}")).await;
+    assert_eq!([of(&first), of(&second)].concat(), failed);
+    assert_eq!(second["next_cursor"], Value::Null);
+    house.shop.close().await;
+}

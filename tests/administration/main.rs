@@ -9,6 +9,7 @@ mod read_models;
 #[path = "../billing/shop.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod shop;
+mod standing;
 #[path = "../support/stripe/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "shared with the tests of the double")]
 mod stripe;

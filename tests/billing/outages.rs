@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use reqwest::StatusCode;
+use futures_util::future::join_all;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 use tokio::io::copy_bidirectional;
 use tokio::net::{UnixListener, UnixStream};
@@ -39,6 +40,43 @@ async fn a_slow_stripe_keeps_no_mail_waiting() {
     let waiting = "select count(*) from stripe_inbox where state = 'waiting'";
     let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(pool).await.expect("a count");
     assert_eq!(waiting, 40, "Stripe has answered nothing yet");
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_stripe_that_is_away_is_told_until_it_answers_and_whoever_looks_asks_it_nothing() {
+    let shop = Shop::open().await;
+    shop.stripe.deliver().await;
+    shop.until(|| shop.is_quiet()).await;
+    let told = async |path: &str| {
+        let answer = shop.server.send(Method::GET, path, &[], None).await.expect("an answer");
+        (answer.status, answer.body)
+    };
+    assert_eq!(told("/healthz/stripe").await.0, StatusCode::OK);
+    let pack = shop.pack("Starter").await;
+    shop.stripe.fault("/v1/", 1000, Fault::FailsBefore);
+    let refused = shop.try_order(&pack, "one").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{:?}", refused.body);
+    shop.until(|| async { told("/healthz/stripe").await.0 != StatusCode::OK }).await;
+
+    let asked = shop.stripe.calls().len();
+    for (status, part) in join_all((0..20).map(|_| told("/healthz/stripe"))).await {
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(part["status"] == "degraded" && part["detail"].is_string(), "{part}");
+    }
+    let (status, all) = told("/healthz").await;
+    assert_eq!(
+        (status, &all["stripe"]["status"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("degraded"))
+    );
+    assert_eq!(told("/readyz").await.0, StatusCode::OK, "all else is served");
+    assert_eq!(shop.stripe.calls().len(), asked);
+
+    shop.stripe.heal();
+    let ordered = shop.try_order(&pack, "two").await;
+    assert_eq!(ordered.status, StatusCode::CREATED, "{:?}", ordered.body);
+    assert_eq!(told("/healthz/stripe").await.0, StatusCode::OK);
+    assert_eq!(told("/healthz").await.0, StatusCode::OK);
     shop.close().await;
 }
 

@@ -7,6 +7,7 @@ mod chats;
 mod completions;
 mod given_up;
 mod hanging_up;
+mod health;
 mod house;
 mod inventory;
 mod killed;

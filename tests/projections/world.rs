@@ -197,14 +197,15 @@ impl Person {
             28..30 => A::TakeOver { by: SignIn::EmailCode },
             30..32 => A::CreateApiKey { key, name: now.to_string(), scopes: vec![Scope::Ai] },
             32 => A::EndOtherSessions { keep: session },
-            33 => A::ChangeRole { role: Role::Admin },
-            34 => A::ChangeRole { role: Role::User },
-            35..37 => A::Deactivate,
-            37..39 => A::Reactivate,
+            33 => A::ChangeRole { role: Role::Admin, reason: None },
+            34 => A::ChangeRole { role: Role::User, reason: None },
+            35 => A::Deactivate { reason: None },
+            36 => A::Deactivate { reason: Some("test".to_owned()) },
+            37..39 => A::Reactivate { reason: random.chance(2).then(|| "test".to_owned()) },
             39..43 => A::RevokeApiKey { key },
             // Of few people, who would be gone too soon.
             _ if random.chance(4) => A::Erase,
-            _ => A::Reactivate,
+            _ => A::Reactivate { reason: None },
         }
     }
 

@@ -30,6 +30,26 @@ fn the_command_line_has_the_last_word_then_the_environment_then_the_file() {
 }
 
 #[test]
+fn what_the_file_env_fills_is_told_to_be_of_that_file() {
+    let program = Program::new();
+    let secret = program.file("secret", "sk_test_1\n");
+    program.file(
+        ".env",
+        &format!(
+            "SALDO_DATABASE_CONNECTIONS=3\nSTRIPE_SECRET_KEY_FILE={secret}\nSALDO_LISTN=here\n"
+        ),
+    );
+    let set = [("STRIPE_WEBHOOK_SECRET", "whsec_1")];
+    let ended = program.check(&set);
+    assert_eq!(ended.shown("SALDO_DATABASE_CONNECTIONS"), pair("3", ".env"));
+    assert_eq!(ended.shown("STRIPE_SECRET_KEY"), pair("set", &format!(".env, in {secret}")));
+    assert_eq!(ended.shown("STRIPE_WEBHOOK_SECRET"), pair("set", "environment"));
+    assert!(ended.said.contains("SALDO_LISTN (.env) is no setting"), "{}", ended.said);
+    let set = [("SALDO_DATABASE_CONNECTIONS", "4")];
+    assert_eq!(program.check(&set).shown("SALDO_DATABASE_CONNECTIONS"), pair("4", "environment"));
+}
+
+#[test]
 fn another_file_is_read_when_it_is_named() {
     let program = Program::new();
     program.file("saldo.toml", "SALDO_DATABASE_CONNECTIONS = 2\n");

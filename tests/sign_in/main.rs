@@ -24,6 +24,7 @@ mod neighbour;
 #[path = "../oauth/node.rs"]
 #[expect(dead_code, reason = "shared with the tests of the providers' clients")]
 mod node;
+mod old_keys;
 mod passwords;
 #[path = "../messages/provider.rs"]
 mod provider;

@@ -44,12 +44,12 @@ pub enum Ask {
     CreateApiKey { key: ApiKeyId, name: String, scopes: Vec<Scope> },
     /// Note that a key is good no more.
     RevokeApiKey { key: ApiKeyId },
-    /// Change what the person may do.
-    ChangeRole { role: Role },
-    /// Let the account rest.
-    Deactivate,
-    /// Use it again.
-    Reactivate,
+    /// Change what the person may do; an administrator says why.
+    ChangeRole { role: Role, reason: Option<String> },
+    /// Let the account rest. An administrator says why, and the person has no way back then.
+    Deactivate { reason: Option<String> },
+    /// Use it again. An administrator says why.
+    Reactivate { reason: Option<String> },
     /// Forget the person.
     Erase,
 }

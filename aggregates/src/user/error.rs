@@ -19,6 +19,8 @@ pub enum UserError {
     WayInChanged,
     #[error("the account has no verified address to come back by: add one first")]
     NoWayBack,
+    #[error("an administrator has deactivated the account: only they can have it used again")]
+    Barred,
     #[error("this is the last way into the account: add another one first")]
     LastWayIn,
     #[error("the account has as many API keys as it may: revoke one first")]

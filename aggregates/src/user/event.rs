@@ -42,11 +42,27 @@ pub enum UserEvent {
     /// A key is good no more.
     ApiKeyRevoked { key: ApiKeyId, at: DateTime<Utc> },
     /// The person may do more, or less.
-    RoleChanged { role: Role, at: DateTime<Utc> },
+    RoleChanged {
+        role: Role,
+        /// Why, where an administrator changed it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        at: DateTime<Utc>,
+    },
     /// The account rests; all sessions are over.
-    Deactivated { at: DateTime<Utc> },
+    Deactivated {
+        /// Why, where an administrator decided it: the person cannot use it again by themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        at: DateTime<Utc>,
+    },
     /// The account is used again.
-    Reactivated { at: DateTime<Utc> },
+    Reactivated {
+        /// Why, where an administrator decided it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        at: DateTime<Utc>,
+    },
     /// The person is gone: the key of their data was destroyed with this event.
     Erased { at: DateTime<Utc> },
 }

@@ -32,8 +32,10 @@ pub enum Status {
     Unregistered,
     /// It is used.
     Active,
-    /// It rests.
+    /// It rests, as the person wanted.
     Deactivated,
+    /// It rests, as an administrator decided: the person has no way back.
+    Barred,
     /// The person is gone.
     Erased,
 }
@@ -201,8 +203,11 @@ impl Aggregate for User {
                 self.api_keys.remove(&key);
             }
             UserEvent::RoleChanged { role, .. } => self.role = role,
-            UserEvent::Deactivated { .. } => {
-                self.status = Status::Deactivated;
+            UserEvent::Deactivated { reason, .. } => {
+                self.status = match reason {
+                    Some(_) => Status::Barred,
+                    None => Status::Deactivated,
+                };
                 self.epoch = self.epoch.wrapping_add(1);
                 self.sessions.clear();
             }

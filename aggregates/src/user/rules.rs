@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::command::{Ask, UserCommand};
 use super::error::UserError;
 use super::event::UserEvent;
-use super::terms::EndReason;
+use super::terms::{EndReason, Role};
 use super::{Status, User};
 use crate::id::SessionId;
 use crate::pii::Pii;
@@ -40,16 +40,7 @@ impl User {
                 _ => Err(UserError::NotRegistered),
             },
             Status::Active => self.decide_active(ask, now),
-            // What ends something is always right; for all else the account must be used.
-            Status::Deactivated => match ask {
-                Ask::Register { .. } => Err(UserError::AlreadyRegistered),
-                Ask::Deactivate | Ask::EndSession { .. } | Ask::EndOtherSessions { .. } => {
-                    Ok(vec![])
-                }
-                Ask::Reactivate => Ok(vec![UserEvent::Reactivated { at: now }]),
-                Ask::Erase | Ask::RevokeApiKey { .. } => self.decide_active(ask, now),
-                _ => Err(UserError::NotActive),
-            },
+            Status::Deactivated | Status::Barred => self.decide_resting(ask, now),
             Status::Erased => match ask {
                 Ask::Erase | Ask::EndSession { .. } | Ask::RevokeApiKey { .. } => Ok(vec![]),
                 _ => Err(UserError::NotActive),
@@ -57,14 +48,34 @@ impl User {
         }
     }
 
+    /// What ends something is always right; for all else the account must be used.
+    fn decide_resting(&self, ask: Ask, at: DateTime<Utc>) -> Result<Vec<UserEvent>, UserError> {
+        let barred = self.status == Status::Barred;
+        match ask {
+            Ask::Register { .. } => Err(UserError::AlreadyRegistered),
+            Ask::Deactivate { reason: reason @ Some(_) } if !barred => {
+                Ok(vec![UserEvent::Deactivated { reason, at }])
+            }
+            Ask::Deactivate { .. } | Ask::EndSession { .. } | Ask::EndOtherSessions { .. } => {
+                Ok(vec![])
+            }
+            Ask::Reactivate { reason: None } if barred => Err(UserError::Barred),
+            Ask::Reactivate { reason } => Ok(vec![UserEvent::Reactivated { reason, at }]),
+            Ask::Erase | Ask::RevokeApiKey { .. } | Ask::ChangeRole { role: Role::User, .. } => {
+                self.decide_active(ask, at)
+            }
+            _ => Err(UserError::NotActive),
+        }
+    }
+
     fn decide_active(&self, ask: Ask, at: DateTime<Utc>) -> Result<Vec<UserEvent>, UserError> {
         use UserEvent as E;
         match ask {
             Ask::Register { .. } => Err(UserError::AlreadyRegistered),
-            Ask::Reactivate => Ok(vec![]),
-            // The way back is a link to the address.
-            Ask::Deactivate if !self.email_verified => Err(UserError::NoWayBack),
-            Ask::Deactivate => Ok(vec![E::Deactivated { at }]),
+            Ask::Reactivate { .. } => Ok(vec![]),
+            // The way back is a link to the address; or an administrator.
+            Ask::Deactivate { reason: None } if !self.email_verified => Err(UserError::NoWayBack),
+            Ask::Deactivate { reason } => Ok(vec![E::Deactivated { reason, at }]),
             Ask::Erase => Ok(vec![E::Erased { at }]),
 
             Ask::ChangeProfile { instead_of: Some(read), .. } if self.name() != read.as_ref() => {
@@ -125,8 +136,8 @@ impl User {
             }
             Ask::RevokeApiKey { key } if !self.api_keys.contains(&key) => Ok(vec![]),
             Ask::RevokeApiKey { key } => Ok(vec![E::ApiKeyRevoked { key, at }]),
-            Ask::ChangeRole { role } if self.role == role => Ok(vec![]),
-            Ask::ChangeRole { role } => Ok(vec![E::RoleChanged { role, at }]),
+            Ask::ChangeRole { role, .. } if self.role == role => Ok(vec![]),
+            Ask::ChangeRole { role, reason } => Ok(vec![E::RoleChanged { role, reason, at }]),
         }
     }
 

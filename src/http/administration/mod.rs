@@ -4,6 +4,7 @@ mod credits;
 mod events;
 mod jobs;
 mod read_models;
+mod standing;
 mod users;
 mod verifications;
 
@@ -15,6 +16,7 @@ use crate::error::Problem;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     users::routes()
+        .merge(standing::routes())
         .merge(credits::routes())
         .merge(events::routes())
         .merge(read_models::routes())

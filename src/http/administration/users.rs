@@ -1,6 +1,7 @@
 //! Who has an account, and what they have.
 
 use aggregates::id::{UserId, WalletId};
+use aggregates::user::Role;
 use aggregates::wallet::Wallet;
 use axum::extract::State;
 use chrono::{DateTime, Utc};
@@ -85,9 +86,9 @@ enum Standing {
 }
 
 /// What somebody may do.
-#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum AccountRole {
+pub(super) enum AccountRole {
     User,
     Admin,
 }
@@ -146,7 +147,7 @@ async fn list(
 ) -> Result<axum::Json<Accounts>> {
     let page: Page<UserId> = Page::new(query.cursor.as_deref(), query.limit)?;
     let which = rows::Which {
-        role: query.role.map(AccountRole::name),
+        role: query.role.map(|role| Role::from(role).name()),
         status: query.status.map(Standing::name),
     };
     let (cursor, limit) = (page.cursor, page.limit);
@@ -225,11 +226,11 @@ impl Standing {
     }
 }
 
-impl AccountRole {
-    fn name(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Admin => "admin",
+impl From<AccountRole> for Role {
+    fn from(role: AccountRole) -> Self {
+        match role {
+            AccountRole::User => Self::User,
+            AccountRole::Admin => Self::Admin,
         }
     }
 }

@@ -89,6 +89,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("VoidWanted", "reason", reason()),
         ("WriteOff", "reason", reason()),
         ("Why", "reason", reason()),
+        ("RoleWanted", "reason", reason()),
         ("New", "title", title()),
         ("Title", "title", title()),
         ("Say", "text", json!({ "pattern": PROSE, "maxLength": 16_000, "example": "Hello." })),

@@ -1,5 +1,7 @@
 //! The rules of a person's account.
 
+mod standing;
+
 use chrono::{DateTime, TimeDelta};
 use cqrs_es::test::TestFramework;
 use uuid::Uuid;
@@ -155,7 +157,7 @@ fn nothing_of_whoever_was_there_before_outlives_a_takeover() {
     let mut user = User::default();
     let taken = UserEvent::TakenOver { by: SignIn::EmailCode, at: AT };
     let phone = UserEvent::PhoneVerified { phone: Pii::Clear("+15551234567".into()), at: AT };
-    let admin = UserEvent::RoleChanged { role: Role::Admin, at: AT };
+    let admin = UserEvent::RoleChanged { role: Role::Admin, reason: None, at: AT };
     let before = [registered(), signed_in(1), linked(), key_created(KEY), phone, admin];
     for event in before.into_iter().chain([taken, verified()]) {
         user.apply(event);
@@ -265,34 +267,10 @@ fn a_key_is_created_and_revoked_once_and_there_are_only_so_many() {
 }
 
 #[test]
-fn an_account_that_rests_takes_nobody_in_until_it_is_used_again() {
-    let resting =
-        || vec![registered(), verified(), signed_in(1), UserEvent::Deactivated { at: AT }];
-    user()
-        .given(vec![registered()])
-        .when(ask(Ask::Deactivate))
-        .then_expect_error(UserError::NoWayBack);
-    user().given(resting()).when(start(2)).then_expect_error(UserError::NotActive);
-    user().given(resting()).when(ask(Ask::Deactivate)).then_expect_events(vec![]);
-    user()
-        .given(resting())
-        .when(ask(Ask::EndSession { session: session(1), why: EndReason::Ended }))
-        .then_expect_events(vec![]);
-    user()
-        .given(resting())
-        .when(ask(Ask::Reactivate))
-        .then_expect_events(vec![UserEvent::Reactivated { at: AT }]);
-    user()
-        .given([resting(), vec![UserEvent::Reactivated { at: AT }]].concat())
-        .when(start(2))
-        .then_expect_events(vec![signed_in(2)]);
-}
-
-#[test]
 fn who_was_erased_does_not_come_back_and_nothing_is_left() {
     let gone = || vec![registered(), linked(), key_created(KEY), UserEvent::Erased { at: AT }];
     user().given(gone()).when(ask(Ask::Erase)).then_expect_events(vec![]);
-    for again in [ask(Ask::Reactivate), start(1), rename("Ada"), register()] {
+    for again in [ask(Ask::Reactivate { reason: None }), start(1), rename("Ada"), register()] {
         user().given(gone()).when(again).then_expect_error(UserError::NotActive);
     }
     let mut user = User::default();
@@ -300,12 +278,4 @@ fn who_was_erased_does_not_come_back_and_nothing_is_left() {
         user.apply(event);
     }
     assert_eq!(user, User { status: Status::Erased, ..User::default() });
-}
-
-#[test]
-fn a_role_changes_once() {
-    let promote = || ask(Ask::ChangeRole { role: Role::Admin });
-    let promoted = || UserEvent::RoleChanged { role: Role::Admin, at: AT };
-    user().given(vec![registered()]).when(promote()).then_expect_events(vec![promoted()]);
-    user().given(vec![registered(), promoted()]).when(promote()).then_expect_events(vec![]);
 }

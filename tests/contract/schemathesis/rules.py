@@ -83,8 +83,9 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    """Takes a limit off again: whoever may spend nothing is refused whatever costs something. And resumes what was paused:
-    a read model that stands still is waited for in vain."""
+    """Takes a limit off again: whoever may spend nothing is refused whatever costs something. Resumes what was paused:
+    a read model that stands still is waited for in vain. And has everybody as they were: somebody else who administers
+    could end the account of the one who asks."""
     sent = {"Authorization": response.request.headers.get("Authorization", "")}
     url = response.request.url
     if case.operation.label == "PUT /api/v1/wallet/limits" and response.status_code == 200:
@@ -93,6 +94,12 @@ def after_call(context, case, response):
     if case.operation.label.endswith("/projections/{name}/pause") and response.status_code < 300:
         resume = url.removesuffix("/pause") + "/resume"
         requests.post(resume, headers=sent, timeout=20).raise_for_status()
+    why = {"reason": "as before"}
+    if case.operation.label.endswith("/users/{id}/deactivate") and response.status_code < 300:
+        back = url.removesuffix("/deactivate") + "/reactivate"
+        requests.post(back, json=why, headers=sent, timeout=20).raise_for_status()
+    if case.operation.label.endswith("/users/{id}/role") and response.status_code < 300:
+        requests.post(url, json=why | {"role": "user"}, headers=sent, timeout=20).raise_for_status()
 
 
 def is_readable(case):

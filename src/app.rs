@@ -19,6 +19,7 @@ use crate::clients::webhooks::Webhooks;
 use crate::closings::Closings;
 use crate::config::Settings;
 use crate::counters::Counters;
+use crate::declines::Declines;
 use crate::error::{Problem, Result};
 use crate::health::Probes;
 use crate::keys::Keys;
@@ -81,6 +82,8 @@ pub struct Parts {
     pub rates: Rates,
     /// What this node has counted.
     pub counters: Counters,
+    /// Spends that this node has refused lately.
+    pub declines: Declines,
     /// How the parts of this node were when they were last asked.
     pub probes: Probes,
     /// Since when this node runs.

@@ -335,20 +335,10 @@ impl From<WalletError> for Problem {
         let detail = error.to_string();
         let conflict = |code| Self::new(StatusCode::CONFLICT, code, detail.clone());
         match error {
-            E::InsufficientCredits { required, available, held } => {
-                payment_required(detail, "wallet", required, available, held)
-            }
-            E::InDebt { debt, required, available, held } => {
-                payment_required(detail, "debt", required, available, held).with("debt", debt.get())
-            }
-            E::Frozen { required, available, held, .. } => {
-                payment_required(detail, "frozen", required, available, held)
-            }
-            E::OverSpendLimit { limit, spent, required, available, held, .. } => {
-                payment_required(detail, "limit", required, available, held)
-                    .with("limit", limit.get())
-                    .with("spent", spent.get())
-            }
+            E::InsufficientCredits { .. }
+            | E::InDebt { .. }
+            | E::Frozen { .. }
+            | E::OverSpendLimit { .. } => payment_required(detail, &error),
             E::NotOpen | E::UnknownGrant => Self::not_found(),
             E::HoldNotOpen => conflict("hold_not_open"),
             E::OfAnother => Self::new(StatusCode::FORBIDDEN, "not_yours", detail),
@@ -367,18 +357,21 @@ impl From<WalletError> for Problem {
 }
 
 /// 402, with what is missing and why.
-fn payment_required(
-    detail: String,
-    reason: &'static str,
-    required: aggregates::credits::Credits,
-    available: aggregates::credits::Credits,
-    held: aggregates::credits::Credits,
-) -> Problem {
-    Problem::new(StatusCode::PAYMENT_REQUIRED, "insufficient_credits", detail)
-        .with("required", required.get())
-        .with("available", available.get())
-        .with("held", held.get())
-        .with("reason", reason)
+fn payment_required(detail: String, error: &WalletError) -> Problem {
+    let problem = Problem::new(StatusCode::PAYMENT_REQUIRED, "insufficient_credits", detail);
+    let problem = match error {
+        WalletError::InDebt { debt, .. } => problem.with("debt", debt.get()),
+        WalletError::OverSpendLimit { limit, spent, .. } => {
+            problem.with("limit", limit.get()).with("spent", spent.get())
+        }
+        _ => problem,
+    };
+    let Some(decline) = error.decline() else { return problem };
+    problem
+        .with("required", decline.required.get())
+        .with("available", decline.available.get())
+        .with("held", decline.held.get())
+        .with("reason", decline.reason)
 }
 
 /// Whether the database refused what was made with a key that was retired.

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod closings;
 pub mod config;
 pub mod counters;
+pub mod declines;
 mod detach;
 pub mod embedded;
 pub mod error;

@@ -26,6 +26,7 @@ use crate::clock;
 use crate::closings::Closings;
 use crate::config::{Config, ConfigError, Problems};
 use crate::counters::Counters;
+use crate::declines::Declines;
 use crate::embedded::EmbeddedError;
 use crate::health::Probes;
 use crate::jobs::{self, JobsError, Messages};
@@ -151,6 +152,7 @@ impl Node {
             rates: Rates::new(redis.clone()),
             redis,
             counters: Counters::default(),
+            declines: Declines::default(),
             probes: Probes::new(options.clone()),
             started_at: clock::now(),
             wakes: Wakes::default(),
@@ -190,6 +192,9 @@ impl Node {
         };
         let _ = tokio::time::timeout(STOPPING, ended).await;
         self.signer.sign().await;
+        if let Err(error) = self.app.declines.write(self.app.db()).await {
+            tracing::warn!(error = %error, "refused spends could not be written down");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What administrators see of the house, and do about it.
 
+pub mod declines;
 pub mod events;
 pub mod jobs;
 pub mod read_models;

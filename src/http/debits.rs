@@ -19,6 +19,7 @@ use super::json::{Json, Path};
 use super::position::At;
 use crate::app::App;
 use crate::clock;
+use crate::declines::Operation;
 use crate::error::{Problem, Result};
 use crate::store::{Envelope, Outcome};
 
@@ -146,7 +147,9 @@ async fn execute(
     ask: Ask,
 ) -> Result<Outcome<Wallet>> {
     let command = WalletCommand { now: clock::now(), ask };
-    let outcome = app.store.execute::<Wallet>(caller.wallet(), envelope, command).await?;
+    let outcome = app.store.execute::<Wallet>(caller.wallet(), envelope, command).await;
+    let hear = |error: &_| app.declines.hear(caller.user, caller.key, Operation::Debit, error);
+    let outcome = outcome.inspect_err(hear)?;
     app.wrote(caller.user, outcome.position);
     Ok(outcome)
 }

@@ -17,6 +17,7 @@ use super::json::{Json, Path};
 use super::position::At;
 use crate::app::App;
 use crate::clock;
+use crate::declines::Operation;
 use crate::error::{Problem, Result};
 use crate::store::{Envelope, Outcome};
 
@@ -216,7 +217,9 @@ async fn execute(
     envelope: Envelope,
     command: WalletCommand,
 ) -> Answer {
-    let outcome = app.store.execute::<Wallet>(caller.wallet(), envelope, command).await?;
+    let outcome = app.store.execute::<Wallet>(caller.wallet(), envelope, command).await;
+    let hear = |error: &_| app.declines.hear(caller.user, caller.key, Operation::Hold, error);
+    let outcome = outcome.inspect_err(hear)?;
     app.wrote(caller.user, outcome.position);
     let (position, replayed) = (outcome.position, outcome.replayed);
     let answer = At(position, axum::Json(Hold::after(hold, &outcome)?));

@@ -8,8 +8,8 @@ use super::given::app;
 use crate::clock;
 use crate::error::chain;
 
-/// How long sessions, codes and links are kept after their end, and webhooks and calls that nobody waits for
-/// after they were written: long enough to look into what somebody reports. What calls delivered is kept
+/// How long sessions, codes and links are kept after their end, and webhooks, calls that nobody waits for
+/// and declined spends after they were written: long enough to look into what somebody reports. What calls delivered is kept
 /// elsewhere, and no call waits for longer than its credits are held, a day at most.
 const KEPT: TimeDelta = TimeDelta::days(30);
 
@@ -33,6 +33,7 @@ impl TaskHandler for Sweep {
             ("delete from sessions where least(ended_at, expires_at) < $1", now - KEPT),
             ("delete from webhook_deliveries where created_at < $1", now - KEPT),
             ("delete from queued_calls where created_at < $1", now - KEPT),
+            ("delete from declines where declined_at < $1", now - KEPT),
             ("delete from chat_stream where created_at < $1", now - TOLD),
             ("delete from chat_days where day < ($1 at time zone 'UTC')::date", now - KEPT),
             ("delete from dev_inbox where sent_at < $1", now - KEPT),

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 
 use crate::app::App;
 use crate::clock;
+use crate::declines::Operation;
 use crate::error::{Problem, Result};
 use crate::models::{AUTO, Model, Tier};
 
@@ -74,9 +75,11 @@ pub async fn can_pay(app: &App, user: UserId) -> Result<()> {
     let credits = |amount| Credits::try_from(amount).map_err(Problem::failed);
     let (available, held) = (credits(balance.available)?, credits(balance.held)?);
     let required = Credits::new(1);
-    Err(if balance.debt == 0 {
-        WalletError::InsufficientCredits { required, available, held }.into()
+    let error = if balance.debt == 0 {
+        WalletError::InsufficientCredits { required, available, held }
     } else {
-        WalletError::InDebt { debt: credits(balance.debt)?, required, available, held }.into()
-    })
+        WalletError::InDebt { debt: credits(balance.debt)?, required, available, held }
+    };
+    app.declines.note(user, None, Operation::Call, &error);
+    Err(error.into())
 }

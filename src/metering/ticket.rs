@@ -16,6 +16,7 @@ use super::timing::Stopwatch;
 use crate::app::App;
 use crate::calls::Call;
 use crate::clock;
+use crate::declines::Operation;
 use crate::error::{Problem, Result};
 use crate::store::{ExecuteError, Outcome, SideRow};
 
@@ -145,7 +146,10 @@ pub(super) async fn open_with(
                 amount = available;
             }
             Err(ExecuteError::Refused(WalletError::HoldIdTaken)) => return Err(still_running()),
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                app.declines.hear(payer.user, payer.key, Operation::Call, &error);
+                return Err(error.into());
+            }
         }
     }
     Err(Problem::field("Idempotency-Key", "was used by too many failed calls: use a new key"))
@@ -202,6 +206,9 @@ impl Ticket {
         self.watch.waited();
         let sent = self.payer.send(app, id, vec![], ask).await;
         self.watch.held();
+        if let Err(error) = &sent {
+            app.declines.hear(self.payer.user, self.payer.key, Operation::Call, error);
+        }
         match sent {
             Ok(outcome) => {
                 self.increments += 1;

@@ -3,6 +3,7 @@
 mod drop_chat_lists;
 mod expire_due;
 mod hear_chats;
+mod keep_declines;
 mod recharge;
 mod release_quota;
 mod send_webhooks;
@@ -45,6 +46,7 @@ pub fn start(app: &App, signer: &Signer, stop: &watch::Receiver<bool>) {
     keep(stop, app, |app| async move { watch_closings::run(&app).await });
     keep(stop, signer, |signer| async move { signer.run().await });
     keep(stop, app, |app| async move { watch_keys::run(&app).await });
+    keep(stop, app, |app| async move { keep_declines::run(&app).await });
 }
 
 /// Runs one in a task of its own: a panic in it is a bug of ours, and stops neither it nor the others.

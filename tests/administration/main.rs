@@ -2,6 +2,7 @@
 
 mod authorization;
 mod credits;
+mod declines;
 mod events;
 mod jobs;
 mod matrix;

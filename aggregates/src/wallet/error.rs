@@ -63,6 +63,38 @@ pub enum WalletError {
     Amount(#[from] NotCredits),
 }
 
+/// Why credits were refused to a spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decline {
+    /// `wallet`: there are too few; `debt`, `frozen`, `limit`: there may be enough, and they are not to be spent.
+    pub reason: &'static str,
+    /// What the spend needed.
+    pub required: Credits,
+    /// What the wallet had available.
+    pub available: Credits,
+    /// What of it was held.
+    pub held: Credits,
+}
+
+impl WalletError {
+    /// Why credits were refused; none where something else is wrong.
+    #[must_use]
+    pub fn decline(&self) -> Option<Decline> {
+        let (reason, required, available, held) = match *self {
+            Self::InsufficientCredits { required, available, held } => {
+                ("wallet", required, available, held)
+            }
+            Self::InDebt { required, available, held, .. } => ("debt", required, available, held),
+            Self::Frozen { required, available, held, .. } => ("frozen", required, available, held),
+            Self::OverSpendLimit { required, available, held, .. } => {
+                ("limit", required, available, held)
+            }
+            _ => return None,
+        };
+        Some(Decline { reason, required, available, held })
+    }
+}
+
 impl SpendWindow {
     /// The window as people say it.
     #[must_use]

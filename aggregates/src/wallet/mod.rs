@@ -17,7 +17,7 @@ mod terms;
 mod tests;
 
 pub use command::{Ask, Spend, WalletCommand};
-pub use error::WalletError;
+pub use error::{Decline, WalletError};
 pub use event::{OpenHold, WalletEvent};
 pub use spending::Spending;
 pub use state::{Grant, Hold, Wallet};

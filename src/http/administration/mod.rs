@@ -1,6 +1,7 @@
 //! What administrators see of the house, and do about it.
 
 mod credits;
+mod declines;
 mod events;
 mod jobs;
 mod read_models;
@@ -18,6 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     users::routes()
         .merge(standing::routes())
         .merge(credits::routes())
+        .merge(declines::routes())
         .merge(events::routes())
         .merge(read_models::routes())
         .merge(jobs::routes())

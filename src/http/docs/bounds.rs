@@ -207,6 +207,7 @@ fn queries() -> Vec<(&'static str, &'static str, Value)> {
     let number = || json!({ "type": "integer", "format": "int64" });
     let id = || json!({ "type": "string", "format": "uuid" });
     vec![
+        ("/api/v1/admin/declines", "cursor", number()),
         ("/api/v1/admin/events", "cursor", number()),
         ("/api/v1/admin/jobs", "cursor", number()),
         ("/api/v1/admin/purchases", "cursor", id()),

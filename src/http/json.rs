@@ -37,13 +37,20 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 /// Reads a body; unknown or wrong fields are named, `\u0000` is refused (no database keeps it).
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if contains_nul(bytes) {
-        return Err(Problem::malformed("the character U+0000 is not accepted in any text"));
+        return Err(with_nul());
     }
     read(bytes).or_else(|problem| match with_whole_numbers(bytes) {
         Some(bytes) => read(&bytes).map_err(|_| problem),
         None => Err(problem),
     })
 }
+
+fn with_nul() -> Problem {
+    Problem::malformed("the character U+0000 is not accepted in any text")
+}
+
+/// How addresses write U+0000; a percent sign that is meant is `%25`.
+const NUL: &str = "%00";
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
@@ -140,6 +147,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if parts.uri.query().is_some_and(|query| query.contains(NUL)) {
+            return Err(with_nul());
+        }
         axum::extract::Query::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Query(query)| Self(query))
@@ -152,6 +162,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 
     /// A path that names nothing readable names nothing.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if parts.uri.path().contains(NUL) {
+            return Err(Problem::not_found());
+        }
         axum::extract::Path::from_request_parts(parts, state)
             .await
             .map(|axum::extract::Path(path)| Self(path))

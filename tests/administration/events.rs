@@ -110,3 +110,13 @@ async fn payments_that_failed_are_listed_page_by_page_the_newest_first() {
     assert_eq!(second["next_cursor"], Value::Null);
     house.shop.close().await;
 }
+
+#[tokio::test]
+async fn what_no_database_keeps_is_refused_in_addresses_too() {
+    let house = House::open().await;
+    let page = house.as_root(Method::GET, "/admin/stripe/events?cursor=a%00b", &json!({})).await;
+    assert_eq!((page.status, &page.body["code"]), (StatusCode::BAD_REQUEST, &json!("malformed")));
+    let replay = house.as_root(Method::POST, "/admin/stripe/events/a%00b/replay", &json!({})).await;
+    assert_eq!(replay.status, StatusCode::NOT_FOUND, "{:?}", replay.body);
+    house.shop.close().await;
+}

@@ -35,8 +35,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct RoleWanted {
-    /// `user` or `admin`.
-    #[schema(inline)]
     role: AccountRole,
     /// For the log: 1 to 200 characters, no personal data.
     #[schema(min_length = 1, max_length = 200, example = "joins the support")]

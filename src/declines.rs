@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use aggregates::credits::Credits;
 use aggregates::id::{ApiKeyId, UserId};
 use aggregates::wallet::{Decline, WalletError};
 use chrono::{DateTime, Utc};
@@ -14,7 +13,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::store::ExecuteError;
 
-/// Different declines that a node keeps in mind until it writes them, a second of them; more are counted only.
+/// Different declines that a node keeps in mind until it writes them, a second of them; of more, the server's log tells.
 const NOTED: usize = 1000;
 /// Declines of one person that are kept, the newest.
 const KEPT: i64 = 100;
@@ -49,19 +48,17 @@ struct Which {
     reason: &'static str,
 }
 
-/// The last of them, in credits, and how many there were.
-struct Figures {
+/// The last of them, and how many there were.
+struct Noted {
     at: DateTime<Utc>,
-    required: Credits,
-    available: Credits,
-    held: Credits,
+    last: Decline,
     times: i64,
 }
 
 /// What this node has refused since it last wrote it down.
 #[derive(Default)]
 pub struct Declines {
-    noted: Mutex<HashMap<Which, Figures>>,
+    noted: Mutex<HashMap<Which, Noted>>,
 }
 
 impl Declines {
@@ -86,21 +83,15 @@ impl Declines {
         operation: Operation,
         error: &WalletError,
     ) {
-        let Some(Decline { reason, required, available, held }) = error.decline() else { return };
-        let which = Which { user, key, operation, reason };
+        let Some(last) = error.decline() else { return };
+        let which = Which { user, key, operation, reason: last.reason };
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() >= NOTED && !noted.contains_key(&which) {
-            tracing::warn!(user = %user, reason, "too many spends are refused for all to be noted");
+            tracing::warn!(user = %user, reason = last.reason, "too many spends are refused for all to be noted");
             return;
         }
-        let figures = Figures { at: clock::now(), required, available, held, times: 1 };
-        noted
-            .entry(which)
-            .and_modify(|last| {
-                let times = last.times.saturating_add(1);
-                *last = Figures { times, ..figures };
-            })
-            .or_insert(figures);
+        let times = noted.get(&which).map_or(0, |before| before.times).saturating_add(1);
+        noted.insert(which, Noted { at: clock::now(), last, times });
     }
 
     /// Writes down what was noted since, and forgets what each of these people had too many of. What cannot be written
@@ -117,15 +108,15 @@ impl Declines {
              select * from unnest($1::timestamptz[], $2::uuid[], $3::uuid[], $4::text[], $5::text[],
                  $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])",
         )
-        .bind(each().map(|(_, last)| last.at).collect::<Vec<_>>())
+        .bind(each().map(|(_, noted)| noted.at).collect::<Vec<_>>())
         .bind(&users)
         .bind(each().map(|(which, _)| which.key.map(|key| key.0)).collect::<Vec<_>>())
         .bind(each().map(|(which, _)| which.operation.name()).collect::<Vec<_>>())
         .bind(each().map(|(which, _)| which.reason).collect::<Vec<_>>())
-        .bind(each().map(|(_, last)| last.required.get()).collect::<Vec<_>>())
-        .bind(each().map(|(_, last)| last.available.get()).collect::<Vec<_>>())
-        .bind(each().map(|(_, last)| last.held.get()).collect::<Vec<_>>())
-        .bind(each().map(|(_, last)| last.times).collect::<Vec<_>>())
+        .bind(each().map(|(_, noted)| noted.last.required.get()).collect::<Vec<_>>())
+        .bind(each().map(|(_, noted)| noted.last.available.get()).collect::<Vec<_>>())
+        .bind(each().map(|(_, noted)| noted.last.held.get()).collect::<Vec<_>>())
+        .bind(each().map(|(_, noted)| noted.times).collect::<Vec<_>>())
         .execute(db)
         .await?;
         sqlx::query(

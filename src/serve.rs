@@ -188,13 +188,12 @@ impl Node {
         self.stop.send_replace(true);
         // Too late is as good as in time: holds expire, and jobs are taken by others.
         let ended = async {
-            tokio::join!(self.app.projections.ended(), self.working, self.app.calls.ended())
+            let _ =
+                tokio::join!(self.app.projections.ended(), self.working, self.app.calls.ended());
+            processes::keep_declines(&self.app).await;
         };
         let _ = tokio::time::timeout(STOPPING, ended).await;
         self.signer.sign().await;
-        if let Err(error) = self.app.declines.write(self.app.db()).await {
-            tracing::warn!(error = %error, "refused spends could not be written down");
-        }
     }
 }
 

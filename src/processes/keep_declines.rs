@@ -13,8 +13,13 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(super) async fn run(app: &App) {
     loop {
         tokio::time::sleep(EVERY).await;
-        if let Err(error) = app.declines.write(app.db()).await {
-            warn!(error = %error, "refused spends could not be written down");
-        }
+        keep_declines(app).await;
+    }
+}
+
+/// Writes down what there is, as a node does last.
+pub async fn keep_declines(app: &App) {
+    if let Err(error) = app.declines.write(app.db()).await {
+        warn!(error = %error, "refused spends could not be written down");
     }
 }

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 
 use crate::app::App;
 
+pub use keep_declines::keep_declines;
 pub use sign_heads::Signer;
 
 /// How long after a panic a process manager goes on.

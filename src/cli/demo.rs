@@ -90,8 +90,9 @@ impl Own {
             serve::serve_until(&config, stopped, ready).await
         });
         tokio::select! {
-            address = &mut address => {
-                Ok(Self { url: format!("http://{}", address?), stop, serving })
+            // Whoever ends before it listens says why.
+            Ok(address) = &mut address => {
+                Ok(Self { url: format!("http://{address}"), stop, serving })
             }
             ended = &mut serving => {
                 ended??;

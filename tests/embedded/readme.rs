@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Folder, skip};
+use crate::support::{Folder, complaint, skip};
 
 #[test]
 fn the_demo_walks_the_main_job_in_an_empty_folder_and_an_auditor_finds_it_true() {
@@ -17,6 +17,15 @@ fn the_demo_walks_the_main_job_in_an_empty_folder_and_an_auditor_finds_it_true()
     let ends = ["now available 65, held 0, debt 0", "nothing is wrong: "];
     let found: Vec<_> = ends.map(|end| told.find(end)).into_iter().flatten().collect();
     assert!(found.len() == 2 && found.is_sorted(), "replayed, then verified: {told}");
+}
+
+#[test]
+fn a_demo_whose_server_does_not_start_says_why() {
+    let folder = Folder::new();
+    let mut demo = folder.saldo("demo");
+    let demo = demo.env("DATABASE_URL", "postgres://saldo@127.0.0.1:1/saldo").output();
+    let said = complaint(&demo.expect("saldo can be started"));
+    assert!(said.contains("the database does not answer"), "{said}");
 }
 
 #[test]

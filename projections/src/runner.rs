@@ -164,19 +164,22 @@ impl Runner {
 }
 
 /// Tells the tail how long the log is, unless this node's writer has just done so: other nodes
-/// write, too.
+/// write, too. It does not wait for the writer, which would wake it with every batch.
 async fn watch_head(pool: PgPool, tail: Tail, mut stop: watch::Receiver<bool>) {
     let mut heads = tail.heads();
     loop {
         tokio::select! {
-            // An error is a tail that is gone, and this one is not.
-            _ = heads.changed() => {}
-            () = sleep(POLL) => match journal::head(&pool).await {
-                Ok(position) => tail.grown(position),
-                Err(error) => warn!(error = %error, "the end of the log could not be read"),
-            },
+            () = sleep(POLL) => {}
             () = told(&mut stop) => return,
         }
+        // An error is a tail that is gone, and this one is not.
+        if !heads.has_changed().unwrap_or(false) {
+            match journal::head(&pool).await {
+                Ok(position) => tail.grown(position),
+                Err(error) => warn!(error = %error, "the end of the log could not be read"),
+            }
+        }
+        heads.mark_unchanged();
     }
 }
 

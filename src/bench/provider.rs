@@ -3,14 +3,9 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::serve::ListenerExt;
-use axum::{Json, Router};
-use serde::Deserialize;
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
 
 /// How long it thinks.
 const THINKS: Duration = Duration::from_millis(50);
@@ -28,27 +23,21 @@ const STREAMED: &str = concat!(
     "\n\ndata: [DONE]\n\n",
 );
 
+/// Headers of a request, at most.
+const HEADERS: usize = 64;
+
 /// A running provider; ends when dropped.
 pub(super) struct Provider {
     pub(super) address: SocketAddr,
-    serving: JoinHandle<std::io::Result<()>>,
-}
-
-#[derive(Deserialize)]
-struct Asked {
-    #[serde(default)]
-    stream: bool,
+    serving: JoinHandle<()>,
 }
 
 impl Provider {
     pub(super) async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        // What it says is small: waiting to fill a packet would be measured as well.
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let routes = Router::new().route("/v1/chat/completions", post(answer));
         #[expect(clippy::disallowed_methods, reason = "ends when the provider is dropped")]
-        let serving = tokio::spawn(axum::serve(listener, routes).into_future());
+        let serving = tokio::spawn(serve(listener));
         Ok(Self { address, serving })
     }
 
@@ -64,9 +53,60 @@ impl Drop for Provider {
     }
 }
 
-async fn answer(Json(asked): Json<Asked>) -> Response {
-    tokio::time::sleep(THINKS).await;
-    let (kind, said) =
-        if asked.stream { ("text/event-stream", STREAMED) } else { ("application/json", WHOLE) };
-    ([(CONTENT_TYPE, kind)], said).into_response()
+async fn serve(listener: TcpListener) {
+    let mut clients = JoinSet::new();
+    // A machine without files for another connection ends what is measured, as it would with any provider.
+    while let Ok((stream, _)) = listener.accept().await {
+        clients.spawn(answer(stream));
+        while clients.try_join_next().is_some() {}
+    }
+}
+
+/// Answers a client's requests one after the other, whatever they ask. A whole HTTP server would take its part of the
+/// machine that is measured: a provider's is elsewhere.
+async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+    // What it says is small: waiting to fill a packet would be measured as well.
+    stream.set_nodelay(true)?;
+    let whole = answer_of("application/json", WHOLE);
+    let streamed = answer_of("text/event-stream", STREAMED);
+    let mut buffer = Vec::new();
+    loop {
+        let length = loop {
+            if let Some(length) = length(&buffer)? {
+                break length;
+            }
+            if stream.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+        };
+        let is_streamed = wants_stream(&buffer[..length]);
+        buffer.drain(..length);
+        tokio::time::sleep(THINKS).await;
+        stream.write_all(if is_streamed { &streamed } else { &whole }).await?;
+    }
+}
+
+fn answer_of(kind: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// How long the request is that the buffer begins with, once all of it has come. Its body has a length.
+fn length(buffer: &[u8]) -> std::io::Result<Option<usize>> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    let parsed = request.parse(buffer).map_err(std::io::Error::other)?;
+    let httparse::Status::Complete(head) = parsed else { return Ok(None) };
+    let told = request.headers.iter().find(|it| it.name.eq_ignore_ascii_case("content-length"));
+    let told = told.and_then(|header| std::str::from_utf8(header.value).ok());
+    let length = head + told.and_then(|length| length.parse().ok()).unwrap_or(0);
+    Ok((buffer.len() >= length).then_some(length))
+}
+
+/// Whether a request asks for its answer in parts; clients write that with a space or without.
+fn wants_stream(request: &[u8]) -> bool {
+    [&b"\"stream\":true"[..], b"\"stream\": true"]
+        .iter()
+        .any(|said| request.windows(said.len()).any(|window| window == *said))
 }

@@ -149,6 +149,12 @@ fn what_deploys_it_runs_commands_that_it_has() {
 }
 
 #[test]
+fn behind_googles_front_end_people_have_addresses_of_their_own() {
+    let trusted = on_cloud_run("server.yaml").environment.remove("SALDO_TRUSTED_PROXIES");
+    assert!(trusted.is_some_and(|networks| !networks.is_empty()));
+}
+
+#[test]
 fn only_what_migrates_has_the_address_of_the_databases_owner() {
     for Deployed { name, arguments, environment } in deployed() {
         let owner = environment.get(OWNERS);

@@ -234,7 +234,9 @@ fn the_tests_that_the_page_on_security_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/security.md")).expect("the page");
     let mut code = String::new();
-    for folder in ["src", "tests/administration", "tests/operations", "tests/sign_in"] {
+    for folder in
+        ["src", "tests/administration", "tests/operations", "tests/sign_in", "tests/system"]
+    {
         visit(&root.join(folder), &mut |_, text| code.push_str(text));
     }
     let named = page.split('`').filter(|word| word.contains("::") && !word.ends_with('*'));

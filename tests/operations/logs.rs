@@ -185,6 +185,8 @@ async fn journey(node: &Logging) -> (Person, String, Vec<String>) {
     let nowhere = format!("/{IN_THE_PATH}/{EMAIL}?token={IN_THE_QUERY}");
     let nowhere = node.send(Method::GET, &nowhere, &by_key, Value::Null).await;
     assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
+    let refused = node.send(Method::GET, "/api/v1/admin/users", &in_person, Value::Null).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN, "{:?}", refused.body);
     let id = text(&came.body["user"]["id"]).parse().expect("an id");
     let wallet = format!("/api/v1/wallet?email={EMAIL}&q={IN_THE_QUERY}");
     node.send(Method::GET, &wallet, &in_person, Value::Null).await;
@@ -215,7 +217,7 @@ async fn each_line_is_json_that_says_what_was_done_by_whom_and_nothing_secret_or
     // How often the letters were looked for is as it may be.
     let is_counted = |line: &Value| line["message"] == "answered" && line["route"] != "/dev/inbox";
     let requests: Vec<_> = all.iter().filter(|line| is_counted(line)).collect();
-    assert_eq!(requests.len(), 14, "{requests:#?}");
+    assert_eq!(requests.len(), 15, "{requests:#?}");
     for line in &requests {
         assert!(line["request_id"].is_string() && line["duration_ms"].is_number(), "{line}");
         assert!(line["status"].is_u64() && line["method"].is_string(), "{line}");
@@ -230,6 +232,12 @@ async fn each_line_is_json_that_says_what_was_done_by_whom_and_nothing_secret_or
     let in_person = find("/api/v1/chats/{id}/messages");
     assert_eq!((&in_person["user"], in_person.get("api_key")), (&json!(ada.id), None));
     assert_eq!(in_person["request_id"], "a-request");
+    // What is refused has its line as well, and who it was where that is known.
+    let is_refusal = |line: &&&Value| [401, 403].contains(&line["status"].as_u64().unwrap_or(0));
+    let refused = requests.iter().filter(is_refusal);
+    let refused: Vec<_> = refused.map(|line| (&line["route"], line.get("user"))).collect();
+    let (login, users) = (json!("/api/v1/auth/login"), json!("/api/v1/admin/users"));
+    assert_eq!(refused, [(&login, None), (&users, Some(&json!(ada.id)))]);
     let unknown = find("unknown");
     assert_eq!((&unknown["status"], unknown.get("user")), (&json!(404), None));
     drop(node);

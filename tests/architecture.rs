@@ -156,6 +156,23 @@ fn only_its_client_knows_how_stripe_is_called() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// `tests/operations/replica.rs` asks each of them at a standby that stands still.
+#[test]
+fn what_a_standby_answers_sees_the_position_that_its_caller_names() {
+    let (mut all, mut wrong) = (0, Vec::new());
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut |path, text| {
+        for asked in text.split("app.read(").skip(1) {
+            let asked = asked.split(".await").next().unwrap_or_default();
+            all += 1;
+            if asked.contains("None") {
+                wrong.push(format!("{}: {asked}", path.display()));
+            }
+        }
+    });
+    assert!(all >= 7, "reads are found at all: {all}");
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
 /// `tests/gateway/inventory.rs` asks all routes; this is that there are no others.
 #[test]
 fn only_the_meter_asks_ai_providers_and_only_routes_of_ai_have_it_do_so() {
@@ -217,7 +234,9 @@ fn the_tests_that_the_page_on_security_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/security.md")).expect("the page");
     let mut code = String::new();
-    for folder in ["src", "tests/administration", "tests/operations", "tests/sign_in"] {
+    for folder in
+        ["src", "tests/administration", "tests/operations", "tests/sign_in", "tests/system"]
+    {
         visit(&root.join(folder), &mut |_, text| code.push_str(text));
     }
     let named = page.split('`').filter(|word| word.contains("::") && !word.ends_with('*'));

@@ -30,7 +30,7 @@ pub const EXCHANGE_LASTS: TimeDelta = TimeDelta::minutes(2);
 /// Guesses of one code: of a million codes that gives one in 200,000.
 const MOST: i32 = 5;
 /// How long before another code may be asked for, in seconds.
-pub const RESEND_AFTER: i64 = limits::RESENT.every().num_seconds();
+pub const RESEND_AFTER: i64 = limits::RESENT.within().num_seconds();
 
 /// What a proof is for. One that was asked for one thing is good for no other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::password::confirm;
-use super::{Visitor, api_keys, identities, sessions};
+use super::{Visitor, api_keys, identities, sessions, standing};
 use crate::app::App;
 use crate::clients::mail::Letter;
 use crate::clock;
@@ -21,7 +21,8 @@ use crate::metering;
 use crate::queue::LetterTo;
 use crate::store::{SideRow, place};
 
-/// Lets the account rest: all sessions end, and nobody signs in until it is used again.
+/// Lets the account rest: all sessions end, and nobody signs in until it is used again. Not that of the last
+/// administrator.
 pub async fn deactivate(
     app: &App,
     visitor: &Visitor,
@@ -29,13 +30,14 @@ pub async fn deactivate(
     password: Option<SecretString>,
 ) -> Result<i64> {
     confirm(app, user, password, "password").await?;
+    let _others = standing::others_administer(app, user, user).await?;
     let ended = SideRow::SessionsEnded { user_id: user, keep: None };
     let keys = SideRow::ApiKeysRest { user_id: user, rest: true };
     let ask = user::Ask::Deactivate { reason: None };
     Ok(super::tell(app, visitor, user, ask, [ended, keys]).await?)
 }
 
-/// Forgets the person: their key is destroyed in the unit of the event, so that what the log has of
+/// Forgets the person, who is not the last administrator: their key is destroyed in the unit of the event, so that what the log has of
 /// them can never be read again, while its hashes stay true. They are told once more.
 pub async fn erase(
     app: &App,
@@ -44,6 +46,7 @@ pub async fn erase(
     password: Option<SecretString>,
 ) -> Result<i64> {
     confirm(app, user, password, "password").await?;
+    let _others = standing::others_administer(app, user, user).await?;
     let state = super::state(app, user).await?;
     let mut rows = vec![SideRow::PersonErased { user_id: user }];
     if let Some(to) = state.email().filter(|_| state.email_verified()) {

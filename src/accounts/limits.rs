@@ -1,31 +1,30 @@
 //! How often something may be tried, over all nodes: one atomic statement reads, decides and counts,
 //! so that a hundred who try at once are counted as a hundred.
 //!
-//! The generic cell rate algorithm (ITU-T I.371): a bucket empties at a steady pace, and what would
-//! overflow it is refused.
+//! Windows slide: a bucket has the times of what was tried, as many as may be, and what is refused is not counted.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use sqlx::postgres::types::PgInterval;
 
 use crate::app::App;
+use crate::clock;
 use crate::error::{Problem, Result};
 
 /// How often something may be tried.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     name: &'static str,
-    /// How often at once, after a long time of nothing.
-    burst: i32,
-    /// After how long once more.
-    every: TimeDelta,
+    /// How often within any window.
+    most: i32,
+    /// How long that is.
+    within: TimeDelta,
     /// Whether an operator may switch it off for load tests.
     optional: bool,
 }
 
-const fn per_minute(name: &'static str, times: i32) -> Limit {
-    let every = TimeDelta::seconds(60 / times as i64);
-    Limit { name, burst: times, every, optional: true }
+const fn per_minute(name: &'static str, most: i32) -> Limit {
+    Limit { name, most, within: TimeDelta::minutes(1), optional: true }
 }
 
 /// Signing in and up, from one address of the network.
@@ -50,22 +49,22 @@ pub const WEBHOOK_CHANGES: Limit = per_minute("webhook changes", 20);
 pub const WEBHOOK_SENDS: Limit = per_minute("webhook sends", 10);
 /// Wrong passwords of one account: who guesses that often is not answered any more, right or wrong.
 pub const WRONG_PASSWORDS: Limit =
-    Limit { name: "wrong password", burst: 10, every: TimeDelta::minutes(6), optional: false };
+    Limit { name: "wrong password", most: 10, within: TimeDelta::hours(1), optional: false };
 /// Codes and links sent to one address or telephone.
 pub const SENT_TO: Limit =
-    Limit { name: "sent to", burst: 5, every: TimeDelta::minutes(12), optional: false };
+    Limit { name: "sent to", most: 5, within: TimeDelta::hours(1), optional: false };
 /// Codes and links asked for from one address of the network.
 pub const ASKED_FROM: Limit =
-    Limit { name: "asked from", burst: 20, every: TimeDelta::minutes(3), optional: true };
+    Limit { name: "asked from", most: 20, within: TimeDelta::hours(1), optional: true };
 /// Codes and links sent to one address or telephone, one after the other.
 pub const RESENT: Limit =
-    Limit { name: "resent", burst: 1, every: TimeDelta::seconds(30), optional: false };
+    Limit { name: "resent", most: 1, within: TimeDelta::seconds(30), optional: false };
 
 impl Limit {
-    /// After how long once more.
+    /// How long a window is.
     #[must_use]
-    pub const fn every(self) -> TimeDelta {
-        self.every
+    pub const fn within(self) -> TimeDelta {
+        self.within
     }
 
     /// Counts one try of `what`; 429 when it is one too many.
@@ -76,7 +75,8 @@ impl Limit {
         match self.try_once(app.db(), &self.bucket(app, what)).await? {
             Verdict::Free => Ok(()),
             Verdict::Full { free_at } => {
-                let wait = (free_at - crate::clock::now()).num_seconds().clamp(1, 3600);
+                // Whoever comes back as told is let in: a second that has begun is a whole one.
+                let wait = (free_at - clock::now()).num_seconds().saturating_add(1).clamp(1, 3600);
                 let mut problem = Problem::new(
                     axum::http::StatusCode::TOO_MANY_REQUESTS,
                     "too_many_attempts",
@@ -107,32 +107,38 @@ impl Limit {
     }
 
     async fn try_once(self, db: &PgPool, bucket: &[u8]) -> sqlx::Result<Verdict> {
-        let interval = |span: TimeDelta| PgInterval {
-            microseconds: span.num_microseconds().unwrap_or(i64::MAX),
+        let window = PgInterval {
+            microseconds: self.within.num_microseconds().unwrap_or(i64::MAX),
             ..PgInterval::default()
         };
-        let counted: Option<DateTime<Utc>> = sqlx::query_scalar(
-            "insert into limits (bucket, empty_at) values ($1, clock_timestamp() + $2)
+        // What is looked at is the row as it is once nobody else has it; the clock is read after that.
+        let counted = sqlx::query(
+            "insert into limits (bucket, tried_at, empty_at)
+             values ($1, array[clock_timestamp()], clock_timestamp() + $2)
              on conflict (bucket) do update
-             set empty_at = greatest(limits.empty_at, clock_timestamp()) + $2
-             where greatest(limits.empty_at, clock_timestamp()) + $2 <= clock_timestamp() + $3
-             returning empty_at",
+             set tried_at = array(select tried from unnest(limits.tried_at) tried
+                     where tried > clock_timestamp() - $2 order by tried) || clock_timestamp(),
+                 empty_at = clock_timestamp() + $2
+             where (select count(*) from unnest(limits.tried_at) tried
+                 where tried > clock_timestamp() - $2) < $3",
         )
         .bind(bucket)
-        .bind(interval(self.every))
-        .bind(interval(self.every * self.burst))
-        .fetch_optional(db)
+        .bind(window)
+        .bind(i64::from(self.most))
+        .execute(db)
         .await?;
-        if counted.is_some() {
+        if counted.rows_affected() > 0 {
             return Ok(Verdict::Free);
         }
-        let empty_at: Option<DateTime<Utc>> =
-            sqlx::query_scalar("select empty_at from limits where bucket = $1")
-                .bind(bucket)
-                .fetch_optional(db)
-                .await?;
-        let empty_at = empty_at.unwrap_or_else(crate::clock::now);
-        Ok(Verdict::Full { free_at: empty_at - self.every * (self.burst - 1) })
+        let first: Option<DateTime<Utc>> = sqlx::query_scalar(
+            "select tried_at[cardinality(tried_at) - $2 + 1] from limits where bucket = $1",
+        )
+        .bind(bucket)
+        .bind(self.most)
+        .fetch_optional(db)
+        .await?
+        .flatten();
+        Ok(Verdict::Full { free_at: first.map_or_else(clock::now, |first| first + self.within) })
     }
 }
 

@@ -1,18 +1,26 @@
 //! What administrators decide of somebody's account: that it rests, that it is used again, and what the person may do.
 
+use std::time::Duration;
+
 use aggregates::id::UserId;
 use aggregates::user::{Ask, Role, Status, User};
 use axum::http::StatusCode;
-use projections::users::{self, Which};
-use sqlx::{Postgres, Transaction};
+use projections::journal;
+use projections::projector::{self, Projection, Step};
+use projections::users::{self, Users, Which};
+use sqlx::{PgPool, Postgres, Transaction};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::error::{Problem, Result};
-use crate::store::{Envelope, Outcome, SideRow};
+use crate::store::{Envelope, Outcome, SideRow, Store};
 
 /// Administrators that are looked at in search of another one: where so many are listed that are none any more, an
 /// operator has other cares.
 const LOOKED_AT: i64 = 200;
+/// How long a node may take to bring the list of people to the end of the log, and how often that is looked at.
+const CATCHES_UP: Duration = Duration::from_secs(5);
+const LOOKS: Duration = Duration::from_millis(50);
 
 /// Who decided about whom, and why.
 pub struct Decision {
@@ -80,7 +88,7 @@ async fn decide(
 
 /// Where the account is an administrator's: whether somebody else administers, too, which stays so while what is
 /// given back lives. Two who take the role from each other at once must not leave nobody.
-async fn others_administer(
+pub(super) async fn others_administer(
     app: &App,
     by: UserId,
     about: UserId,
@@ -88,23 +96,66 @@ async fn others_administer(
     if !administers(&super::state(app, about).await?) {
         return Ok(None);
     }
-    let mut alone = app.db().begin().await?;
-    let lock = "select pg_try_advisory_xact_lock(hashtext('administrators'))";
-    // Whoever waited for it would keep a connection from whoever has it.
-    if !sqlx::query_scalar(lock).fetch_one(&mut *alone).await? {
-        return Err(Problem::busy("somebody else is changing who administers: try again"));
-    }
+    let alone = alone(app.db()).await?;
     app.caught_up("users", by, None).await?;
+    another_administers(app.db(), &app.store, about).await?;
+    Ok(Some(alone))
+}
+
+/// The same for who runs the server, beside nodes or without any: the list of people may be behind.
+pub async fn others_administer_beside_nodes(
+    db: &PgPool,
+    store: &Store,
+    about: UserId,
+) -> Result<Option<Transaction<'static, Postgres>>> {
+    if !administers(&store.load::<User>(about).await?) {
+        return Ok(None);
+    }
+    let alone = alone(db).await?;
+    catch_up(db, store).await?;
+    another_administers(db, store, about).await?;
+    Ok(Some(alone))
+}
+
+/// Whoever waited for the lock would keep a connection from whoever has it.
+async fn alone(db: &PgPool) -> Result<Transaction<'static, Postgres>> {
+    let mut alone = db.begin().await?;
+    let lock = "select pg_try_advisory_xact_lock(hashtext('administrators'))";
+    if sqlx::query_scalar(lock).fetch_one(&mut *alone).await? {
+        Ok(alone)
+    } else {
+        Err(Problem::busy("somebody else is changing who administers: try again"))
+    }
+}
+
+async fn another_administers(db: &PgPool, store: &Store, about: UserId) -> Result<()> {
     let which = Which { role: Some(Role::Admin.name()), status: Some("active") };
-    for row in users::newest(app.db(), which, None, LOOKED_AT).await? {
+    for row in users::newest(db, which, None, LOOKED_AT).await? {
         let other = UserId(row.user_id);
         // What is listed may be of a moment ago.
-        if other != about && administers(&app.store.load::<User>(other).await?) {
-            return Ok(Some(alone));
+        if other != about && administers(&store.load::<User>(other).await?) {
+            return Ok(());
         }
     }
     let detail = "this is the last administrator: let somebody else administer first";
     Err(Problem::new(StatusCode::CONFLICT, "last_administrator", detail))
+}
+
+/// Brings the list of people to the end of the log, unless a node is at it, and then waits for that. One that does not
+/// get there lists fewer administrators at worst.
+async fn catch_up(db: &PgPool, store: &Store) -> Result<()> {
+    let deadline = Instant::now() + CATCHES_UP;
+    let head = journal::head(db).await?;
+    let mut db = db.acquire().await?;
+    while projector::checkpoint(&mut *db, Users.name()).await? < head {
+        let step = projector::step(&mut db, &Users, store.codec(), store.tail()).await;
+        match step.map_err(Problem::failed)? {
+            Step::Moved { .. } => {}
+            Step::Led(_) if Instant::now() < deadline => tokio::time::sleep(LOOKS).await,
+            Step::Led(_) | Step::CaughtUp(_) | Step::Paused(_) | Step::Halted(_) => break,
+        }
+    }
+    Ok(())
 }
 
 fn administers(state: &User) -> bool {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use projections::rebuild::{self, RebuildError};
 use projections::{projector, runner};
@@ -11,6 +12,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::error::{Problem, Result, chain};
 use crate::queue::{Job, REBUILD};
+use crate::store::owns_log;
 
 /// A read model, and how far it is.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -66,10 +68,17 @@ pub async fn all(app: &App) -> Result<(i64, Vec<ReadModel>)> {
 }
 
 /// Has a read model built anew, soon, on any node; the one that there is serves meanwhile. 404 for one that there is
-/// not.
+/// not, 409 where the role that serves may not make tables.
 pub async fn ask_for(app: &App, name: &str) -> Result<()> {
     if !runner::all().iter().any(|model| model.name() == name) {
         return Err(Problem::not_found());
+    }
+    if !owns_log(app.db()).await? {
+        let detail = format!(
+            "the role that serves does not own the tables: run `saldo projections rebuild {name}` \
+             with SALDO_MIGRATIONS_DATABASE_URL"
+        );
+        return Err(Problem::new(StatusCode::CONFLICT, "not_the_owner", detail));
     }
     let mut db = app.db().acquire().await?;
     Ok(Job::about(REBUILD, name).enqueue(&mut db).await?)

@@ -3,9 +3,11 @@
 use aggregates::id::UserId;
 use aggregates::user::{Ask, Role, Status, User, UserCommand};
 use clap::Subcommand;
+use sqlx::{PgPool, Postgres, Transaction};
 
 use super::Failure;
 use crate::accounts::contact::Contact;
+use crate::accounts::standing;
 use crate::clock;
 use crate::config::Config;
 use crate::keys::Keys;
@@ -19,10 +21,13 @@ pub(super) enum Admin {
         /// The address of the account.
         email: String,
     },
-    /// Let a person administer no more.
+    /// Let a person administer no more, unless nobody would.
     Revoke {
         /// The address of the account.
         email: String,
+        /// Also the last administrator.
+        #[arg(long)]
+        last: bool,
     },
     /// Forget people who had been forgotten before a backup was put back. Nobody is told again.
     Erase {
@@ -33,9 +38,9 @@ pub(super) enum Admin {
 }
 
 pub(super) async fn admin(config: &Config, admin: Admin) -> Result<(), Failure> {
-    let (email, role) = match admin {
-        Admin::Grant { email } => (email, Role::Admin),
-        Admin::Revoke { email } => (email, Role::User),
+    let (email, role, keeps_one) = match admin {
+        Admin::Grant { email } => (email, Role::Admin, false),
+        Admin::Revoke { email, last } => (email, Role::User, !last),
         Admin::Erase { users } => return erase(config, users).await,
     };
     let contact = Contact::email("email", &email).map_err(|_| "that is no e-mail address")?;
@@ -45,10 +50,26 @@ pub(super) async fn admin(config: &Config, admin: Admin) -> Result<(), Failure> 
     let owner = owner.ok_or("nobody has an account with that address: let them register")?;
     let (pool, options) = (database.pool.clone(), database.options.clone());
     let store = Store::start(pool, options, keys.wrapping()).await?;
+    let others =
+        if keeps_one { others_administer(&database.pool, &store, owner.user).await? } else { None };
     let command = UserCommand { now: clock::now(), ask: Ask::ChangeRole { role, reason: None } };
     store.execute::<User>(owner.user, envelope(), command).await?;
+    drop(others);
     println!("{} has the role {}", contact.value(), role.name());
     Ok(())
+}
+
+/// Whether somebody else administers, which stays so while what is given back lives.
+async fn others_administer(
+    db: &PgPool,
+    store: &Store,
+    user: UserId,
+) -> Result<Option<Transaction<'static, Postgres>>, Failure> {
+    let others = standing::others_administer_beside_nodes(db, store, user).await;
+    Ok(others.map_err(|problem| match problem.code {
+        "last_administrator" => format!("{}, or say --last", problem.detail),
+        _ => problem.cause.unwrap_or(problem.detail),
+    })?)
 }
 
 /// Who is forgotten already stays so; whom the backup does not know is passed over.

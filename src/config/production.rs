@@ -10,13 +10,14 @@ use crate::clients::sms::TWILIO;
 /// Fewer characters of a secret that somebody thought of could be guessed.
 const SHORTEST: usize = 16;
 /// What examples have, and programs come with.
-const EXAMPLES: [&str; 10] = [
+const EXAMPLES: [&str; 11] = [
     "admin",
     "change-me",
     "changeme",
     "example",
     "password",
     "postgres",
+    "root",
     "saldo",
     "secret",
     "test",
@@ -57,7 +58,7 @@ impl Config {
     }
 
     /// What others could read on the way, or put themselves in the place of.
-    fn overheard(&self) -> [(bool, &'static str); 5] {
+    fn overheard(&self) -> [(bool, &'static str); 6] {
         let sign_in = &self.sign_in;
         let sms_url = sign_in.sms_webhook_url.as_ref().map(ExposeSecret::expose_secret);
         [
@@ -68,6 +69,10 @@ impl Config {
             (
                 self.web.cors_origins.iter().any(|origin| !is_https(origin.trim())),
                 "SALDO_CORS_ORIGINS must name sites with https:// only: others can be put in their place",
+            ),
+            (
+                self.web.trusted_proxies.iter().any(|network| network.prefix_len() == 0),
+                "SALDO_TRUSTED_PROXIES must name your proxies only: whoever is trusted may claim any address",
             ),
             (
                 sign_in.smtp_url.as_ref().is_some_and(|url| !is_mail_private(url)),
@@ -85,7 +90,7 @@ impl Config {
     }
 
     /// Secrets that others would guess.
-    fn guessed(&self) -> [(bool, &'static str); 6] {
+    fn guessed(&self) -> [(bool, &'static str); 9] {
         let sign_in = &self.sign_in;
         let has_weak = |url: &Option<SecretString>| url.as_ref().is_some_and(has_weak_password);
         let is_endpoint = |secret: &SecretString| is_endpoint_secret(secret.expose_secret());
@@ -93,6 +98,14 @@ impl Config {
             (
                 has_weak(&self.database_url),
                 "DATABASE_URL has a password that anybody would guess: give the role another",
+            ),
+            (
+                has_weak(&self.migrations_database_url),
+                "SALDO_MIGRATIONS_DATABASE_URL has a password that anybody would guess: give the role another",
+            ),
+            (
+                has_weak(&self.replica_database_url),
+                "SALDO_REPLICA_DATABASE_URL has a password that anybody would guess: give the role another",
             ),
             (
                 has_weak(&self.redis.url),
@@ -109,6 +122,10 @@ impl Config {
             (
                 !self.billing.webhook_secrets.iter().all(is_endpoint),
                 "STRIPE_WEBHOOK_SECRET is none of Stripe's: copy whsec_… from its dashboard",
+            ),
+            (
+                self.vault.token.as_ref().is_some_and(is_weak),
+                "SALDO_VAULT_TOKEN could be guessed: have Vault make one",
             ),
             (
                 self.watch.metrics_token.as_ref().is_some_and(is_weak),
@@ -204,11 +221,24 @@ mod tests {
             ("database-url", None, "DATABASE_URL"),
             ("database-url", Some("postgres://saldo:saldo@db/saldo"), "DATABASE_URL"),
             ("database-url", Some("postgres://me:Password123@db/saldo"), "DATABASE_URL"),
+            (
+                "migrations-database-url",
+                Some("postgres://owner:owner@db/saldo"),
+                "SALDO_MIGRATIONS_DATABASE_URL",
+            ),
+            (
+                "replica-database-url",
+                Some("postgres://saldo:postgres@standby/saldo"),
+                "SALDO_REPLICA_DATABASE_URL",
+            ),
             ("redis-url", Some("redis://:changeme@redis:6379"), "REDIS_URL"),
             ("public-url", None, "SALDO_PUBLIC_URL"),
             ("public-url", Some("http://saldo.example.com"), "SALDO_PUBLIC_URL"),
             ("cors-origins", Some("https://a.example,http://b.example"), "SALDO_CORS_ORIGINS"),
             ("cors-origins", Some("*"), "SALDO_CORS_ORIGINS"),
+            ("trusted-proxies", Some("10.0.0.0/8,0.0.0.0/0"), "SALDO_TRUSTED_PROXIES"),
+            ("trusted-proxies", Some("::/0"), "SALDO_TRUSTED_PROXIES"),
+            ("vault-token", Some("root"), "SALDO_VAULT_TOKEN"),
             ("verify-addresses", Some("off"), "SALDO_VERIFY_ADDRESSES"),
             ("rate-limits", Some("off"), "SALDO_RATE_LIMITS"),
             ("webhooks-private", Some("on"), "SALDO_WEBHOOKS_PRIVATE"),

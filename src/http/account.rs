@@ -102,7 +102,9 @@ async fn confirm(
 
 /// Lets the account rest: all sessions end, and nobody signs in until it is used again.
 #[utoipa::path(post, path = "/me/deactivate", tag = "me", request_body = Confirmed,
-    responses((status = 204), (status = 401, body = Problem), (status = 422, body = Problem)),
+    responses((status = 204), (status = 401, body = Problem),
+        (status = 409, description = "the last administrator stays", body = Problem),
+        (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn deactivate(
     State(app): State<App>,
@@ -117,7 +119,9 @@ async fn deactivate(
 /// Forgets the person, for ever: nothing personal can be read again, anywhere. What was paid and
 /// spent stays true, and is nobody's.
 #[utoipa::path(delete, path = "/me", tag = "me", request_body = Confirmed,
-    responses((status = 204), (status = 401, body = Problem), (status = 422, body = Problem)),
+    responses((status = 204), (status = 401, body = Problem),
+        (status = 409, description = "the last administrator stays", body = Problem),
+        (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn erase(
     State(app): State<App>,

@@ -19,7 +19,7 @@ use super::holds::checked_reason;
 use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::{Json, Path, Query};
 use super::page::{Page, PageQuery};
-use super::position::At;
+use super::position::{At, MinPosition};
 use crate::app::App;
 use crate::billing::inbox::{self, EventRow, EventState};
 use crate::billing::reconcile::{self, Report};
@@ -209,18 +209,20 @@ async fn reconcile(
 }
 
 /// Purchases of a state: those that wait for somebody, unless another is asked for.
-#[utoipa::path(get, path = "/admin/purchases", tag = "admin", params(PurchasesQuery),
+#[utoipa::path(get, path = "/admin/purchases", tag = "admin",
+    params(PurchasesQuery, ("X-Min-Position" = Option<i64>, Header,)),
     responses((status = 200, body = Purchases), (status = 403, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn purchases(
     State(app): State<App>,
     Administrator(caller): Administrator,
+    MinPosition(at_least): MinPosition,
     Query(PurchasesQuery { state, cursor, limit }): Query<PurchasesQuery>,
 ) -> Result<axum::Json<Purchases>> {
     let page = Page::new(cursor.as_deref(), limit)?;
     let (cursor, limit) = (page.cursor, page.limit);
     let rows = |db| async move { rows::in_stage(&db, state, cursor, limit).await };
-    let rows = app.read("billing", caller.user, None, rows).await?;
+    let rows = app.read("billing", caller.user, at_least, rows).await?;
     let next_cursor = page.next(&rows, |row| row.purchase_id);
     let items = rows.into_iter().map(Purchase::from).collect();
     Ok(axum::Json(Purchases { items, next_cursor }))

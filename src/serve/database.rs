@@ -12,6 +12,7 @@ use super::{StartError, roles};
 use crate::config::Config;
 use crate::embedded::{Cluster, Mode};
 use crate::replica::{self, Replica};
+use crate::store::owns_log;
 
 /// The oldest Postgres that Saldo runs on.
 pub(super) const OLDEST: i32 = 15;
@@ -60,7 +61,7 @@ pub async fn database(config: &Config) -> Result<Database, StartError> {
         .test_before_acquire(false)
         .connect_with(options.clone())
         .await?;
-    if roles::owns(&pool).await? {
+    if owns_log(&pool).await? {
         roles::migrate(&pool).await?;
     } else {
         roles::is_up_to_date(&pool).await?;
@@ -73,7 +74,7 @@ pub async fn database_of_owner(config: &Config) -> Result<Database, StartError> 
     let url = config.migrations_database_url.as_ref().or(config.database_url.as_ref()).cloned();
     let config = Config { database_url: url, migrations_database_url: None, ..config.clone() };
     let database = database(&config).await?;
-    if roles::owns(&database.pool).await? { Ok(database) } else { Err(StartError::NotOwner) }
+    if owns_log(&database.pool).await? { Ok(database) } else { Err(StartError::NotOwner) }
 }
 
 /// As the owner, who lets the server's role in where it is another.

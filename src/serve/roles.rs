@@ -20,16 +20,6 @@ fn migrations() -> Migrator {
 /// What Postgres says to who has not the right.
 const NOT_ALLOWED: &str = "42501";
 
-/// Whether the role of these connections owns the log, or will, where there is none yet.
-pub(super) async fn owns(pool: &PgPool) -> sqlx::Result<bool> {
-    sqlx::query_scalar(
-        "select coalesce((select pg_has_role(relowner, 'usage') from pg_class
-             where oid = to_regclass('public.events')), true)",
-    )
-    .fetch_one(pool)
-    .await
-}
-
 /// Brings the database up to date, as its owner.
 pub(super) async fn migrate(owner: &PgPool) -> Result<(), StartError> {
     migrations().run(owner).await?;

@@ -157,6 +157,19 @@ async fn somebody_administers_always_whoever_takes_the_role_from_whom() {
     let why = json!({ "reason": "test" });
     let last = decide(&house.shop.server, &house.root, &path, "rest", &why).await;
     assert_eq!(last.body["code"], "last_administrator");
+    let server = &house.shop.server;
+    let password = json!({ "password": PASSWORD });
+    let leave = async |method, path| {
+        crate::world::send(server, method, path, &house.root.access, &password).await
+    };
+    for (method, path) in [(Method::POST, "/me/deactivate"), (Method::DELETE, "/me")] {
+        let last = leave(method, path).await;
+        assert_eq!(
+            (last.status, &last.body["code"]),
+            (StatusCode::CONFLICT, &json!("last_administrator")),
+            "{path}"
+        );
+    }
     assert!(house.administers(&house.root).await);
 
     let (root, ben) = (&house.root, &house.ben);
@@ -180,6 +193,11 @@ async fn somebody_administers_always_whoever_takes_the_role_from_whom() {
             (false, false) => panic!("nobody administers"),
         }
     }
+    assert!(house.change_role(root, ben, "admin").await.status.is_success());
+    let left = leave(Method::DELETE, "/me").await;
+    assert_eq!(left.status, StatusCode::NO_CONTENT, "{:?}", left.body);
+    let rests = crate::world::send(server, Method::POST, "/me/deactivate", &ben.access, &password);
+    assert_eq!(rests.await.body["code"], "last_administrator");
     house.shop.close().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::AssertSqlSafe;
 
@@ -16,6 +16,8 @@ const SERVERS: usize = 3;
 const WORKERS: usize = 2;
 /// How long what was killed is away.
 const AWAY: Duration = Duration::from_millis(700);
+/// How long after they have told it to stop operators' tools kill a node.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long everything may take to come to rest: a hold of a call expires after two seconds, and what a dead
 /// node had taken of the queue waits for a minute of silence.
 const REST: Duration = Duration::from_mins(3);
@@ -63,6 +65,18 @@ impl Node {
 
     fn start_again(&mut self) {
         self.process = self.command.spawn().expect("a node can be started");
+    }
+
+    /// Waits until it has ended well, as it does before anybody kills it.
+    fn ends(&mut self, told: Instant) {
+        while told.elapsed() < PATIENCE {
+            if let Some(ended) = self.process.try_wait().expect("a child of ours") {
+                assert!(ended.success(), "a node ended with {ended}");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("a node has not ended {PATIENCE:?} after it was told to stop");
     }
 }
 
@@ -229,16 +243,16 @@ impl Fleet {
         pool.close().await;
     }
 
-    /// Ends all nodes as an operator does; each has to end well.
+    /// Ends all nodes as an operator does; each has to end well, and in time.
     pub fn stop(&mut self) {
+        let told_at = Instant::now();
         for node in &self.nodes {
             let told =
                 Command::new("kill").args(["-TERM", &node.process.id().to_string()]).status();
             assert!(told.expect("kill runs").success());
         }
         for mut node in std::mem::take(&mut self.nodes) {
-            let ended = node.process.wait().expect("it ends");
-            assert!(ended.success(), "a node ended with {ended}");
+            node.ends(told_at);
         }
     }
 

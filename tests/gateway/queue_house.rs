@@ -1,6 +1,7 @@
 //! A server process with a provider beside it, and somebody who asks for calls without waiting for them.
 
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -16,6 +17,9 @@ pub const AT_ONCE: usize = 32;
 /// A price at which as many and another are paid for by a hundred credits.
 pub const CHEAP: i64 = 3;
 
+/// How long after they have told it to stop operators' tools kill a worker.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A server process with a provider beside it, and Ada, who has a hundred credits.
 pub struct House {
     pub database: Database,
@@ -24,15 +28,46 @@ pub struct House {
     pub ada: Person,
 }
 
-pub fn serve(database: &Database, provider: &Recorder, settings: &[(&str, &str)]) -> Server {
-    let mine = [
+fn mine(provider: &Recorder) -> [(&str, &str); 5] {
+    [
         ("SALDO_RATE_LIMITS", "off"),
         ("OPENAI_BASE_URL", provider.url()),
         ("OPENAI_API_KEY", "a key"),
         ("GEMINI_API_KEY", ""),
         ("ANTHROPIC_API_KEY", ""),
-    ];
-    database.server_with(&database.url(), &[&mine, settings].concat())
+    ]
+}
+
+pub fn serve(database: &Database, provider: &Recorder, settings: &[(&str, &str)]) -> Server {
+    database.server_with(&database.url(), &[&mine(provider), settings].concat())
+}
+
+/// A worker process, which has no HTTP; killed when dropped.
+pub struct Worker(Child);
+
+impl Worker {
+    /// Ends it as an operator does: well, before anybody kills it.
+    pub fn stop(mut self) {
+        let told = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status();
+        assert!(told.expect("kill runs").success());
+        let told = Instant::now();
+        while told.elapsed() < PATIENCE {
+            if let Some(ended) = self.0.try_wait().expect("a child of ours") {
+                assert!(ended.success(), "the worker ended with {ended}");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("the worker has not ended {PATIENCE:?} after it was told to stop");
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 impl House {
@@ -123,9 +158,14 @@ impl House {
         self.count("select count(*) from events where event_type like '%Captured'").await
     }
 
-    /// Kills the server with what it is at, and starts another; what it had taken is taken again, as after a
-    /// minute of silence.
+    /// Kills the server with what it is at, and starts another.
     pub async fn restart(&mut self, settings: &[(&str, &str)]) {
+        self.kill().await;
+        self.server = serve(&self.database, &self.provider, settings);
+    }
+
+    /// Kills the server with what it is at, which may be taken again at once, as after a minute of silence.
+    pub async fn kill(&self) {
         self.server.kill();
         self.database.disconnect().await;
         self.count(
@@ -133,7 +173,12 @@ impl House {
                  array(select id from graphile_worker._private_workers))) as recovered",
         )
         .await;
-        self.server = serve(&self.database, &self.provider, settings);
+    }
+
+    /// A worker beside the server, or without any.
+    pub fn worker(&self) -> Worker {
+        let mut work = self.database.program(&mine(&self.provider));
+        Worker(work.arg("work").stdout(Stdio::null()).spawn().expect("a worker can be started"))
     }
 
     /// Starts another server after one that has ended well.

@@ -151,3 +151,29 @@ async fn a_call_that_outlasts_its_server_is_made_by_the_next_and_charged_once() 
     assert_eq!(house.provider.calls().len(), 2);
     house.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_outlasts_its_worker_is_made_by_another_and_charged_once() {
+    let mut house = House::open(&[]).await;
+    let gate = Gate::closed();
+    for _ in 0..2 {
+        house.provider.script(Wire::OpenAi, Reply::says(SUMMARY).held_after(1, &gate));
+    }
+    let call = id(&house.queue("one").await);
+    house.provider.called(1).await;
+    // Only workers are left to take it.
+    house.kill().await;
+    let worker = house.worker();
+    house.provider.called(2).await;
+    block_in_place(|| worker.stop());
+    assert_eq!(house.captures().await, 0);
+    let another = house.worker();
+    let captures = || async { Value::from(house.captures().await) };
+    house.until("its price", captures, |captures| *captures == 1).await;
+    block_in_place(|| another.stop());
+    house.serve_again();
+    assert_eq!(house.ended(&call).await["result"]["summary"], "Credits move.");
+    assert_eq!((house.wallet().await, house.captures().await), ((90, 0), 1));
+    assert_eq!(house.provider.calls().len(), 3);
+    house.close().await;
+}

@@ -227,6 +227,31 @@ async fn whoever_is_not_known_is_counted_by_address_and_hinders_nobody_who_is() 
     database.remove().await;
 }
 
+/// Stripe sends what it has to tell from few addresses, and as much of it as there is.
+#[tokio::test]
+async fn what_stripe_tells_is_not_counted() {
+    let database = Database::in_memory().await;
+    let stripe = [
+        ("STRIPE_SECRET_KEY", "sk_test_1"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_1"),
+        ("STRIPE_API_BASE", "http://127.0.0.1:1"),
+    ];
+    let server = database.server_with(&database.url(), &stripe);
+    let forged = [("stripe-signature", "t=1,v1=forged")];
+    let told = json!({ "id": "evt_1" });
+    for turn in 0..70 {
+        let path = "/api/v1/webhooks/stripe";
+        let answer = server.send(Method::POST, path, &forged, Some(&told)).await;
+        assert_eq!(answer.expect("an answer").status, StatusCode::BAD_REQUEST, "{turn}");
+    }
+    // They are limited who are: the address has used none of its sixty.
+    for turn in 0..61 {
+        let refused = ask(&server, "/", &[]).await.status == StatusCode::TOO_MANY_REQUESTS;
+        assert_eq!(refused, turn == 60, "{turn}");
+    }
+    database.remove().await;
+}
+
 /// Asks as so many clients who hang up after a second.
 async fn hang_up(server: &Server, path: &str, bearer: &str, requests: usize) {
     let bearer = format!("Bearer {bearer}");

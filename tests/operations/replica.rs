@@ -137,6 +137,7 @@ async fn every_query_that_a_standby_answers_sees_the_position_that_its_caller_na
         (&ada, "/billing/payments"),
         (&root, "/admin/users"),
         (&root, hers.as_str()),
+        (&root, "/admin/purchases?state=fulfilled"),
     ];
     standby.has_all_of(&database).await;
     standby.stand_still().await;

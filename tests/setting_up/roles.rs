@@ -236,6 +236,13 @@ async fn read_models_are_rebuilt_by_the_owner_and_served_by_the_other() {
     let refused = roles.run(&["projections", "rebuild", "balances"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.complained.contains("SALDO_MIGRATIONS_DATABASE_URL"), "{refused:?}");
+    let (made, said) = roles.database.run(&["admin", "grant", "ada@example.com"]);
+    assert!(made, "{said}");
+    let asked = server.post(&ada, "/admin/projections/balances/rebuild", "", &json!({})).await;
+    assert_eq!(asked.status, StatusCode::CONFLICT, "{:?}", asked.body);
+    assert_eq!(asked.body["code"], "not_the_owner");
+    let detail = asked.body["detail"].as_str().expect("a text");
+    assert!(detail.contains("saldo projections rebuild balances"), "{detail}");
     for name in ["balances", "billing", "chats", "transactions", "usage", "users"] {
         let rebuilt = roles.run_with_owner(&["projections", "rebuild", name]);
         assert_eq!(rebuilt.code, Some(0), "{name}: {rebuilt:?}");

@@ -4,7 +4,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Database, Server};
-use crate::world::{ADA, PASSWORD, Tokens, ask, change, code, cool_down, login, post, register};
+use crate::world::{
+    ADA, PASSWORD, Tokens, ask, change, code, cool_down, limits_later, login, post, register,
+};
 
 const PHONE: &str = "+15551234567";
 
@@ -118,11 +120,10 @@ async fn another_code_may_be_asked_for_after_a_while_and_not_for_ever() {
     // Somebody else need not wait.
     challenge(&send(&server, "sms", "+15557654321").await);
     for _ in 0..4 {
-        let cooled = "update limits set empty_at = empty_at - interval '31 seconds'";
-        change(&database, cooled).await;
+        limits_later(&database, 31).await;
         challenge(&send(&server, "sms", PHONE).await);
     }
-    change(&database, "update limits set empty_at = empty_at - interval '31 seconds'").await;
+    limits_later(&database, 31).await;
     assert_eq!(send(&server, "sms", PHONE).await.status, StatusCode::TOO_MANY_REQUESTS);
     database.remove().await;
 }

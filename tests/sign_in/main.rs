@@ -16,6 +16,7 @@ mod double;
 mod installed;
 #[path = "../oauth/keys.rs"]
 mod keys;
+mod limits;
 mod linked;
 mod links;
 mod lookup;

@@ -6,7 +6,9 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Database};
-use crate::world::{ADA, PASSWORD, Tokens, change, cool_down, limited, login, post, register};
+use crate::world::{
+    ADA, PASSWORD, Tokens, cool_down, limited, limits_later, login, post, register,
+};
 
 #[tokio::test]
 async fn a_hundred_parallel_wrong_passwords_count_as_a_hundred() {
@@ -183,7 +185,7 @@ async fn limits_of_sign_in_are_shared_by_all_nodes() {
     }
     let wrong = StatusCode::UNAUTHORIZED;
     assert_eq!(answers, [wrong, wrong, wrong, wrong, wrong, StatusCode::TOO_MANY_REQUESTS]);
-    change(&database, "update limits set empty_at = empty_at - interval '12 seconds'").await;
+    limits_later(&database, 60).await;
     assert_eq!(login(&one, "nobody@example.com", PASSWORD).await.status, wrong);
     database.remove().await;
 }

@@ -141,6 +141,18 @@ pub async fn cool_down(database: &Database) {
     forgotten.expect("the limits are forgotten");
 }
 
+/// Lets so many seconds pass for what limits count.
+pub async fn limits_later(database: &Database, seconds: i32) {
+    let moved = sqlx::query(
+        "update limits set empty_at = empty_at - make_interval(secs => $1),
+             tried_at = array(select tried - make_interval(secs => $1) from unnest(tried_at) tried)",
+    )
+    .bind(f64::from(seconds))
+    .execute(database.kept().await)
+    .await;
+    moved.expect("the limits are moved");
+}
+
 /// Executes a statement as time or an administrator would.
 pub async fn change(database: &Database, statement: &'static str) {
     sqlx::query(statement).execute(database.kept().await).await.expect(statement);

@@ -43,10 +43,13 @@ async fn list(
 }
 
 /// Has a read model built anew from the log, soon; the one that there is serves until then. While `rebuilding` is
-/// true, it is not done; a rebuild that fails is tried again, and `/admin/jobs` says why it failed.
+/// true, it is not done; a rebuild that fails is tried again, and `/admin/jobs` says why it failed. Where the role that
+/// serves may only append to the log, this is refused, and names the command that does it.
 #[utoipa::path(post, path = "/admin/projections/{name}/rebuild", tag = "admin",
     params(("name" = String, Path, description = "a name of /admin/projections")),
-    responses((status = 202), (status = 404, body = Problem), Refused), security(("bearer" = [])))]
+    responses((status = 202), (status = 404, body = Problem),
+        (status = 409, description = "the role that serves does not own the tables", body = Problem), Refused),
+    security(("bearer" = [])))]
 async fn rebuild(
     State(app): State<App>,
     Administrator(caller): Administrator,

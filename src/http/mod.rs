@@ -64,6 +64,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
 
+pub(crate) use rate_limit::network;
+pub(crate) use visitor::is_within;
+
 /// Longer than the slowest AI call: finding somebody who answers, and their answer.
 const TIMEOUT: Duration = Duration::from_mins(8);
 /// The request's id, in and out.

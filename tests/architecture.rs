@@ -273,6 +273,56 @@ fn the_routes_that_the_page_on_the_seeds_names_are_there() {
     assert_eq!(missing, Vec::<&&str>::new());
 }
 
+/// Migrations after this one come when there are nodes at work.
+const FIRST_RELEASE: u32 = 16;
+
+#[test]
+fn a_migration_that_alters_a_table_does_not_have_everybody_wait_behind_it() {
+    let mut wrong = Vec::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    for entry in fs::read_dir(folder).expect("migrations").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number: u32 = name.split('_').next().and_then(|it| it.parse().ok()).expect("a number");
+        let sql = fs::read_to_string(entry.path()).expect("a migration");
+        if number > FIRST_RELEASE && waits_for_long(&sql) {
+            wrong.push(name);
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new(), "see docs/operations/migrations.md");
+
+    let alters = "alter table sessions add column seen text;";
+    assert!(waits_for_long(alters));
+    assert!(waits_for_long(&format!("-- set lock_timeout = '2s';\n{alters}")));
+    assert!(waits_for_long(&format!("{alters}\nset lock_timeout = '2s';")));
+    assert!(!waits_for_long(&format!("set lock_timeout = '2s';\n{alters}")));
+    assert!(!waits_for_long("create table seats (id int);\nalter table seats add column row int;"));
+}
+
+/// Whether it alters a table that was there before it, and has not said for how long it would wait for that.
+fn waits_for_long(migration: &str) -> bool {
+    let code = migration.lines().map(|line| line.split("--").next().unwrap_or_default());
+    let code: Vec<_> = code.flat_map(str::split_whitespace).map(str::to_lowercase).collect();
+    let after = |words: &[&str], at: usize| {
+        let beside = ["if", "not", "exists", "only"];
+        let named = code.get(at + words.len()..).unwrap_or_default().iter();
+        let mut named = named.filter(|word| !beside.contains(&word.as_str()));
+        let is_here = code.get(at..at + words.len()).is_some_and(|here| here == words);
+        is_here.then(|| named.next().cloned().unwrap_or_default())
+    };
+    let mut new = BTreeSet::new();
+    for at in 0..code.len() {
+        let is_set = at > 0 && ["set", "local"].contains(&code[at - 1].as_str());
+        if is_set && code[at].starts_with("lock_timeout") {
+            return false;
+        }
+        new.extend(after(&["create", "table"], at));
+        if after(&["alter", "table"], at).is_some_and(|table| !new.contains(&table)) {
+            return true;
+        }
+    }
+    false
+}
+
 /// What the log and the private Postgres read of the environment by themselves.
 const BESIDE_THE_COMMAND_LINE: [&str; 2] = ["RUST_LOG", "SALDO_PG_NO_SYSTEM"];
 

@@ -178,6 +178,22 @@ fn only_the_meter_asks_ai_providers_and_only_routes_of_ai_have_it_do_so() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// The authorization matrix, the fuzzer and the clients' tests go by the document: what is not in it, none of them sees.
+/// `routes!` puts a route into both; what stands beside is its own pages, and what only operators reach.
+#[test]
+fn every_route_is_in_the_document_of_the_api() {
+    let mut beside = Vec::new();
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http")), &mut |path, text| {
+        let ways = [".route(", ".route_service(", ".nest_service(", ".fallback_service("];
+        let routes = ways.iter().flat_map(|way| text.split(way).skip(1));
+        let routes = routes.map(|route| route.trim_start().split(',').next().unwrap_or_default());
+        if !path.starts_with("src/http/docs") {
+            beside.extend(routes.map(|route| format!("{}: {route}", path.display())));
+        }
+    });
+    assert_eq!(beside, [r#"src/http/mod.rs: "/metrics""#]);
+}
+
 #[test]
 fn the_domain_and_the_read_side_know_nothing_of_the_world() {
     let manifest = |name: &str| {

@@ -43,6 +43,7 @@ mod spend_limits;
 mod statement;
 mod subscriptions;
 mod system;
+mod tagged;
 mod timing;
 mod traced;
 mod usage;

@@ -50,7 +50,12 @@ impl Database {
     }
 
     pub async fn durable() -> Self {
-        let folder = std::env::temp_dir().join(cluster::own("saldo-test-durable"));
+        Self::durable_in("saldo-test-durable").await
+    }
+
+    /// On a durable cluster in a folder of this name, which nobody else needs.
+    pub async fn durable_in(folder: &str) -> Self {
+        let folder = std::env::temp_dir().join(cluster::own(folder));
         let cluster = Cluster::start(Mode::Durable, &folder).await;
         Self::on(cluster.expect("a private PostgreSQL")).await
     }

@@ -79,6 +79,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such thing, or it is not yours")
     }
 
+    /// 412: it is not what was read.
+    pub fn moved(what: impl std::fmt::Display) -> Self {
+        let detail = format!("{what}: read it again, and send its ETag as If-Match");
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition_failed", detail)
+    }
+
     /// 401: who is asking is not known.
     pub fn unauthorized(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
@@ -216,6 +222,7 @@ impl From<OfferError> for Problem {
                 return Self::new(StatusCode::CONFLICT, "exists", error.to_string());
             }
             OfferError::Unknown => return Self::not_found(),
+            OfferError::Moved => return Self::moved(error),
             OfferError::Name => "name",
             OfferError::Price => "amount_minor",
             OfferError::Credits => "credits",
@@ -305,11 +312,7 @@ impl From<UserError> for Problem {
             UserError::TooManyKeys => {
                 Self::new(StatusCode::CONFLICT, "too_many_keys", error.to_string())
             }
-            UserError::ProfileMoved => Self::new(
-                StatusCode::PRECONDITION_FAILED,
-                "precondition_failed",
-                format!("{error}: read it again, and send its ETag as If-Match"),
-            ),
+            UserError::ProfileMoved => Self::moved(error),
         }
     }
 }

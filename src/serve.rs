@@ -5,6 +5,7 @@ mod database;
 mod operators;
 mod patient;
 mod roles;
+mod room;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use crate::{http, processes};
 pub(crate) use connections::serve as connections;
 pub use database::{Database, database, database_of_owner};
 use database::{OLDEST, installation};
+pub(crate) use room::Room;
 
 /// How long background work may take to come to an end.
 const STOPPING: Duration = Duration::from_secs(12);
@@ -229,6 +231,7 @@ pub async fn serve_until(
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), StartError> {
     check(config)?;
+    let room = Room::for_clients(&config.web.trusted_proxies);
     let (listener, address) = listen("SALDO_LISTEN", config.listen).await?;
     let operators = operators::listen(config).await?;
     let node = Node::start(config, address, config.llm()?).await?;
@@ -241,7 +244,7 @@ pub async fn serve_until(
         app.leaving.send_replace(true);
     };
     tokio::select! {
-        () = connections(listener, router, stop) => {}
+        () = connections(listener, router, room, stop) => {}
         () = node.app.overdue() => tracing::warn!("requests that have not ended in time are cut"),
     }
     node.stop().await;

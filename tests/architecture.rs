@@ -195,6 +195,22 @@ fn only_the_meter_asks_ai_providers_and_only_routes_of_ai_have_it_do_so() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// The authorization matrix, the fuzzer and the clients' tests go by the document: what is not in it, none of them sees.
+/// `routes!` puts a route into both; what stands beside is its own pages, and what only operators reach.
+#[test]
+fn every_route_is_in_the_document_of_the_api() {
+    let mut beside = Vec::new();
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http")), &mut |path, text| {
+        let ways = [".route(", ".route_service(", ".nest_service(", ".fallback_service("];
+        let routes = ways.iter().flat_map(|way| text.split(way).skip(1));
+        let routes = routes.map(|route| route.trim_start().split(',').next().unwrap_or_default());
+        if !path.starts_with("src/http/docs") {
+            beside.extend(routes.map(|route| format!("{}: {route}", path.display())));
+        }
+    });
+    assert_eq!(beside, [r#"src/http/mod.rs: "/metrics""#]);
+}
+
 #[test]
 fn the_domain_and_the_read_side_know_nothing_of_the_world() {
     let manifest = |name: &str| {
@@ -272,7 +288,7 @@ fn every_setting_is_in_the_example_and_in_the_readme_and_nothing_else_is() {
 }
 
 #[test]
-fn the_routes_that_the_page_on_the_seeds_names_are_there() {
+fn the_routes_that_the_map_of_the_seeds_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut routes = BTreeSet::new();
     visit(&root.join("src/http"), &mut |_, text| {
@@ -284,12 +300,68 @@ fn the_routes_that_the_page_on_the_seeds_names_are_there() {
         }
     });
     let page = fs::read_to_string(root.join("docs/seeds.md")).expect("the page");
-    let ours = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
-    let named: Vec<_> = ours.flat_map(|(_, ours)| ours.split('`')).collect();
-    let named: Vec<_> = named.iter().filter(|name| name.contains(" /")).collect();
-    assert!(named.len() > 60, "{named:?}");
-    let missing: Vec<_> = named.into_iter().filter(|name| !routes.contains(**name)).collect();
-    assert_eq!(missing, Vec::<&&str>::new());
+    let readme = fs::read_to_string(root.join("README.md")).expect("the readme");
+    let in_short = readme.split("## Where the five seeds went").nth(1).expect("a chapter on them");
+    let in_short = in_short.split("\n## ").next().unwrap_or_default();
+    let named = |page| {
+        let ours = str::lines(page).filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+        ours.flat_map(|(_, ours)| ours.split('`')).filter(|name| name.contains(" /"))
+    };
+    assert!(named(in_short).count() > 15, "{in_short}");
+    let named: Vec<_> = named(&page[..]).chain(named(in_short)).collect();
+    assert!(named.len() > 75, "{named:?}");
+    let missing: Vec<_> = named.into_iter().filter(|name| !routes.contains(*name)).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
+
+/// Migrations after this one come when there are nodes at work.
+const FIRST_RELEASE: u32 = 16;
+
+#[test]
+fn a_migration_that_alters_a_table_does_not_have_everybody_wait_behind_it() {
+    let mut wrong = Vec::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    for entry in fs::read_dir(folder).expect("migrations").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let number: u32 = name.split('_').next().and_then(|it| it.parse().ok()).expect("a number");
+        let sql = fs::read_to_string(entry.path()).expect("a migration");
+        if number > FIRST_RELEASE && waits_for_long(&sql) {
+            wrong.push(name);
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new(), "see docs/operations/migrations.md");
+
+    let alters = "alter table sessions add column seen text;";
+    assert!(waits_for_long(alters));
+    assert!(waits_for_long(&format!("-- set lock_timeout = '2s';\n{alters}")));
+    assert!(waits_for_long(&format!("{alters}\nset lock_timeout = '2s';")));
+    assert!(!waits_for_long(&format!("set lock_timeout = '2s';\n{alters}")));
+    assert!(!waits_for_long("create table seats (id int);\nalter table seats add column row int;"));
+}
+
+/// Whether it alters a table that was there before it, and has not said for how long it would wait for that.
+fn waits_for_long(migration: &str) -> bool {
+    let code = migration.lines().map(|line| line.split("--").next().unwrap_or_default());
+    let code: Vec<_> = code.flat_map(str::split_whitespace).map(str::to_lowercase).collect();
+    let after = |words: &[&str], at: usize| {
+        let beside = ["if", "not", "exists", "only"];
+        let named = code.get(at + words.len()..).unwrap_or_default().iter();
+        let mut named = named.filter(|word| !beside.contains(&word.as_str()));
+        let is_here = code.get(at..at + words.len()).is_some_and(|here| here == words);
+        is_here.then(|| named.next().cloned().unwrap_or_default())
+    };
+    let mut new = BTreeSet::new();
+    for at in 0..code.len() {
+        let is_set = at > 0 && ["set", "local"].contains(&code[at - 1].as_str());
+        if is_set && code[at].starts_with("lock_timeout") {
+            return false;
+        }
+        new.extend(after(&["create", "table"], at));
+        if after(&["alter", "table"], at).is_some_and(|table| !new.contains(&table)) {
+            return true;
+        }
+    }
+    false
 }
 
 /// What the log and the private Postgres read of the environment by themselves.

@@ -59,7 +59,8 @@ pub(super) async fn serve(config: &Config) -> Result<(), BenchError> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("{}", listener.local_addr()?);
     let router = Router::new().route("/v1/chat/completions", post(complete)).with_state(llm);
-    serve::connections(listener, router, std::future::pending()).await;
+    let room = serve::Room::for_clients(&[]);
+    serve::connections(listener, router, room, std::future::pending()).await;
     Ok(())
 }
 

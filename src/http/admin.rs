@@ -16,7 +16,9 @@ use uuid::Uuid;
 use super::caller::Caller;
 use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::{Json, Path};
+use super::offers::{Told, now};
 use super::position::At;
+use super::tagged::IfMatch;
 use crate::app::App;
 use crate::billing::offers::{self, Sold};
 use crate::error::{Problem, Result};
@@ -152,6 +154,25 @@ async fn ask<T: Sold>(app: &App, caller: &Caller, id: Uuid, ask: Ask<T>) -> Resu
     Ok(At(asked.position, StatusCode::NO_CONTENT))
 }
 
+/// Other terms; in place of what was read, where the caller says what that was.
+async fn change<T: Told>(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+    seen: Option<IfMatch>,
+    terms: T,
+) -> Result<At<StatusCode>> {
+    let instead_of = match seen {
+        Some(seen) => {
+            let now = now::<T>(app, id).await?;
+            seen.check(&now.told)?;
+            Some(now.version)
+        }
+        None => None,
+    };
+    ask(app, caller, id, Ask::Change { terms, instead_of }).await
+}
+
 /// Puts a pack on sale; Stripe lists it soon.
 #[utoipa::path(post, path = "/admin/packs", tag = "admin", request_body = PackBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "the same key and body make it once")),
@@ -169,16 +190,19 @@ async fn create_pack(
 
 /// Sells a pack on other terms. What was bought before stays as it was bought.
 #[utoipa::path(put, path = "/admin/packs/{id}", tag = "admin", request_body = PackBody,
-    params(("id" = Uuid, Path)),
-    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
+    params(("id" = Uuid, Path),
+        ("If-Match" = Option<String>, Header, description = "an ETag: change only what was read")),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 412, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn change_pack(
     State(app): State<App>,
     Administrator(caller): Administrator,
     Path(id): Path<Uuid>,
+    seen: Option<IfMatch>,
     Json(body): Json<PackBody>,
 ) -> Result<At<StatusCode>> {
-    ask(&app, &caller, id, Ask::Change { terms: PackTerms::from(body) }).await
+    change(&app, &caller, id, seen, PackTerms::from(body)).await
 }
 
 /// Sells a pack no more.
@@ -222,16 +246,19 @@ async fn create_plan(
 
 /// Sells a plan on other terms. What was bought before stays as it was bought.
 #[utoipa::path(put, path = "/admin/plans/{id}", tag = "admin", request_body = PlanBody,
-    params(("id" = Uuid, Path)),
-    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)),
+    params(("id" = Uuid, Path),
+        ("If-Match" = Option<String>, Header, description = "an ETag: change only what was read")),
+    responses((status = 204), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 412, body = Problem), (status = 422, body = Problem)),
     security(("bearer" = [])))]
 async fn change_plan(
     State(app): State<App>,
     Administrator(caller): Administrator,
     Path(id): Path<Uuid>,
+    seen: Option<IfMatch>,
     Json(body): Json<PlanBody>,
 ) -> Result<At<StatusCode>> {
-    ask(&app, &caller, id, Ask::Change { terms: PlanTerms::from(body) }).await
+    change(&app, &caller, id, seen, PlanTerms::from(body)).await
 }
 
 /// Sells a plan no more.

@@ -1,13 +1,10 @@
 //! The person who is asking.
 
-use aggregates::user::{Ask, User, UserCommand, UserError};
+use aggregates::user::{Ask, User, UserCommand};
 use axum::extract::State;
-use axum::http::header::{ETAG, IF_MATCH};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -16,12 +13,13 @@ use super::auth::Person;
 use super::caller::{Caller, InPerson};
 use super::json::Json;
 use super::position::{At, MinPosition};
+use super::tagged::{IfMatch, Tagged};
 use crate::accounts::contact::checked_name;
 use crate::accounts::password;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::store::{Envelope, hex};
+use crate::store::Envelope;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(show, change)).routes(routes!(change_password))
@@ -46,7 +44,7 @@ async fn show(
     State(app): State<App>,
     caller: Caller,
     MinPosition(at_least): MinPosition,
-) -> Result<Tagged> {
+) -> Result<Tagged<Person>> {
     app.caught_up("users", caller.user, at_least).await?;
     person(&app, &caller).await.map(Tagged)
 }
@@ -60,18 +58,16 @@ async fn show(
 async fn change(
     State(app): State<App>,
     caller: Caller,
-    headers: HeaderMap,
+    seen: Option<IfMatch>,
     Json(body): Json<Profile>,
-) -> Result<At<Tagged>> {
+) -> Result<At<Tagged<Person>>> {
     let name = checked_name(body.name)?;
-    let instead_of = match headers.get(IF_MATCH) {
-        Some(tags) => {
+    let instead_of = match seen {
+        Some(seen) => {
             app.caught_up("users", caller.user, None).await?;
-            let read = Tagged(person(&app, &caller).await?);
-            if !read.is_among(tags)? {
-                return Err(UserError::ProfileMoved.into());
-            }
-            Some(read.0.name)
+            let now = person(&app, &caller).await?;
+            seen.check(&now)?;
+            Some(now.name)
         }
         None => None,
     };
@@ -109,38 +105,6 @@ async fn change_password(
     let (before, password) = (body.current_password, body.password);
     let position = password::change(&app, &visitor, user, session, before, password).await?;
     Ok(At(position, StatusCode::NO_CONTENT))
-}
-
-/// A person, with the tag of what is told.
-struct Tagged(Person);
-
-impl Tagged {
-    /// The same for the same person with the same name (RFC 9110, 8.8.3).
-    fn tag(&self) -> String {
-        let Person { id, email, name, .. } = &self.0;
-        let told = format!("{id}\n{email:?}\n{name:?}");
-        format!("\"{}\"", hex(&Sha256::digest(told)[..12]))
-    }
-
-    /// Whether an If-Match names it (RFC 9110, 13.1.1).
-    fn is_among(&self, tags: &HeaderValue) -> Result<bool> {
-        let tags = tags
-            .to_str()
-            .map_err(|_| Problem::malformed("If-Match must be an ETag as GET /me gave it, or *"))?;
-        let tag = self.tag();
-        Ok(tags.split(',').map(str::trim).any(|named| named == "*" || named == tag))
-    }
-}
-
-impl IntoResponse for Tagged {
-    fn into_response(self) -> Response {
-        let tag = HeaderValue::try_from(self.tag());
-        let mut response = axum::Json(self.0).into_response();
-        if let Ok(tag) = tag {
-            response.headers_mut().insert(ETAG, tag);
-        }
-        response
-    }
 }
 
 async fn person(app: &App, caller: &Caller) -> Result<Person> {

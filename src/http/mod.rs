@@ -43,6 +43,7 @@ mod spend_limits;
 mod statement;
 mod subscriptions;
 mod system;
+mod tagged;
 mod timing;
 mod traced;
 mod usage;
@@ -57,12 +58,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, StatusCode};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+
+pub(crate) use rate_limit::network;
+pub(crate) use visitor::is_within;
 
 /// Longer than the slowest AI call: finding somebody who answers, and their answer.
 const TIMEOUT: Duration = Duration::from_mins(8);
@@ -117,7 +121,8 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(problems::no_such_method);
     router = guarded(router, &app, TIMEOUT);
     if !app.settings.web.cors_origins.is_empty() {
-        router = router.layer(security::cors(&app.settings.web.cors_origins));
+        let cors = security::cors(&app.settings.web.cors_origins);
+        router = router.layer((from_fn_with_state(app.clone(), security::preflight), cors));
     }
     if app.settings.web.https_redirect {
         router = router.layer(from_fn_with_state(app.clone(), security::only_https));
@@ -145,6 +150,9 @@ pub fn operators(app: App) -> Router {
         .route("/metrics", axum::routing::get(metrics::open))
         .fallback(problems::no_such_route)
         .method_not_allowed_fallback(problems::no_such_method)
-        .layer((from_fn(problems::tell), CatchPanicLayer::custom(problems::panicked)))
+        .layer((
+            from_fn_with_state(app.clone(), problems::tell),
+            CatchPanicLayer::custom(problems::panicked),
+        ))
         .with_state(app)
 }

@@ -1,5 +1,8 @@
 //! What is on sale.
 
+use std::borrow::Borrow;
+
+use aggregates::catalogue::{Offer, PackTerms, PlanTerms};
 use axum::extract::State;
 use projections::billing::{self as rows, PackRow, PlanRow};
 use serde::Serialize;
@@ -9,8 +12,11 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::admin::Administrator;
+use super::json::Path;
 use super::position::MinPosition;
+use super::tagged::Tagged;
 use crate::app::App;
+use crate::billing::offers::Sold;
 use crate::error::{Problem, Result};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -19,11 +25,13 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(plans))
         .routes(routes!(all_packs))
         .routes(routes!(all_plans))
+        .routes(routes!(one_pack))
+        .routes(routes!(one_plan))
 }
 
 /// A pack of credits on sale.
 #[derive(Serialize, ToSchema)]
-struct Pack {
+pub(super) struct Pack {
     id: Uuid,
     #[schema(example = "Starter")]
     name: String,
@@ -44,7 +52,7 @@ struct Pack {
 
 /// A plan on sale.
 #[derive(Serialize, ToSchema)]
-struct Plan {
+pub(super) struct Plan {
     id: Uuid,
     #[schema(example = "Pro")]
     name: String,
@@ -124,6 +132,70 @@ async fn all_plans(
     app.caught_up("billing", caller.user, at_least).await?;
     let items = rows::plans(app.db(), true).await?.into_iter().map(Plan::from).collect();
     Ok(axum::Json(Plans { items, next_cursor: None }))
+}
+
+/// A pack as it is now. Its tag is for `If-Match`.
+#[utoipa::path(get, path = "/admin/packs/{id}", tag = "admin", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Pack, headers(("ETag" = String, description = "for If-Match"))),
+        (status = 403, body = Problem), (status = 404, body = Problem)),
+    security(("bearer" = [])))]
+async fn one_pack(
+    State(app): State<App>,
+    Administrator(_caller): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Tagged<Pack>> {
+    Ok(Tagged(now::<PackTerms>(&app, id).await?.told))
+}
+
+/// A plan as it is now. Its tag is for `If-Match`.
+#[utoipa::path(get, path = "/admin/plans/{id}", tag = "admin", params(("id" = Uuid, Path)),
+    responses((status = 200, body = Plan, headers(("ETag" = String, description = "for If-Match"))),
+        (status = 403, body = Problem), (status = 404, body = Problem)),
+    security(("bearer" = [])))]
+async fn one_plan(
+    State(app): State<App>,
+    Administrator(_caller): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Tagged<Plan>> {
+    Ok(Tagged(now::<PlanTerms>(&app, id).await?.told))
+}
+
+/// What is told of an offer that is made of these terms.
+pub(super) trait Told: Sold {
+    type Told: Serialize;
+
+    fn told(&self, id: Uuid, on_sale: bool) -> Self::Told;
+}
+
+impl Told for PackTerms {
+    type Told = Pack;
+
+    fn told(&self, id: Uuid, on_sale: bool) -> Pack {
+        PackRow::of(id, self, on_sale).into()
+    }
+}
+
+impl Told for PlanTerms {
+    type Told = Plan;
+
+    fn told(&self, id: Uuid, on_sale: bool) -> Plan {
+        PlanRow::of(id, self, on_sale).into()
+    }
+}
+
+/// An offer as the log has it.
+pub(super) struct Now<T: Told> {
+    pub(super) told: T::Told,
+    /// How often its terms were set.
+    pub(super) version: u32,
+}
+
+/// The offer as it is now; 404 where there is none.
+pub(super) async fn now<T: Told>(app: &App, id: Uuid) -> Result<Now<T>> {
+    let offer = app.store.load::<T::Offer>(id).await?;
+    let offer: &Offer<T> = offer.borrow();
+    let terms = offer.terms().ok_or_else(Problem::not_found)?;
+    Ok(Now { told: terms.told(id, offer.is_on_sale()), version: offer.version() })
 }
 
 impl From<PackRow> for Pack {

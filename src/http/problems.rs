@@ -4,9 +4,7 @@ use std::time::{Duration, Instant};
 
 use aggregates::id::CommandId;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -94,13 +92,16 @@ async fn respond(app: App, mut request: Request, next: Next) -> Response {
 }
 
 /// Gives every request an id and every problem a body, and counts nothing: for those who operate a node.
-pub(super) async fn tell(request: Request, next: Next) -> Response {
+pub(super) async fn tell(State(app): State<App>, request: Request, next: Next) -> Response {
     let id = id_of(&request);
+    let mut guarded = HeaderMap::new();
+    security::forbid(&mut guarded, request.uri().path(), &app.settings);
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         log(&problem, &id);
         response = with_body(&response, &problem, &id);
     }
+    response.headers_mut().extend(guarded);
     finish(response.headers_mut(), &id);
     response
 }
@@ -117,7 +118,7 @@ fn finish(headers: &mut HeaderMap, id: &str) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    security::keep_nothing(headers);
 }
 
 /// The route of a path that is none, and of a method that is none.

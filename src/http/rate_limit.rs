@@ -257,7 +257,7 @@ async fn count(
 }
 
 /// Whose address it is, as far as can be told: an IPv6 address stands for its network.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let kept = u128::from(address) >> (128 - NETWORK) << (128 - NETWORK);

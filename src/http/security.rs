@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH,
-    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
+    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION,
+    REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -36,13 +37,26 @@ const ONLY_HTTPS: HeaderValue = HeaderValue::from_static("max-age=63072000; incl
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 const NO_PERMISSIONS: HeaderValue =
     HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=()");
-/// Other sites may not load it.
+/// Other sites may not load it, hold on to its window, or have it load from them.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const EMBEDDER_POLICY: HeaderName = HeaderName::from_static("cross-origin-embedder-policy");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+/// Neither may documents of Adobe's.
+const CROSS_DOMAIN: HeaderName = HeaderName::from_static("x-permitted-cross-domain-policies");
 /// How long a browser may remember what a site may ask: an hour.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
-/// Tells browsers what not to do.
+/// Tells browsers what not to do, and to come by TLS alone where there is some.
 pub(super) fn protect(headers: &mut HeaderMap, path: &str, settings: &Settings) {
+    forbid(headers, path, settings);
+    if settings.public_url.starts_with("https://") {
+        headers.insert(STRICT_TRANSPORT_SECURITY, ONLY_HTTPS);
+    }
+}
+
+/// Tells browsers what not to do. What comes without TLS must not speak of it (RFC 6797, 7.2).
+pub(super) fn forbid(headers: &mut HeaderMap, path: &str, settings: &Settings) {
     let policy = match path {
         "/redoc" => READER,
         _ if path.starts_with("/docs") => PAGES,
@@ -53,12 +67,17 @@ pub(super) fn protect(headers: &mut HeaderMap, path: &str, settings: &Settings) 
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(PERMISSIONS, NO_PERMISSIONS);
+    headers.insert(OPENER_POLICY, SAME_ORIGIN);
+    headers.insert(EMBEDDER_POLICY, HeaderValue::from_static("require-corp"));
+    headers.insert(CROSS_DOMAIN, HeaderValue::from_static("none"));
     if settings.web.cors_origins.is_empty() {
-        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+        headers.insert(RESOURCE_POLICY, SAME_ORIGIN);
     }
-    if settings.public_url.starts_with("https://") {
-        headers.insert(STRICT_TRANSPORT_SECURITY, ONLY_HTTPS);
-    }
+}
+
+/// What nobody but the guest may keep.
+pub(super) fn keep_nothing(headers: &mut HeaderMap) {
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// Lets scripts of these sites ask, with their cookies, and read what stands in headers.
@@ -78,23 +97,42 @@ pub(super) fn cors(origins: &[HeaderValue]) -> CorsLayer {
             named("idempotency-key"),
             named("last-event-id"),
             named("prefer"),
+            named("traceparent"),
+            named("tracestate"),
             named("x-csrf-token"),
             named("x-min-position"),
             named("x-request-id"),
         ])
         .expose_headers([
+            ALLOW,
+            CONTENT_DISPOSITION,
             ETAG,
             LOCATION,
             RETRY_AFTER,
+            WWW_AUTHENTICATE,
             named("credits-charged"),
             named("credits-remaining"),
+            named("idempotency-replayed"),
+            named("preference-applied"),
             named("ratelimit"),
             named("ratelimit-policy"),
             named("server-timing"),
             named("x-event-position"),
             named("x-request-id"),
+            named("x-should-retry"),
         ])
         .max_age(REMEMBERED)
+}
+
+/// Protects what is answered before any route is: what a browser asks before its script may.
+pub(super) async fn preflight(State(app): State<App>, request: Request, next: Next) -> Response {
+    let asked = (request.method() == Method::OPTIONS).then(|| request.uri().path().to_owned());
+    let mut response = next.run(request).await;
+    if let Some(path) = asked {
+        protect(response.headers_mut(), &path, &app.settings);
+        keep_nothing(response.headers_mut());
+    }
+    response
 }
 
 /// Sends whoever came to a proxy of ours without TLS to the public address, which has it.
@@ -108,8 +146,11 @@ pub(super) async fn only_https(State(app): State<App>, request: Request, next: N
     let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
     // The host that the request names may be anybody's.
     let place = format!("{}{wanted}", app.settings.public_url);
-    match HeaderValue::from_str(&place) {
+    let mut response = match HeaderValue::from_str(&place) {
         Ok(place) => (StatusCode::PERMANENT_REDIRECT, [(LOCATION, place)]).into_response(),
         Err(_) => StatusCode::BAD_REQUEST.into_response(),
-    }
+    };
+    forbid(response.headers_mut(), request.uri().path(), &app.settings);
+    keep_nothing(response.headers_mut());
+    response
 }

@@ -49,7 +49,8 @@ pub(super) fn is_from_proxy(extensions: &Extensions, trusted: &[IpNet]) -> bool 
     peer.is_some_and(|ConnectInfo(peer)| is_within(&peer.ip(), trusted))
 }
 
-fn is_within(address: &IpAddr, networks: &[IpNet]) -> bool {
+/// Whether the address is of one of these networks.
+pub(crate) fn is_within(address: &IpAddr, networks: &[IpNet]) -> bool {
     let address = address.to_canonical();
     networks.iter().any(|network| network.contains(&address))
 }

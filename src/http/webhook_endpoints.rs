@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use super::caller::Caller;
 use super::idempotency::{IdempotencyKey, Intent, Replayable};
 use super::json::{Json, Path};
+use super::tagged::{IfMatch, Tagged};
 use crate::accounts::limits;
 use crate::app::App;
 use crate::clients::webhooks::Secret;
@@ -122,29 +123,33 @@ async fn create(
 
 /// An endpoint.
 #[utoipa::path(get, path = "/webhook-endpoints/{id}", tag = "webhooks", params(("id" = Uuid, Path)),
-    responses((status = 200, body = Endpoint), (status = 401, body = Problem),
-        (status = 404, body = Problem)),
+    responses((status = 200, body = Endpoint, headers(("ETag" = String, description = "for If-Match"))),
+        (status = 401, body = Problem), (status = 404, body = Problem)),
     security(("bearer" = [])))]
 async fn show(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<EndpointId>,
-) -> Result<axum::Json<Endpoint>> {
-    endpoints::one(&app, caller.user, id).await.map(axum::Json)
+) -> Result<Tagged<Endpoint>> {
+    endpoints::one(&app, caller.user, id).await.map(Tagged)
 }
 
 /// Changes an endpoint.
 #[utoipa::path(patch, path = "/webhook-endpoints/{id}", tag = "webhooks",
-    request_body = EndpointChange, params(("id" = Uuid, Path)),
-    responses((status = 200, body = Endpoint), (status = 401, body = Problem),
-        (status = 404, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)),
+    request_body = EndpointChange,
+    params(("id" = Uuid, Path),
+        ("If-Match" = Option<String>, Header, description = "an ETag: change only what was read")),
+    responses((status = 200, body = Endpoint, headers(("ETag" = String, description = "for If-Match"))),
+        (status = 401, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem),
+        (status = 422, body = Problem), (status = 429, body = Problem)),
     security(("bearer" = [])))]
 async fn change(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<EndpointId>,
+    seen: Option<IfMatch>,
     Json(body): Json<EndpointChange>,
-) -> Result<axum::Json<Endpoint>> {
+) -> Result<Tagged<Endpoint>> {
     limits::WEBHOOK_CHANGES.count(&app, &caller.user.to_string()).await?;
     let change = Change {
         url: body.url.map(|url| checked_url(&app, url)).transpose()?,
@@ -153,7 +158,8 @@ async fn change(
         enabled: body.enabled,
         low_balance_threshold: checked_threshold(body.low_balance_threshold)?,
     };
-    endpoints::change(&app, caller.user, id, change).await.map(axum::Json)
+    let may = |now: &Endpoint| seen.map_or(Ok(()), |seen| seen.check(now));
+    endpoints::change(&app, caller.user, id, change, may).await.map(Tagged)
 }
 
 /// Removes an endpoint, with the list of what was sent to it.

@@ -1,7 +1,6 @@
 //! Connections of clients: as many as a node bears, none of which may keep it waiting for a request.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,13 +12,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use super::patient::Patient;
+use super::room::Room;
 
-/// Connections at once; who comes besides waits to be let in.
-const MOST: usize = 10_000;
 /// How long a client may take for the head of a request, and how long a connection may rest between two.
 const HEAD: Duration = Duration::from_secs(30);
 /// How long a client may take to read any of an answer that waits for it. One that reads is not
@@ -33,18 +30,17 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
+    room: Room,
     stop: impl Future<Output = ()> + Send,
 ) {
     let connections = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(MOST));
     let mut stop = std::pin::pin!(stop);
     loop {
         let accept = async {
-            // It is never closed.
-            let permit = Arc::clone(&room).acquire_owned().await.ok();
-            (listener.accept().await, permit)
+            let seat = room.seat().await;
+            (listener.accept().await, seat)
         };
-        let (accepted, permit) = tokio::select! {
+        let (accepted, seat) = tokio::select! {
             accepted = accept => accepted,
             () = &mut stop => break,
         };
@@ -56,6 +52,8 @@ pub(crate) async fn serve(
                 continue;
             }
         };
+        // One more than its address may have is closed, unheard: should it wait, others would wait behind it.
+        let Some(guest) = room.admit(peer.ip()) else { continue };
         let serving = connections.watch(connection(stream, peer, router.clone(), PATIENCE));
         #[expect(
             clippy::disallowed_methods,
@@ -65,7 +63,7 @@ pub(crate) async fn serve(
             if let Err(error) = serving.await {
                 tracing::debug!(error = %error, "a connection broke");
             }
-            drop(permit);
+            drop((seat, guest));
         });
     }
     drop(listener);

@@ -3,7 +3,7 @@
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{StartError, connections, listen as bind};
+use super::{Room, StartError, connections, listen as bind};
 use crate::app::App;
 use crate::config::Config;
 use crate::http;
@@ -28,7 +28,8 @@ pub(super) async fn listen(config: &Config) -> Result<Option<TcpListener>, Start
 /// Answers who comes there.
 pub(super) fn answer(app: &App, listener: TcpListener) -> Answering {
     let router = http::operators(app.clone());
-    let answering = connections::serve(listener, router, std::future::pending());
+    let answering =
+        connections::serve(listener, router, Room::for_operators(), std::future::pending());
     #[expect(clippy::disallowed_methods, reason = "ends when `Answering` is dropped")]
     Answering(tokio::spawn(answering))
 }

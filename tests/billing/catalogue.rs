@@ -78,6 +78,78 @@ async fn an_administrator_makes_changes_and_retires_a_pack_and_stripe_follows() 
     shop.close().await;
 }
 
+#[tokio::test]
+async fn an_offer_that_somebody_else_has_changed_is_not_overwritten() {
+    let shop = Shop::open().await;
+    shop.administrate();
+    let price = |amount: i64| json!({ "amount_minor": amount, "currency": "usd" });
+    let pack = |amount| json!({ "name": "Starter", "credits": 200, "price": price(amount) });
+    let plan = |amount| {
+        json!({
+            "name": "Basic", "tier": "basic", "quota": 1000, "price": price(amount),
+            "interval": "month",
+        })
+    };
+    let starter = format!("/admin/packs/{}", shop.pack("Starter").await);
+    let basic = format!("/admin/plans/{}", shop.on_sale("/billing/plans", "Basic").await);
+    let offers: [(_, &dyn Fn(i64) -> Value); 2] = [(starter, &pack), (basic, &plan)];
+    for (path, terms) in offers {
+        let read = async || ask(&shop.server, Method::GET, &path, &shop.ada.access).await;
+        let change = async |amount: i64, tag: &str| {
+            let bearer = format!("Bearer {}", shop.ada.access);
+            let headers = [("authorization", bearer.as_str()), ("if-match", tag)];
+            let path = format!("/api/v1{path}");
+            let answer = shop.server.send(Method::PUT, &path, &headers, Some(&terms(amount))).await;
+            answer.expect("an answer")
+        };
+        let first = read().await;
+        assert_eq!((first.status, &first.body["amount_minor"]), (StatusCode::OK, &json!(900)));
+        let (list, id) = path.rsplit_once('/').expect("a path");
+        let all = ask(&shop.server, Method::GET, list, &shop.ada.access).await;
+        let listed = all.body["items"].as_array().expect("offers").iter();
+        assert_eq!(listed.filter(|offer| offer["id"] == id).collect::<Vec<_>>(), [&first.body]);
+
+        let tag = first.header("etag");
+        let changed = change(1000, tag).await;
+        assert_eq!(changed.status, StatusCode::NO_CONTENT, "{:?}", changed.body);
+        let late = change(1100, tag).await;
+        assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "{:?}", late.body);
+        assert_eq!(late.body["code"], "precondition_failed");
+        let now = read().await;
+        assert_eq!(now.body["amount_minor"], 1000);
+        let both = format!("{tag}, {}", now.header("etag"));
+        assert_eq!(change(1100, &both).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(change(1200, "*").await.status, StatusCode::NO_CONTENT);
+        let retire = format!("{path}/retire");
+        let before = read().await;
+        ask(&shop.server, Method::POST, &retire, &shop.ada.access).await;
+        assert_ne!(read().await.header("etag"), before.header("etag"), "it says something else");
+    }
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn of_many_who_change_an_offer_at_once_by_what_they_read_one_does_and_the_others_are_told() {
+    let shop = Shop::open().await;
+    shop.administrate();
+    let path = format!("/admin/packs/{}", shop.pack("Starter").await);
+    let read = ask(&shop.server, Method::GET, &path, &shop.ada.access).await;
+    let bearer = format!("Bearer {}", shop.ada.access);
+    let headers = [("authorization", bearer.as_str()), ("if-match", read.header("etag"))];
+    let change = async |amount: i64| {
+        let price = json!({ "amount_minor": amount, "currency": "usd" });
+        let body = json!({ "name": "Starter", "credits": 200, "price": price });
+        let path = format!("/api/v1{path}");
+        let answer = shop.server.send(Method::PUT, &path, &headers, Some(&body)).await;
+        answer.expect("an answer").status
+    };
+    let changes = futures_util::future::join_all((1..=8).map(|number| change(1000 + number))).await;
+    let changed = changes.iter().filter(|status| **status == StatusCode::NO_CONTENT).count();
+    let told = changes.iter().filter(|status| **status == StatusCode::PRECONDITION_FAILED).count();
+    assert_eq!((changed, told), (1, 7), "{changes:?}");
+    shop.close().await;
+}
+
 /// A form that is sent twice makes one pack; one that is sold no more is found again.
 #[tokio::test]
 async fn an_offer_is_made_once_for_a_key_and_administrators_see_all_of_them() {

@@ -44,6 +44,8 @@ pub async fn known(shop: &Shop) -> String {
             "POST /api/v1/admin/stripe/events/{id}/replay",
             vec![("path.id", ids(shop, told, ada).await)],
         ),
+        ("GET /api/v1/admin/packs/{id}", vec![("path.id", one(&shop.pack("Starter").await))]),
+        ("GET /api/v1/admin/plans/{id}", vec![("path.id", one(&basic))]),
         ("POST /api/v1/admin/users/{id}/deactivate", vec![("path.id", one(ada))]),
         ("POST /api/v1/admin/users/{id}/reactivate", vec![("path.id", one(ada))]),
         ("POST /api/v1/admin/users/{id}/role", vec![("path.id", one(ada))]),

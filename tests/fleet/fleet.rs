@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use saldo::embedded::{Cluster, Mode};
 use sqlx::AssertSqlSafe;
 
 use crate::customer::Offers;
@@ -14,6 +15,12 @@ use crate::support::{Database, Server};
 
 const SERVERS: usize = 3;
 const WORKERS: usize = 2;
+/// Everybody who can be killed: Redis and Postgres, too.
+const ALL: usize = SERVERS + WORKERS + 2;
+/// Its own Postgres: others do without theirs for nobody.
+const CLUSTER: &str = "saldo-test-fleet";
+/// Of the turns of Postgres, the one in which not one process of its is killed, but all of it.
+const WHOLE: usize = 3;
 /// How long what was killed is away.
 const AWAY: Duration = Duration::from_millis(700);
 /// How long after they have told it to stop operators' tools kill a node.
@@ -38,6 +45,7 @@ const MODELS: &str = r#"{
 
 pub struct Fleet {
     database: Database,
+    cluster: Cluster,
     redis: RedisServer,
     stripe: Arc<Stripe>,
     proxy: Proxy,
@@ -80,6 +88,13 @@ impl Node {
     }
 }
 
+/// The Postgres of this database, started where it does not run. Its socket is in its folder.
+async fn cluster_of(database: &Database) -> Cluster {
+    let socket = database.socket();
+    let folder = socket.parent().expect("it is in a folder");
+    Cluster::start(Mode::Durable, folder).await.expect("a private PostgreSQL")
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         // It may be gone already.
@@ -94,7 +109,7 @@ impl Fleet {
         let redis = RedisServer::start().await?;
         let ports: Vec<_> = (0..SERVERS).map(|_| free_port()).collect();
         let proxy = Proxy::start(&ports)?;
-        let database = Database::durable().await;
+        let database = Database::durable_in(CLUSTER).await;
         std::fs::create_dir_all(&database.data).expect("a folder");
         let models = database.data.join("models.json");
         std::fs::write(&models, MODELS).expect("a file");
@@ -125,7 +140,8 @@ impl Fleet {
         let mut nodes: Vec<_> = servers.collect();
         nodes.extend((0..WORKERS).map(|_| node("work", "127.0.0.1:0")));
         let stripe = Arc::new(stripe);
-        let fleet = Self { database, redis, stripe, proxy, nodes, turn: 0 };
+        let cluster = cluster_of(&database).await;
+        let fleet = Self { database, cluster, redis, stripe, proxy, nodes, turn: 0 };
         fleet.answers().await;
         Some(fleet)
     }
@@ -177,9 +193,10 @@ impl Fleet {
 
     /// `kill -9` for a server, a worker, Redis or Postgres in turn. It is back a moment later.
     pub async fn kill_the_next(&mut self) {
-        let turn = self.turn % (SERVERS + WORKERS + 2);
+        let (turn, round) = (self.turn % ALL, self.turn / ALL + 1);
         self.turn += 1;
         match turn {
+            0 if round == WHOLE => self.kill_postgres().await,
             0 => self.crash_postgres().await,
             1 => {
                 self.redis.kill();
@@ -193,6 +210,21 @@ impl Fleet {
                 node.start_again();
             }
         }
+    }
+
+    /// Whether all of Postgres was killed once.
+    pub fn has_lost_postgres(&self) -> bool {
+        self.turn > (WHOLE - 1) * ALL
+    }
+
+    /// `kill -9` for the first of its processes, whose end the others follow; started again on the same data.
+    async fn kill_postgres(&mut self) {
+        let postmaster = self.cluster.postmaster().expect("it runs").to_string();
+        let killed = Command::new("kill").args(["-9", &postmaster]).status();
+        assert!(killed.expect("kill runs").success());
+        tokio::time::sleep(AWAY).await;
+        self.cluster = cluster_of(&self.database).await;
+        assert_ne!(self.cluster.postmaster().expect("it runs").to_string(), postmaster);
     }
 
     /// One of its processes gets `kill -9`: it ends them all, throws its memory away, and recovers from its disk.

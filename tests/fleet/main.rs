@@ -56,6 +56,7 @@ async fn whatever_is_killed_the_journey_goes_on_and_nothing_is_lost_or_done_twic
         fleet.kill_the_next().await;
         kills += 1;
     }
+    assert!(fleet.has_lost_postgres(), "there was no time to kill all of Postgres");
     let customers = join_all(customers).await.into_iter().map(|it| it.expect("a journey"));
     let customers: Vec<_> = customers.collect();
     fleet.comes_to_rest().await;

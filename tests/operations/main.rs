@@ -4,6 +4,7 @@
 mod backup;
 mod collector;
 mod document;
+mod flood;
 mod health;
 mod jobs;
 mod logs;

@@ -6,9 +6,41 @@ use reqwest::{Method, StatusCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::redis_server::free_port;
 use crate::support::{Answer, Database, Server};
 
 const SITE: &str = "https://app.example.com";
+/// What every answer says, whoever gives it.
+const EVERYWHERE: [(&str, &str); 7] = [
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-embedder-policy", "require-corp"),
+    ("x-permitted-cross-domain-policies", "none"),
+    ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=()"),
+];
+/// What scripts of other sites may read, besides what they always may.
+const READ: [&str; 16] = [
+    "allow",
+    "content-disposition",
+    "credits-charged",
+    "credits-remaining",
+    "etag",
+    "idempotency-replayed",
+    "location",
+    "preference-applied",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "server-timing",
+    "www-authenticate",
+    "x-event-position",
+    "x-request-id",
+    "x-should-retry",
+];
+const HTTPS_ONLY: (&str, &str) =
+    ("strict-transport-security", "max-age=63072000; includeSubDomains");
 
 async fn ask(server: &Server, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
     server.send(method, path, headers, None).await.expect("an answer")
@@ -31,25 +63,51 @@ async fn every_answer_tells_browsers_what_not_to_do() {
         &database.url(),
         &[("SALDO_RATE_LIMITS", "off"), ("SALDO_PUBLIC_URL", "https://saldo.example.com")],
     );
-    for path in
-        ["/", "/livez", "/api/v1/wallet", "/v1/models", "/nothing", "/openapi.json", "/docs/"]
-    {
+    let alone = ("cross-origin-resource-policy", "same-origin");
+    for path in [
+        "/",
+        "/livez",
+        "/api/v1/wallet",
+        "/v1/models",
+        "/nothing",
+        "/openapi.json",
+        "/docs/",
+        "/redoc",
+        "/metrics",
+    ] {
         let answer = ask(&server, Method::GET, path, &[]).await;
-        for (header, value) in [
-            ("x-content-type-options", "nosniff"),
-            ("x-frame-options", "DENY"),
-            ("referrer-policy", "no-referrer"),
-            ("cross-origin-resource-policy", "same-origin"),
-            ("strict-transport-security", "max-age=63072000; includeSubDomains"),
-        ] {
+        for (header, value) in EVERYWHERE.into_iter().chain([alone, HTTPS_ONLY]) {
             assert_eq!(answer.header(header), value, "{path} {header}");
         }
         let policy = answer.header("content-security-policy");
         let strict = !path.starts_with("/docs");
         assert_eq!(policy.starts_with("default-src 'none'"), strict, "{path}: {policy}");
         assert!(policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
-        assert!(answer.header("permissions-policy").contains("camera=()"), "{path}");
+        let kept = if path == "/redoc" { "public, max-age=3600" } else { "no-store" };
+        assert_eq!(answer.header("cache-control"), kept, "{path}");
         assert_eq!(answer.header("access-control-allow-origin"), "", "nobody was named");
+    }
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn the_operators_listener_tells_browsers_the_same_and_nothing_of_tls() {
+    let database = Database::in_memory().await;
+    let listen = format!("127.0.0.1:{}", free_port());
+    let settings = [
+        ("SALDO_METRICS_LISTEN", listen.as_str()),
+        ("SALDO_PUBLIC_URL", "https://saldo.example.com"),
+    ];
+    let _server = database.server_with(&database.url(), &settings);
+    let operators = Server::within(format!("http://{listen}"));
+    for path in ["/metrics", "/readyz", "/nothing"] {
+        let answer = ask(&operators, Method::GET, path, &[]).await;
+        for (header, value) in EVERYWHERE {
+            assert_eq!(answer.header(header), value, "{path} {header}");
+        }
+        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"));
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        assert_eq!(answer.header(HTTPS_ONLY.0), "", "it has none");
     }
     database.remove().await;
 }
@@ -57,7 +115,8 @@ async fn every_answer_tells_browsers_what_not_to_do() {
 #[tokio::test]
 async fn only_sites_that_are_named_may_ask() {
     let database = Database::in_memory().await;
-    let server = database.server_with(&database.url(), &[("SALDO_CORS_ORIGINS", SITE)]);
+    let public = ("SALDO_PUBLIC_URL", "https://saldo.example.com");
+    let server = database.server_with(&database.url(), &[("SALDO_CORS_ORIGINS", SITE), public]);
     let preflight = |origin| {
         [
             ("origin", origin),
@@ -70,10 +129,20 @@ async fn only_sites_that_are_named_may_ask() {
     assert_eq!(asked.status, StatusCode::OK);
     assert_eq!(asked.header("access-control-allow-origin"), SITE);
     assert_eq!(asked.header("access-control-allow-credentials"), "true");
-    assert!(asked.header("access-control-allow-headers").contains("idempotency-key"));
+    let may_come = asked.header("access-control-allow-headers");
+    for header in ["authorization", "idempotency-key", "if-match", "traceparent", "tracestate"] {
+        assert!(may_come.split(',').any(|named| named == header), "{header}: {may_come}");
+    }
+    for (header, value) in EVERYWHERE.into_iter().chain([HTTPS_ONLY]) {
+        assert_eq!(asked.header(header), value, "{header}");
+    }
+    assert_eq!(asked.header("cache-control"), "no-store");
     let read = ask(&server, Method::GET, "/", &[("origin", SITE)]).await;
     assert_eq!(read.header("access-control-allow-origin"), SITE);
-    assert!(read.header("access-control-expose-headers").contains("x-event-position"));
+    let is_read = read.header("access-control-expose-headers");
+    for header in READ {
+        assert!(is_read.split(',').any(|named| named == header), "{header}: {is_read}");
+    }
     for other in ["https://evil.example.com", "https://app.example.com.evil.org", "null"] {
         for method in [Method::OPTIONS, Method::GET] {
             let refused = ask(&server, method, path, &preflight(other)).await;
@@ -104,6 +173,11 @@ async fn who_came_to_a_proxy_of_ours_without_tls_is_sent_to_the_public_address()
     let sent = raw(&server, &request("http")).await.to_ascii_lowercase();
     assert!(sent.starts_with("http/1.1 308"), "{sent}");
     assert!(sent.contains("location: https://saldo.example.com/docs?a=b\r\n"), "{sent}");
+    for (header, value) in EVERYWHERE.into_iter().chain([("cache-control", "no-store")]) {
+        let line = format!("\r\n{header}: {value}\r\n").to_ascii_lowercase();
+        assert!(sent.contains(&line), "{header}: {sent}");
+    }
+    assert!(!sent.contains(HTTPS_ONLY.0), "without TLS it is not spoken of: {sent}");
     let answered = raw(&server, &request("https")).await;
     assert!(!answered.starts_with("HTTP/1.1 308"), "{answered}");
     // Nobody else's word counts.

@@ -50,7 +50,12 @@ impl Database {
     }
 
     pub async fn durable() -> Self {
-        let folder = std::env::temp_dir().join(cluster::own("saldo-test-durable"));
+        Self::durable_in("saldo-test-durable").await
+    }
+
+    /// On a durable cluster in a folder of this name, which nobody else needs.
+    pub async fn durable_in(folder: &str) -> Self {
+        let folder = std::env::temp_dir().join(cluster::own(folder));
         let cluster = Cluster::start(Mode::Durable, &folder).await;
         Self::on(cluster.expect("a private PostgreSQL")).await
     }
@@ -75,24 +80,9 @@ impl Database {
 
     /// A server with settings of its own.
     pub fn server_with(&self, url: &str, settings: &[(&str, &str)]) -> Server {
-        let mut process = self
-            .program(settings)
-            .env("DATABASE_URL", url)
-            .env("SALDO_LISTEN", "127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server can be started");
-        let mut line = String::new();
-        let stdout = process.stdout.take().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
-        let address = line.split_whitespace().find(|word| word.starts_with("http://"));
-        let url = address.unwrap_or_else(|| panic!("the server said: {line}")).to_owned();
-        Server {
-            url,
-            process: Some(process),
-            told: OnceLock::new(),
-            http: saldo::clients::http().build().expect("a client"),
-        }
+        let mut program = self.program(settings);
+        program.env("DATABASE_URL", url);
+        Server::start(program)
     }
 
     /// The program on this database, with settings of its own.
@@ -239,6 +229,19 @@ impl Answer {
 }
 
 impl Server {
+    /// The program, as a server on a port that is free.
+    pub fn start(mut program: Command) -> Self {
+        let program = program.env("SALDO_LISTEN", "127.0.0.1:0").stdout(Stdio::piped());
+        let mut process = program.spawn().expect("the server can be started");
+        let mut line = String::new();
+        let stdout = process.stdout.take().expect("stdout is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("the server says where it listens");
+        let address = line.split_whitespace().find(|word| word.starts_with("http://"));
+        let url = address.unwrap_or_else(|| panic!("the server said: {line}")).to_owned();
+        let http = saldo::clients::http().build().expect("a client");
+        Self { url, process: Some(process), told: OnceLock::new(), http }
+    }
+
     /// A node of this process, behind this address.
     pub fn within(url: String) -> Self {
         let http = saldo::clients::http().build().expect("a client");

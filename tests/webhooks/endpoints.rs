@@ -43,6 +43,34 @@ async fn a_secret_is_told_once_and_kept_where_nobody_reads_it() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_somebody_else_has_changed_is_not_overwritten() {
+    let house = House::open().await;
+    let made = house.post("/webhook-endpoints", "one", &json!({ "url": URL })).await;
+    let path = format!("/webhook-endpoints/{}", made.body["id"].as_str().expect("an id"));
+    let bearer = format!("Bearer {}", house.ada.token);
+    let change = async |description: &str, tag: &str| {
+        let headers = [("authorization", bearer.as_str()), ("if-match", tag)];
+        let (path, body) = (format!("/api/v1{path}"), json!({ "description": description }));
+        let answer = house.server.send(Method::PATCH, &path, &headers, Some(&body)).await;
+        answer.expect("an answer")
+    };
+    let read = house.get(&path).await.header("etag").to_owned();
+    let first = change("the ledger", &read).await;
+    assert_eq!(first.status, StatusCode::OK, "{:?}", first.body);
+    let late = change("the crm", &read).await;
+    assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "{:?}", late.body);
+    assert_eq!(late.body["code"], "precondition_failed");
+    let now = house.get(&path).await;
+    assert_eq!(now.body["description"], "the ledger");
+    assert_eq!(now.header("etag"), first.header("etag"));
+    let many = (1..=8).map(|number| format!("the crm {number}"));
+    let (change, tag) = (&change, now.header("etag"));
+    let many = join_all(many.map(|name| async move { change(&name, tag).await.status })).await;
+    assert_eq!(many.iter().filter(|status| **status == StatusCode::OK).count(), 1, "{many:?}");
+    house.close().await;
+}
+
+#[tokio::test]
 async fn the_same_request_makes_one_endpoint_and_one_secret() {
     let house = House::open().await;
     let body = json!({ "url": URL });

@@ -18,8 +18,9 @@ pub struct OfferCommand<T> {
 pub enum Ask<T> {
     /// Put it on sale.
     Create { terms: T },
-    /// Sell it on other terms. What was bought before stays as it was bought.
-    Change { terms: T },
+    /// Sell it on other terms; instead of those of a version, where it is named, and of no other. What was bought
+    /// before stays as it was bought.
+    Change { terms: T, instead_of: Option<u32> },
     /// Sell it no more.
     Retire,
     /// Sell it again.

@@ -7,6 +7,8 @@ pub enum OfferError {
     Exists,
     #[error("there is no such offer")]
     Unknown,
+    #[error("the offer has changed since it was read")]
+    Moved,
     #[error("a name has 1 to 100 characters")]
     Name,
     #[error("a price is more than zero: what is free is granted, not sold")]

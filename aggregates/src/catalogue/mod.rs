@@ -82,8 +82,11 @@ impl<T: Terms> Offer<T> {
             (Ask::Create { .. }, Some(_)) => Err(OfferError::Exists),
             (_, None) => Err(OfferError::Unknown),
 
-            (Ask::Change { terms }, Some(known)) if terms == *known => Ok(vec![]),
-            (Ask::Change { terms }, Some(_)) => {
+            (Ask::Change { instead_of: Some(read), .. }, Some(_)) if read != self.version => {
+                Err(OfferError::Moved)
+            }
+            (Ask::Change { terms, .. }, Some(known)) if terms == *known => Ok(vec![]),
+            (Ask::Change { terms, .. }, Some(_)) => {
                 terms.check()?;
                 Ok(vec![OfferEvent::Changed { terms, at }])
             }

@@ -27,6 +27,10 @@ fn ask(ask: Ask<PackTerms>) -> OfferCommand<PackTerms> {
     OfferCommand { now: AT, ask }
 }
 
+fn change(terms: PackTerms, instead_of: Option<u32>) -> OfferCommand<PackTerms> {
+    ask(Ask::Change { terms, instead_of })
+}
+
 fn created() -> OfferEvent<PackTerms> {
     OfferEvent::Created { terms: terms(900), at: AT }
 }
@@ -49,7 +53,7 @@ fn what_cannot_be_sold_is_refused() {
             .given_no_previous_events()
             .when(ask(Ask::Create { terms: terms.clone() }))
             .then_expect_error(error);
-        pack().given(vec![created()]).when(ask(Ask::Change { terms })).then_expect_error(error);
+        pack().given(vec![created()]).when(change(terms, None)).then_expect_error(error);
     }
 }
 
@@ -58,13 +62,22 @@ fn an_offer_is_made_once_and_changed_when_something_changes() {
     let create = || ask(Ask::Create { terms: terms(900) });
     pack().given_no_previous_events().when(create()).then_expect_events(vec![created()]);
     pack().given(vec![created()]).when(create()).then_expect_error(OfferError::Exists);
-    let change = |price| ask(Ask::Change { terms: terms(price) });
+    let change = |price| change(terms(price), None);
     pack().given(vec![created()]).when(change(900)).then_expect_events(vec![]);
     pack()
         .given(vec![created()])
         .when(change(1000))
         .then_expect_events(vec![OfferEvent::Changed { terms: terms(1000), at: AT }]);
     pack().given_no_previous_events().when(change(900)).then_expect_error(OfferError::Unknown);
+}
+
+#[test]
+fn terms_that_somebody_has_changed_since_they_were_read_are_not_overwritten() {
+    let changed = |price| OfferEvent::Changed { terms: terms(price), at: AT };
+    let twice = || pack().given(vec![created(), changed(1000)]);
+    twice().when(change(terms(1100), Some(1))).then_expect_error(OfferError::Moved);
+    twice().when(change(terms(1100), Some(2))).then_expect_events(vec![changed(1100)]);
+    twice().when(change(terms(1100), None)).then_expect_events(vec![changed(1100)]);
 }
 
 #[test]

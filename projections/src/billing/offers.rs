@@ -31,6 +31,23 @@ pub struct PackRow {
     pub on_sale: bool,
 }
 
+impl PackRow {
+    /// As it is on these terms.
+    #[must_use]
+    pub fn of(pack_id: Uuid, terms: &PackTerms, on_sale: bool) -> Self {
+        Self {
+            pack_id,
+            name: terms.name.clone(),
+            credits: terms.credits.get(),
+            bonus: terms.bonus.get(),
+            amount_minor: terms.price.amount_minor,
+            currency: terms.price.currency.to_string(),
+            lasts_days: terms.lasts_days.and_then(|days| i32::try_from(days).ok()),
+            on_sale,
+        }
+    }
+}
+
 /// A plan.
 #[derive(Clone, Debug, FromRow)]
 pub struct PlanRow {
@@ -54,6 +71,29 @@ pub struct PlanRow {
     pub trial_days: i32,
     /// Whether it can be bought.
     pub on_sale: bool,
+}
+
+impl PlanRow {
+    /// As it is on these terms.
+    #[must_use]
+    pub fn of(plan_id: Uuid, terms: &PlanTerms, on_sale: bool) -> Self {
+        let pay_interval = match terms.interval {
+            Interval::Month => "month",
+            Interval::Year => "year",
+        };
+        Self {
+            plan_id,
+            name: terms.name.clone(),
+            tier: tier(terms.tier).to_owned(),
+            quota: terms.quota.get(),
+            amount_minor: terms.price.amount_minor,
+            currency: terms.price.currency.to_string(),
+            pay_interval: pay_interval.to_owned(),
+            rollover: terms.rollover.get(),
+            trial_days: i32::try_from(terms.trial_days).unwrap_or(i32::MAX),
+            on_sale,
+        }
+    }
 }
 
 /// Packs, the cheapest first; retired ones, too, where `all`.
@@ -115,7 +155,7 @@ pub(super) async fn follow_pack(
         OfferEvent::Created { terms, at } | OfferEvent::Changed { terms, at } => (terms, at),
         other => return follow(db, "packs", "pack_id", id, other).await,
     };
-    let lasts = terms.lasts_days.and_then(|days| i32::try_from(days).ok());
+    let pack = PackRow::of(id, terms, true);
     sqlx::query(
         "insert into packs (pack_id, name, credits, bonus, amount_minor, currency, lasts_days,
              version, on_sale, created_at)
@@ -126,12 +166,12 @@ pub(super) async fn follow_pack(
              lasts_days = excluded.lasts_days, version = packs.version + 1",
     )
     .bind(id)
-    .bind(&terms.name)
-    .bind(terms.credits.get())
-    .bind(terms.bonus.get())
-    .bind(terms.price.amount_minor)
-    .bind(terms.price.currency.to_string())
-    .bind(lasts)
+    .bind(pack.name)
+    .bind(pack.credits)
+    .bind(pack.bonus)
+    .bind(pack.amount_minor)
+    .bind(pack.currency)
+    .bind(pack.lasts_days)
     .bind(at)
     .execute(db)
     .await?;
@@ -176,10 +216,7 @@ async fn set_plan(
     terms: &PlanTerms,
     at: DateTime<Utc>,
 ) -> sqlx::Result<()> {
-    let interval = match terms.interval {
-        Interval::Month => "month",
-        Interval::Year => "year",
-    };
+    let plan = PlanRow::of(id, terms, true);
     sqlx::query(
         "insert into plans (plan_id, name, tier, quota, amount_minor, currency, pay_interval,
              rollover, trial_days, version, on_sale, created_at, terms)
@@ -191,14 +228,14 @@ async fn set_plan(
              trial_days = excluded.trial_days, terms = excluded.terms, version = plans.version + 1",
     )
     .bind(id)
-    .bind(&terms.name)
-    .bind(tier(terms.tier))
-    .bind(terms.quota.get())
-    .bind(terms.price.amount_minor)
-    .bind(terms.price.currency.to_string())
-    .bind(interval)
-    .bind(terms.rollover.get())
-    .bind(i32::try_from(terms.trial_days).unwrap_or(i32::MAX))
+    .bind(plan.name)
+    .bind(plan.tier)
+    .bind(plan.quota)
+    .bind(plan.amount_minor)
+    .bind(plan.currency)
+    .bind(plan.pay_interval)
+    .bind(plan.rollover)
+    .bind(plan.trial_days)
     .bind(at)
     .bind(Json(terms))
     .execute(db)

@@ -152,7 +152,7 @@ async fn again(app: &App, row: Row, request: &Request) -> Result<Opened> {
     }
     let kept = row.open(app).await?.ok_or_else(Problem::not_found)?;
     let secret = kept.secret_by(request.id, clock::now() - REPEATED);
-    Ok(Opened { endpoint: row.told(kept)?, secret, replayed: true })
+    Ok(Opened { endpoint: row.told(&kept)?, secret, replayed: true })
 }
 
 /// The person's endpoints, the newest first.
@@ -168,7 +168,7 @@ pub async fn list(app: &App, user: UserId) -> Result<Vec<Endpoint>> {
     for row in rows {
         // Who is being erased has none.
         if let Some(kept) = row.open(app).await? {
-            endpoints.push(row.told(kept)?);
+            endpoints.push(row.told(&kept)?);
         }
     }
     Ok(endpoints)
@@ -178,17 +178,25 @@ pub async fn list(app: &App, user: UserId) -> Result<Vec<Endpoint>> {
 pub async fn one(app: &App, user: UserId, id: EndpointId) -> Result<Endpoint> {
     let row = find(app.db(), user, id).await?.ok_or_else(Problem::not_found)?;
     let kept = row.open(app).await?.ok_or_else(Problem::not_found)?;
-    row.told(kept)
+    row.told(&kept)
 }
 
 /// Changes an endpoint. What waits for one that is turned off is given up; where it is turned on again,
-/// or is elsewhere, it has not failed yet, and of what was while it was off nothing is told.
-pub async fn change(app: &App, user: UserId, id: EndpointId, change: Change) -> Result<Endpoint> {
+/// or is elsewhere, it has not failed yet, and of what was while it was off nothing is told. `may` is asked about the
+/// endpoint as it is just before.
+pub async fn change(
+    app: &App,
+    user: UserId,
+    id: EndpointId,
+    change: Change,
+    may: impl FnOnce(&Endpoint) -> Result<()>,
+) -> Result<Endpoint> {
     // Before a connection is held, since the person's key may have to be read by another.
     one(app, user, id).await?;
     let mut tx = app.db().begin().await?;
     let row = locked(&mut tx, user, id).await?;
     let mut kept = row.open(app).await?.ok_or_else(Problem::not_found)?;
+    may(&row.told(&kept)?)?;
     let is_elsewhere = change.url.as_ref().is_some_and(|url| *url != kept.url);
     kept.url = change.url.unwrap_or(kept.url);
     kept.description = match change.description {
@@ -241,7 +249,7 @@ pub async fn rotate(app: &App, user: UserId, id: EndpointId, by: Uuid) -> Result
     let mut kept = row.open(app).await?.ok_or_else(Problem::not_found)?;
     if kept.knows(by) {
         let secret = kept.secret_by(by, now - REPEATED);
-        return Ok(Opened { endpoint: row.told(kept)?, secret, replayed: true });
+        return Ok(Opened { endpoint: row.told(&kept)?, secret, replayed: true });
     }
     let secret = Secret::random().map_err(Problem::failed)?;
     if !kept.rotate(secret.clone(), by, now, now + BESIDE) {
@@ -254,7 +262,7 @@ pub async fn rotate(app: &App, user: UserId, id: EndpointId, by: Uuid) -> Result
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;
-    Ok(Opened { endpoint: row.told(kept)?, secret: Some(secret), replayed: false })
+    Ok(Opened { endpoint: row.told(&kept)?, secret: Some(secret), replayed: false })
 }
 
 fn names(events: &[EventType]) -> Vec<&'static str> {

@@ -69,16 +69,16 @@ impl Row {
     }
 
     /// As its owner sees it.
-    pub(super) fn told(self, kept: Sealed) -> Result<Endpoint> {
+    pub(super) fn told(&self, kept: &Sealed) -> Result<Endpoint> {
         let events = serde_json::from_value(serde_json::json!(self.events));
         Ok(Endpoint {
             id: EndpointId(self.endpoint_id),
-            url: kept.url,
+            url: kept.url.clone(),
             events: events.map_err(Problem::failed)?,
-            description: kept.description,
+            description: kept.description.clone(),
             low_balance_threshold: self.low_balance_threshold,
             enabled: self.enabled,
-            disabled_reason: self.disabled_reason,
+            disabled_reason: self.disabled_reason.clone(),
             failing_since: self.failing_since,
             created_at: self.created_at,
         })

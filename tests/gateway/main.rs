@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
 mod bench;
+mod between;
 mod cached;
 mod chats;
 mod completions;

@@ -6,6 +6,7 @@ mod between;
 mod cached;
 mod chats;
 mod completions;
+mod crowded;
 mod given_up;
 mod hanging_up;
 mod health;

@@ -35,3 +35,4 @@ mod stream;
 mod support;
 mod timing;
 mod used;
+mod wires;

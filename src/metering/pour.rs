@@ -132,7 +132,7 @@ async fn flow(
     };
     let (tap, glass) = mpsc::channel(WAITING);
     if waits.send(Ok(Begin::Now(talk.id(), glass))).is_err() && !is_kept {
-        gone(talk).await;
+        gone(talk, app.overdue()).await;
     } else if let Some(last) = run(app, talk, reader, &tap).await {
         // Who has gone does not get it, and finds it in their history.
         let _ = tap.send_timeout(last, PATIENCE).await;
@@ -154,12 +154,12 @@ async fn run(
         let next = tokio::select! {
             next = talk.next() => next,
             () = tap.closed(), if !is_kept => {
-                gone(talk).await;
+                gone(talk, overdue).await;
                 return None;
             }
             // What came is charged before the process ends.
             () = &mut overdue => {
-                gone(talk).await;
+                settle(talk).await;
                 return None;
             }
         };
@@ -169,7 +169,7 @@ async fn run(
                     said.push_str(&text);
                 }
                 if tap.send_timeout(Poured::Text(text), PATIENCE).await.is_err() && !is_kept {
-                    gone(talk).await;
+                    gone(talk, overdue).await;
                     return None;
                 }
             }
@@ -204,12 +204,14 @@ async fn failed(talk: Box<Talk>, error: &ProviderError, reader: Reader) -> Poure
     }
 }
 
-/// Nobody reads any more. A provider that charges on is read to its end, so that the bill is right; one
-/// that does not is left. Nothing that came costs nothing.
-async fn gone(mut talk: Box<Talk>) {
-    if !talk.stops_when_left() {
-        while let Ok(Next::Text(_)) = talk.next().await {}
-    }
+/// Nobody reads any more.
+async fn gone(mut talk: Box<Talk>, overdue: impl Future<Output = ()>) {
+    talk.leave(overdue).await;
+    settle(talk).await;
+}
+
+/// Charges what came, for nobody. Nothing that came costs nothing.
+async fn settle(talk: Box<Talk>) {
     let ended = if talk.has_cost() {
         talk.charge(None).await.map(drop)
     } else {

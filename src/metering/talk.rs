@@ -184,10 +184,17 @@ impl Talk {
         self.has_text() || self.said != Tokens::default()
     }
 
-    /// Whether nothing more is charged by the provider once nobody reads on.
-    #[must_use]
-    pub fn stops_when_left(&self) -> bool {
-        self.answering.stops_when_left
+    /// Nobody wants more of it. A provider that charges on is read to its end, so that the bill is right, or until
+    /// it is `late`; one that does not is left.
+    pub async fn leave(&mut self, late: impl Future<Output = ()>) {
+        if self.answering.stops_when_left {
+            return;
+        }
+        let rest = async { while let Ok(Next::Text(_)) = self.next().await {} };
+        tokio::select! {
+            () = rest => {}
+            () = late => {}
+        }
     }
 
     /// What comes next. It may be dropped while it waits, and asked again: nothing is lost. While it waits,

@@ -27,6 +27,7 @@ mod redis_tls;
 mod script;
 #[path = "../shared/skip.rs"]
 mod skip;
+mod stopped;
 mod stopping;
 mod stopping_jobs;
 mod stream;

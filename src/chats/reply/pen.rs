@@ -118,7 +118,7 @@ impl Pen<'_> {
 
     /// Charges what came, once all of it is told: whoever finds it charged finds it whole. What failed is
     /// free.
-    async fn put_down(mut self, talk: Box<Talk>, down: Down) -> Result<Ending> {
+    async fn put_down(mut self, mut talk: Box<Talk>, down: Down) -> Result<Ending> {
         self.tell().await?;
         let finish = match down {
             Down::Ended(_) if self.text.is_empty() => {
@@ -134,7 +134,10 @@ impl Pen<'_> {
                 return Ok(Ending::Left);
             }
             Down::Ended(end) => Some(end),
-            Down::Stopped => None,
+            Down::Stopped => {
+                talk.leave(self.app.told_to_stop()).await;
+                None
+            }
         };
         let Turn { chat, owner, reply } = self.turn;
         let ended = json!({ "finish": finish });

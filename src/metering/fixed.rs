@@ -8,8 +8,8 @@ use futures_util::{FutureExt, TryStreamExt};
 use serde_json::Value;
 
 use super::analyses::{Delivery, Record, find, seal};
+use super::broken::Broken;
 use super::payer::Payer;
-use super::talk::provider_failed;
 use super::ticket::{self, Opened, Ticket, Wanted};
 use super::timing::Took;
 use super::{access, tasks};
@@ -94,7 +94,7 @@ pub(super) async fn complete(
 async fn ask(app: &App, ticket: &Ticket, task: Task, text: &str) -> Result<Completion> {
     let tier = access::tier(app, ticket.payer.user).await?;
     let (model, request) = (app.models.usual(tier), tasks::request(task, text));
-    let failed = |error: ProviderError| provider_failed(&error);
+    let failed = |error: ProviderError| Broken::from(error).problem();
     let answering = app.llm.answer(ticket.hold(), &model.routes, &request);
     let mut answering = ticket.kept_until(app, answering).await.map_err(failed)?;
     let (mut said, mut tokens) = (String::new(), Tokens::default());

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::broken::Broken;
 use super::charged::Charged;
-use super::talk::{Begun, Conversation, End, Next, Talk, provider_failed};
+use super::talk::{Begun, Conversation, End, Next, Talk};
 use crate::app::App;
 use crate::clients::llm::ProviderError;
 use crate::detach::DetachOnDrop;
@@ -26,7 +27,7 @@ pub enum Poured {
     Text(String),
     /// The end, and what it cost.
     Ended(End, Charged),
-    /// The provider failed; what was delivered until then was charged, where anything was.
+    /// It broke; what was delivered until then was charged, where anything was.
     Failed(Problem, Option<Charged>),
 }
 
@@ -174,7 +175,8 @@ async fn run(
                 }
             }
             Ok(Next::Ended(End::Filtered)) if !talk.has_text() => {
-                return Some(failed(talk, &ProviderError::Refused, Reader::Whole).await);
+                let refused = ProviderError::Refused.into();
+                return Some(failed(talk, &refused, Reader::Whole).await);
             }
             Ok(Next::Ended(end)) => {
                 let kept = talk.may_repeat().then(|| json!({ "text": said, "end": end }));
@@ -183,20 +185,17 @@ async fn run(
                     Err(problem) => Poured::Failed(problem, None),
                 });
             }
-            Err(error) => return Some(failed(talk, &error, reader).await),
+            Err(broken) => return Some(failed(talk, &broken, reader).await),
         }
     }
 }
 
-/// Charges what a reader had before the provider failed; nothing, where they had nothing.
-async fn failed(talk: Box<Talk>, error: &ProviderError, reader: Reader) -> Poured {
-    let mut problem = provider_failed(error);
-    let ended: Result<_> = if reader == Reader::Stream && talk.has_text() {
-        "the AI provider failed; what was delivered until then was charged"
-            .clone_into(&mut problem.detail);
-        talk.charge(None).await.map(Some)
+/// Charges what a reader had before the answer broke; nothing, where they had nothing.
+async fn failed(talk: Box<Talk>, broken: &Broken, reader: Reader) -> Poured {
+    let (problem, ended) = if reader == Reader::Stream && talk.has_text() {
+        (broken.problem_of_the_rest(), talk.charge(None).await.map(Some))
     } else {
-        talk.release("the call failed").await.map(|()| None)
+        (broken.problem(), talk.release("the call failed").await.map(|()| None))
     };
     match ended {
         Ok(charged) => Poured::Failed(problem, charged),

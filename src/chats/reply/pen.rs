@@ -11,7 +11,7 @@ use super::{Turn, conversation};
 use crate::app::App;
 use crate::chats::telling::{self, DELTA};
 use crate::error::{Problem, Result};
-use crate::metering::{Begun, End, Next, Talk};
+use crate::metering::{Begun, Broken, End, Next, Talk};
 
 /// How often what was written is told.
 const SLICE: Duration = Duration::from_millis(100);
@@ -81,7 +81,10 @@ impl Pen<'_> {
                         self.due.get_or_insert_with(|| Instant::now() + SLICE);
                     }
                     Ok(Next::Ended(end)) => return Ok((talk, Down::Ended(end))),
-                    Err(_) => return Ok((talk, Down::Failed("provider_failed"))),
+                    Err(Broken::Provider(_)) => {
+                        return Ok((talk, Down::Failed("provider_failed")));
+                    }
+                    Err(Broken::Unheld) => return Ok((talk, Down::Failed("busy"))),
                 },
                 () = sleep_until(self.due.unwrap_or(look)) => {
                     look = Instant::now() + LOOK;

@@ -306,7 +306,7 @@ impl Talk {
             model: answering.model.clone(),
             input_tokens: Some(counted.input),
             output_tokens: Some(counted.output),
-            prices: Some(app.models.version().to_owned()),
+            prices: ticket.prices.clone(),
             estimated,
         };
         let (id, user) = (ticket.hold().id().0, ticket.payer.user);

@@ -18,6 +18,7 @@ mod listening;
 #[expect(dead_code, unused_imports, reason = "other tests use the rest")]
 mod llm;
 mod nodes;
+mod prices;
 mod queue_house;
 mod queued;
 mod redis_away;

@@ -35,8 +35,9 @@ use projections::runner::Runner;
 /// How long a query waits for what its caller has just written.
 const WAIT: Duration = Duration::from_secs(2);
 /// How long requests that are under way may take when the node is told to stop: with what comes after,
-/// less than the half minute after which operators' tools kill.
-const LEAVING: Duration = Duration::from_secs(12);
+/// less than the half minute after which operators' tools kill. Less than what comes after may take, too: that
+/// begins at once where nobody is connected, and charges what is late.
+const LEAVING: Duration = Duration::from_secs(10);
 /// Callers whose last write is remembered; past it, all are forgotten, which costs freshness only.
 const WRITERS: usize = 100_000;
 
@@ -126,10 +127,15 @@ impl App {
         self.store.pool()
     }
 
-    /// Ends when this node is about to stop, and what was under way then has had its time.
-    pub async fn overdue(&self) {
+    /// Ends when this node is about to stop.
+    pub async fn told_to_stop(&self) {
         // Whoever could tell is gone only with the server.
         let _ = self.leaving.subscribe().wait_for(|leaving| *leaving).await;
+    }
+
+    /// Ends when this node is about to stop, and what was under way then has had its time.
+    pub async fn overdue(&self) {
+        self.told_to_stop().await;
         tokio::time::sleep(LEAVING).await;
     }
 

@@ -187,6 +187,7 @@ impl Node {
     /// in, unless that takes too long: then the database undoes the step, and the next node takes
     /// it again.
     pub async fn stop(self) {
+        self.app.leaving.send_replace(true);
         self.stop.send_replace(true);
         // Too late is as good as in time: holds expire, and jobs are taken by others.
         let ended = async {

@@ -211,6 +211,20 @@ fn every_route_is_in_the_document_of_the_api() {
     assert_eq!(beside, [r#"src/http/mod.rs: "/metrics""#]);
 }
 
+/// Whoever makes the proof of a hold of an event could make it of one that was spent long ago.
+#[test]
+fn only_tickets_make_the_proof_of_an_open_hold() {
+    let mut making = BTreeSet::new();
+    visit(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut |path, text| {
+        if text.contains(".opens()") || text.contains("::opens") {
+            making.insert(path.display().to_string());
+        }
+    });
+    // The bench's is of a wallet that nobody has.
+    let may = ["src/bench/unmetered.rs", "src/metering/ticket.rs"];
+    assert_eq!(making, BTreeSet::from(may.map(str::to_owned)));
+}
+
 #[test]
 fn the_domain_and_the_read_side_know_nothing_of_the_world() {
     let manifest = |name: &str| {

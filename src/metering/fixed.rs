@@ -8,8 +8,8 @@ use futures_util::{FutureExt, TryStreamExt};
 use serde_json::Value;
 
 use super::analyses::{Delivery, Record, find, seal};
+use super::broken::Broken;
 use super::payer::Payer;
-use super::talk::provider_failed;
 use super::ticket::{self, Opened, Ticket, Wanted};
 use super::timing::Took;
 use super::{access, tasks};
@@ -94,7 +94,7 @@ pub(super) async fn complete(
 async fn ask(app: &App, ticket: &Ticket, task: Task, text: &str) -> Result<Completion> {
     let tier = access::tier(app, ticket.payer.user).await?;
     let (model, request) = (app.models.usual(tier), tasks::request(task, text));
-    let failed = |error: ProviderError| provider_failed(&error);
+    let failed = |error: ProviderError| Broken::from(error).problem();
     let answering = app.llm.answer(ticket.hold(), &model.routes, &request);
     let mut answering = ticket.kept_until(app, answering).await.map_err(failed)?;
     let (mut said, mut tokens) = (String::new(), Tokens::default());
@@ -121,7 +121,7 @@ async fn capture(
     completion: Completion,
 ) -> Result<Delivered> {
     ticket.delivered();
-    let (record, usage) = bill(app, &ticket, task, completion);
+    let (record, usage) = bill(&ticket, task, completion);
     let (amount, side) = (ticket.authorized, [seal(app, ticket.payer.user, &record).await?]);
     let (outcome, took) = ticket.capture(app, amount, usage, &side).await?;
     ticket::count(app, task.name(), &outcome);
@@ -138,7 +138,7 @@ pub(super) async fn capture_held(
     with: SideRow,
 ) -> Result<bool> {
     ticket.delivered();
-    let (record, usage) = bill(app, &ticket, task, completion);
+    let (record, usage) = bill(&ticket, task, completion);
     let (amount, side) = (ticket.authorized, [seal(app, ticket.payer.user, &record).await?, with]);
     let captured = ticket.capture_held(app, amount, usage, &side).await?;
     if let Some(outcome) = &captured {
@@ -149,7 +149,6 @@ pub(super) async fn capture_held(
 
 /// What a call delivered at its full price, and what it used.
 fn bill(
-    app: &App,
     ticket: &Ticket,
     task: Task,
     Completion { result, model, tokens }: Completion,
@@ -158,7 +157,7 @@ fn bill(
         model: model.clone(),
         input_tokens: tokens.input,
         output_tokens: tokens.output,
-        prices: Some(app.models.version().to_owned()),
+        prices: ticket.prices.clone(),
         estimated: false,
     };
     let (input_tokens, output_tokens) = (tokens.input, tokens.output);

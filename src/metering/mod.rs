@@ -8,6 +8,7 @@
 
 mod access;
 mod analyses;
+mod broken;
 mod charged;
 mod entries;
 mod estimate;
@@ -25,6 +26,7 @@ mod tokens;
 
 pub use access::{allowed_model, can_pay, choose, tier_now};
 pub use analyses::Record;
+pub use broken::Broken;
 pub use charged::Charged;
 pub use entries::{Entry, State, entries, entry};
 pub use estimate::estimate;

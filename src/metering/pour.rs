@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::broken::Broken;
 use super::charged::Charged;
-use super::talk::{Begun, Conversation, End, Next, Talk, provider_failed};
+use super::talk::{Begun, Conversation, End, Next, Talk};
 use crate::app::App;
 use crate::clients::llm::ProviderError;
 use crate::detach::DetachOnDrop;
@@ -26,7 +27,7 @@ pub enum Poured {
     Text(String),
     /// The end, and what it cost.
     Ended(End, Charged),
-    /// The provider failed; what was delivered until then was charged, where anything was.
+    /// It broke; what was delivered until then was charged, where anything was.
     Failed(Problem, Option<Charged>),
 }
 
@@ -132,7 +133,7 @@ async fn flow(
     };
     let (tap, glass) = mpsc::channel(WAITING);
     if waits.send(Ok(Begin::Now(talk.id(), glass))).is_err() && !is_kept {
-        gone(talk).await;
+        gone(talk, app.overdue()).await;
     } else if let Some(last) = run(app, talk, reader, &tap).await {
         // Who has gone does not get it, and finds it in their history.
         let _ = tap.send_timeout(last, PATIENCE).await;
@@ -154,12 +155,12 @@ async fn run(
         let next = tokio::select! {
             next = talk.next() => next,
             () = tap.closed(), if !is_kept => {
-                gone(talk).await;
+                gone(talk, overdue).await;
                 return None;
             }
             // What came is charged before the process ends.
             () = &mut overdue => {
-                gone(talk).await;
+                settle(talk).await;
                 return None;
             }
         };
@@ -169,12 +170,13 @@ async fn run(
                     said.push_str(&text);
                 }
                 if tap.send_timeout(Poured::Text(text), PATIENCE).await.is_err() && !is_kept {
-                    gone(talk).await;
+                    gone(talk, overdue).await;
                     return None;
                 }
             }
             Ok(Next::Ended(End::Filtered)) if !talk.has_text() => {
-                return Some(failed(talk, &ProviderError::Refused, Reader::Whole).await);
+                let refused = ProviderError::Refused.into();
+                return Some(failed(talk, &refused, Reader::Whole).await);
             }
             Ok(Next::Ended(end)) => {
                 let kept = talk.may_repeat().then(|| json!({ "text": said, "end": end }));
@@ -183,20 +185,17 @@ async fn run(
                     Err(problem) => Poured::Failed(problem, None),
                 });
             }
-            Err(error) => return Some(failed(talk, &error, reader).await),
+            Err(broken) => return Some(failed(talk, &broken, reader).await),
         }
     }
 }
 
-/// Charges what a reader had before the provider failed; nothing, where they had nothing.
-async fn failed(talk: Box<Talk>, error: &ProviderError, reader: Reader) -> Poured {
-    let mut problem = provider_failed(error);
-    let ended: Result<_> = if reader == Reader::Stream && talk.has_text() {
-        "the AI provider failed; what was delivered until then was charged"
-            .clone_into(&mut problem.detail);
-        talk.charge(None).await.map(Some)
+/// Charges what a reader had before the answer broke; nothing, where they had nothing.
+async fn failed(talk: Box<Talk>, broken: &Broken, reader: Reader) -> Poured {
+    let (problem, ended) = if reader == Reader::Stream && talk.has_text() {
+        (broken.problem_of_the_rest(), talk.charge(None).await.map(Some))
     } else {
-        talk.release("the call failed").await.map(|()| None)
+        (broken.problem(), talk.release("the call failed").await.map(|()| None))
     };
     match ended {
         Ok(charged) => Poured::Failed(problem, charged),
@@ -204,12 +203,14 @@ async fn failed(talk: Box<Talk>, error: &ProviderError, reader: Reader) -> Poure
     }
 }
 
-/// Nobody reads any more. A provider that charges on is read to its end, so that the bill is right; one
-/// that does not is left. Nothing that came costs nothing.
-async fn gone(mut talk: Box<Talk>) {
-    if !talk.stops_when_left() {
-        while let Ok(Next::Text(_)) = talk.next().await {}
-    }
+/// Nobody reads any more.
+async fn gone(mut talk: Box<Talk>, overdue: impl Future<Output = ()>) {
+    talk.leave(overdue).await;
+    settle(talk).await;
+}
+
+/// Charges what came, for nobody. Nothing that came costs nothing.
+async fn settle(talk: Box<Talk>) {
     let ended = if talk.has_cost() {
         talk.charge(None).await.map(drop)
     } else {

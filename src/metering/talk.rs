@@ -2,7 +2,7 @@
 //! captured.
 
 use aggregates::credits::Credits;
-use aggregates::wallet::{Price, Usage};
+use aggregates::wallet::{Price, Usage, WalletError};
 use axum::http::StatusCode;
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::analyses::{Delivery, Record, find, seal};
+use super::broken::Broken;
 use super::charged::Charged;
 use super::payer::Payer;
 use super::ticket::{self, More, Opened, Ticket, Wanted};
@@ -19,6 +20,7 @@ use crate::clients::llm::{Answering, Finish, Piece, ProviderError, Request, Toke
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::models::{Model, TokenCount};
+use crate::store::ExecuteError;
 
 /// Tokens of an answer that are held for at a time.
 const SLICE: u64 = 256;
@@ -99,6 +101,8 @@ pub struct Talk {
     said: Tokens,
     /// Whether the wallet has said that there is no more.
     exhausted: bool,
+    /// Whether the log does not take that more is held.
+    unheld: bool,
     end: Option<End>,
     feature: &'static str,
 }
@@ -150,12 +154,13 @@ impl Talk {
                 unsaid: None,
                 said: Tokens::default(),
                 exhausted: false,
+                unheld: false,
                 end: None,
                 feature,
             }))),
             Err(error) => {
                 ticket.release(app, "the call failed").await?;
-                Err(provider_failed(&error))
+                Err(Broken::from(error).problem())
             }
         }
     }
@@ -184,22 +189,31 @@ impl Talk {
         self.has_text() || self.said != Tokens::default()
     }
 
-    /// Whether nothing more is charged by the provider once nobody reads on.
-    #[must_use]
-    pub fn stops_when_left(&self) -> bool {
-        self.answering.stops_when_left
+    /// Nobody wants more of it. A provider that charges on is read to its end, so that the bill is right, or until
+    /// it is `late`; one that does not is left.
+    pub async fn leave(&mut self, late: impl Future<Output = ()>) {
+        if self.answering.stops_when_left {
+            return;
+        }
+        let rest = async { while let Ok(Next::Text(_)) = self.next().await {} };
+        tokio::select! {
+            () = rest => {}
+            () = late => {}
+        }
     }
 
     /// What comes next. It may be dropped while it waits, and asked again: nothing is lost. While it waits,
     /// the hold is kept open.
-    pub async fn next(&mut self) -> Result<Next, ProviderError> {
+    pub async fn next(&mut self) -> Result<Next, Broken> {
         loop {
-            if let Some(end) = self.end
-                && self.unsaid.is_none()
-            {
-                return Ok(Next::Ended(end));
-            }
-            if self.unsaid.is_some() {
+            if self.unsaid.is_none() {
+                if self.unheld {
+                    return Err(Broken::Unheld);
+                }
+                if let Some(end) = self.end {
+                    return Ok(Next::Ended(end));
+                }
+            } else {
                 self.cover().await;
                 if let Some(text) = self.unsaid.take() {
                     return Ok(Next::Text(text));
@@ -220,7 +234,7 @@ impl Talk {
     }
 
     /// Holds for more of the answer, where what is held for comes to its end. When the wallet has no
-    /// more, the answer ends; so it does when the log does not say.
+    /// more, the answer ends; when the log does not take it, the answer fails.
     async fn cover(&mut self) {
         let written = self.written.max(self.said.output.unwrap_or(0));
         if written + AHEAD <= self.covered {
@@ -228,11 +242,14 @@ impl Talk {
         }
         let covered = written + AHEAD + SLICE;
         let cost = self.cost(covered);
-        self.hold(cost).await;
+        let held = self.hold(cost).await;
         if cost <= self.ticket.authorized {
             self.covered = covered;
         } else if self.cost(written + 1) > self.ticket.authorized {
-            self.end = Some(End::Credits);
+            match held {
+                Ok(()) => self.end = Some(End::Credits),
+                Err(_) => self.unheld = true,
+            }
         }
     }
 
@@ -243,21 +260,22 @@ impl Talk {
     }
 
     /// Has `cost` held in all, or as much of it as there is.
-    async fn hold(&mut self, cost: Credits) {
+    async fn hold(&mut self, cost: Credits) -> Result<(), ExecuteError<WalletError>> {
         let mut missing = cost.saturating_sub(self.ticket.authorized);
         while !missing.is_zero() && !self.exhausted {
             match self.ticket.increment(&self.app, missing).await {
-                Ok(More::Held) => return,
+                Ok(More::Held) => return Ok(()),
                 Ok(More::Refused { left }) => {
                     self.exhausted = left.is_zero() || left >= missing;
                     missing = left;
                 }
                 Err(error) => {
                     tracing::warn!(error = %error, "credits for an answer could not be held");
-                    return;
+                    return Err(error);
                 }
             }
         }
+        Ok(())
     }
 
     /// What was delivered so far. What the provider said counts; where it has not said, or has not come to
@@ -280,14 +298,15 @@ impl Talk {
         self.ticket.delivered();
         let (counted, estimated) = self.counted();
         let cost = self.model.rates.cost(counted);
-        self.hold(cost).await;
+        // What is not held is not charged, for whichever reason.
+        let _ = self.hold(cost).await;
         let amount = cost.min(self.ticket.authorized);
         let Self { app, ticket, answering, feature, .. } = self;
         let usage = Usage {
             model: answering.model.clone(),
             input_tokens: Some(counted.input),
             output_tokens: Some(counted.output),
-            prices: Some(app.models.version().to_owned()),
+            prices: ticket.prices.clone(),
             estimated,
         };
         let (id, user) = (ticket.hold().id().0, ticket.payer.user);
@@ -317,32 +336,6 @@ impl Talk {
         drop(answering.answer);
         ticket.release(&app, reason).await
     }
-}
-
-/// What a client is told of a provider that failed.
-#[must_use]
-pub fn provider_failed(error: &ProviderError) -> Problem {
-    let mut problem = match error {
-        ProviderError::Refused => Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "provider_refused",
-            "the AI provider refuses this text; nothing was charged",
-        ),
-        ProviderError::Unavailable { .. }
-        | ProviderError::Misconfigured(_)
-        | ProviderError::Invalid
-        | ProviderError::CutShort
-        | ProviderError::TimedOut => Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "provider_failed",
-            "the AI provider failed; nothing was charged",
-        ),
-    };
-    if let ProviderError::Unavailable { retry_after } = error {
-        problem.retry_after = *retry_after;
-    }
-    problem.cause = Some(error.to_string());
-    problem
 }
 
 fn not_kept() -> Problem {

@@ -30,6 +30,8 @@ pub(super) struct Ticket {
     hold: OpenHold,
     pub(super) payer: Payer,
     pub(super) authorized: Credits,
+    /// The version of the prices that it is charged by.
+    pub(super) prices: Option<String>,
     /// When it expires, in milliseconds of Unix time.
     expires_at: AtomicI64,
     /// Where the log has the hold.
@@ -112,12 +114,14 @@ pub(super) async fn open_with(
                 let hold = outcome.events.iter().find_map(WalletEvent::opens);
                 let hold = hold.ok_or_else(|| Problem::failed("a hold did not open"))?;
                 let (authorized, position) = (amount, outcome.position);
+                let prices = version_of(&price);
                 app.wrote(payer.user, position);
                 watch.held();
                 return Ok(Opened::Now(Ticket {
                     hold,
                     payer,
                     authorized,
+                    prices,
                     expires_at: AtomicI64::new(expires_at.timestamp_millis()),
                     position,
                     increments: 0,
@@ -167,11 +171,13 @@ pub(super) async fn resume(app: &App, payer: Payer, hold: HoldId) -> Result<Opti
     let state = app.store.load::<Wallet>(wallet).await?;
     let proof = opened.events.iter().find_map(WalletEvent::opens);
     let (Some(proof), Some(open)) = (proof, state.hold(hold)) else { return Ok(None) };
+    let prices = opened.events.iter().find_map(priced_by);
     watch.held();
     let ticket = Ticket {
         hold: proof,
         payer,
         authorized: open.figures.authorized,
+        prices,
         position: opened.position,
         expires_at: AtomicI64::new(open.figures.expires_at.timestamp_millis()),
         increments: 0,
@@ -278,6 +284,21 @@ fn authorized(outcome: &Outcome<Wallet>) -> Option<Credits> {
         WalletEvent::HoldIncremented { figures, .. } => Some(figures.authorized),
         _ => None,
     })
+}
+
+/// The version of the prices that an event holds credits by.
+fn priced_by(event: &WalletEvent) -> Option<String> {
+    match event {
+        WalletEvent::HoldAuthorized { price, .. } => version_of(price),
+        _ => None,
+    }
+}
+
+fn version_of(price: &Price) -> Option<String> {
+    match price {
+        Price::Fixed { version, .. } | Price::Metered { version } => Some(version.clone()),
+        Price::Free | Price::Stated => None,
+    }
 }
 
 fn still_running() -> Problem {

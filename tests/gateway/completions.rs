@@ -129,6 +129,49 @@ async fn an_answer_ends_where_the_credits_end_and_says_so() {
     house.close().await;
 }
 
+/// The wallet has enough, and the log does not take what says so.
+#[tokio::test]
+async fn an_answer_that_the_log_holds_no_more_for_ends_as_failed_and_costs_what_was_held() {
+    let house = House::open(100).await;
+    house.give(2000).await;
+    for statement in [
+        "create function public.refuse() returns trigger language plpgsql as
+             $$ begin raise exception 'it is not taken'; end $$",
+        "create trigger refuse before insert on events for each row
+             when (new.event_type = 'HoldIncremented') execute function public.refuse()",
+    ] {
+        house.execute(statement).await;
+    }
+    let mut steps: Vec<_> = (0..60).map(|_| Step::Says(words(10))).collect();
+    steps.extend([Step::Used(Some(5), Some(600)), ends()]);
+    house.script.answer("long", steps);
+    let (events, ended) = house.listen("long", "").await.rest().await;
+    assert!(!ended, "a stream that fails has no end");
+    let failed = &events[events.len() - 1]["error"];
+    assert_eq!((&failed["code"], &failed["type"]), (&json!("busy"), &json!("api_error")));
+    let message = failed["message"].as_str().unwrap_or_default();
+    assert!(message.ends_with("what was delivered until then was charged"), "{failed}");
+    let usage = &events[events.len() - 2]["usage"];
+    let charged = usage["credits_charged"].as_i64().expect("a number");
+    let delivered = said(&events).split_whitespace().count();
+    assert!((250..=280).contains(&delivered) && (256..=280).contains(&charged), "{usage}");
+    assert_eq!(house.settled().await, 2100 - charged);
+
+    // Who gets nothing pays nothing, and may ask again.
+    let answer = house.ask("long", "").await;
+    assert_eq!(
+        (answer.status, &answer.body["error"]["code"], answer.header("retry-after")),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("busy"), "1")
+    );
+    assert_eq!(house.settled().await, 2100 - charged);
+    let chat = house.chat().await;
+    let reply = house.say(&chat, "long").await;
+    let failed = house.until(&chat, &reply, "failed").await;
+    assert_eq!((&failed["code"], &failed["credits"]), (&json!("busy"), &json!(0)));
+    assert_eq!(house.settled().await, 2100 - charged);
+    house.close().await;
+}
+
 #[tokio::test]
 async fn a_provider_that_fails_costs_only_what_was_streamed() {
     let house = House::open(100).await;

@@ -16,33 +16,41 @@ use crate::support::{Answer, Database, Person, Server};
 const KILLS: u64 = 6;
 /// The latest moment of a kill, in milliseconds: an answer takes about as long.
 const LATEST: u64 = 900;
-const WORDS: &str = "one two three four five six seven eight nine ten";
+pub const WORDS: &str = "one two three four five six seven eight nine ten";
 
 /// A server of its own, whose provider is a double that it reaches by HTTP.
 pub struct Place {
     pub database: Database,
     pub server: Server,
     pub recorder: Recorder,
+    settings: Settings,
 }
+
+type Settings = &'static [(&'static str, &'static str)];
 
 impl Place {
     pub async fn open() -> Self {
+        Self::of(Wire::OpenAi, &[]).await
+    }
+
+    /// Of a provider that speaks this, with settings of its own.
+    pub async fn of(wire: Wire, settings: Settings) -> Self {
         let database = Database::in_memory().await;
         std::fs::create_dir_all(&database.data).expect("a folder");
-        let models = MODELS
-            .replace("\"provider\": \"local\"", "\"provider\": \"openai\"")
-            .replace("1000000", "10000");
-        std::fs::write(database.data.join("models.json"), models).expect("a file");
         let recorder = Recorder::start().await;
         let reply = Reply::says(WORDS).tokens(5, 10).paced(Duration::from_millis(50));
-        recorder.always(Wire::OpenAi, reply);
-        let server = serve(&database, &recorder);
-        Self { database, server, recorder }
+        recorder.always(wire, reply);
+        let models = MODELS
+            .replace("\"provider\": \"local\"", &format!("\"provider\": \"{}\"", wire.provider()))
+            .replace("1000000", "10000");
+        std::fs::write(database.data.join("models.json"), models).expect("a file");
+        let server = serve(&database, &recorder, settings);
+        Self { database, server, recorder, settings }
     }
 
     /// Starts another server; what the one before was at is taken again at once, as after a minute of
     /// silence.
-    async fn restart(&mut self) {
+    pub async fn restart(&mut self) {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let pool = self.database.kept().await;
         let silent = "select graphile_worker.recover_dead_worker_jobs(
@@ -53,7 +61,7 @@ impl Place {
 
     /// Another server on the same database.
     pub fn another(&self) -> Server {
-        serve(&self.database, &self.recorder)
+        serve(&self.database, &self.recorder, self.settings)
     }
 
     /// Somebody, and their chat.
@@ -69,7 +77,8 @@ impl Place {
         sqlx::query_scalar(query).fetch_one(pool).await.expect("a count")
     }
 
-    async fn until(&self, query: &'static str) {
+    /// Waits until there is none of this.
+    pub async fn until(&self, query: &'static str) {
         for _ in 0..300 {
             if self.count(query).await == 0 {
                 return;
@@ -78,19 +87,34 @@ impl Place {
         }
         panic!("{query}: {}", self.count(query).await);
     }
+
+    /// Available, by all that the log has.
+    pub async fn available(&self, person: &Person) -> i64 {
+        self.server.available_at(person, &self.database.end().await).await
+    }
+
+    /// The log and all that follows from it must be right.
+    pub async fn close(mut self) {
+        self.server.stop();
+        let (sound, said) = self.database.run(&["verify"]);
+        assert!(sound, "{said}");
+        self.database.remove().await;
+    }
 }
 
-fn serve(database: &Database, recorder: &Recorder) -> Server {
+fn serve(database: &Database, recorder: &Recorder, settings: Settings) -> Server {
     let models = database.data.join("models.json");
-    database.server_with(
-        &database.url(),
-        &[
-            ("SALDO_RATE_LIMITS", "off"),
-            ("SALDO_CALL_HOLD_S", "2"),
-            ("SALDO_MODELS", models.to_str().expect("a path")),
-            ("OPENAI_BASE_URL", recorder.url()),
-        ],
-    )
+    let mine = [
+        ("SALDO_RATE_LIMITS", "off"),
+        ("SALDO_CALL_HOLD_S", "2"),
+        ("SALDO_MODELS", models.to_str().expect("a path")),
+        ("OPENAI_BASE_URL", recorder.url()),
+        ("ANTHROPIC_BASE_URL", recorder.url()),
+        ("ANTHROPIC_API_KEY", "a key"),
+        ("GEMINI_BASE_URL", recorder.url()),
+        ("GEMINI_API_KEY", "a key"),
+    ];
+    database.server_with(&database.url(), &[&mine, settings].concat())
 }
 
 /// An answer under a key, unless the server dies.
@@ -157,10 +181,7 @@ async fn whenever_the_server_is_killed_every_hold_is_settled_and_nothing_is_char
         "answers under two keys of four"
     );
     assert_texts(&place, &people).await;
-    place.server.stop();
-    let (sound, said) = place.database.run(&["verify"]);
-    assert!(sound, "{said}");
-    place.database.remove().await;
+    place.close().await;
 }
 
 /// The answer under this key. While the hold of a call that died is open, the call is under way for all

@@ -2,9 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "what a test spawns ends with its runtime")]
 
 mod bench;
+mod between;
 mod cached;
 mod chats;
 mod completions;
+mod crowded;
 mod given_up;
 mod hanging_up;
 mod health;
@@ -16,6 +18,7 @@ mod listening;
 #[expect(dead_code, unused_imports, reason = "other tests use the rest")]
 mod llm;
 mod nodes;
+mod prices;
 mod queue_house;
 mod queued;
 mod redis_away;
@@ -25,6 +28,7 @@ mod redis_tls;
 mod script;
 #[path = "../shared/skip.rs"]
 mod skip;
+mod stopped;
 mod stopping;
 mod stopping_jobs;
 mod stream;
@@ -33,3 +37,4 @@ mod stream;
 mod support;
 mod timing;
 mod used;
+mod wires;

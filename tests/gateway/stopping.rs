@@ -81,6 +81,27 @@ async fn a_stream_that_outlasts_its_server_is_charged_for_what_had_come() {
     place.database.remove().await;
 }
 
+/// Nobody reads it, and the provider charges on for longer than the server waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_left_and_outlasts_its_server_is_charged_for_what_had_come() {
+    let mut place = Place::of(Wire::Gemini, &[]).await;
+    let (person, _) = place.somebody(0).await;
+    let words = "word ".repeat(600);
+    let reply = Reply::says(&words).tokens(5, 600).paced(Duration::from_millis(50));
+    place.recorder.always(Wire::Gemini, reply);
+    let client = saldo::clients::http().build().expect("a client");
+    let url = format!("{}/v1/chat/completions", place.server.url);
+    let asked = client.post(url).bearer_auth(&person.token).json(&question("count", true));
+    let mut stream = asked.send().await.expect("an answer");
+    stream.chunk().await.expect("a piece");
+    drop(stream);
+    place.server.tell_to_stop();
+    block_in_place(|| place.server.ended());
+    let captured = "select count(*) from events where event_type = 'HoldCaptured'";
+    assert_eq!(place.count(captured).await, 1);
+    place.database.remove().await;
+}
+
 #[tokio::test]
 async fn who_has_signed_out_hears_no_more_of_their_chats() {
     let house = House::open(100).await;

@@ -56,13 +56,6 @@ async fn wallet(place: &Place, person: &Person) -> (Value, Value) {
     (wallet["available"].clone(), wallet["held"].clone())
 }
 
-async fn close(mut place: Place) {
-    place.server.stop();
-    let (sound, said) = place.database.run(&["verify"]);
-    assert!(sound, "{said}");
-    place.database.remove().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_is_being_made_when_its_server_is_told_to_stop_is_made_to_its_end() {
     let mut place = Place::open().await;
@@ -77,7 +70,7 @@ async fn a_reply_that_is_being_made_when_its_server_is_told_to_stop_is_made_to_i
     assert_eq!((&reply["state"], &reply["text"]), (&json!("done"), &json!(WORDS)));
     assert_eq!(wallet(&place, &person).await, (json!(99), json!(0)));
     assert_eq!((place.recorder.calls().len(), place.count(CAPTURES).await), (1, 1));
-    close(place).await;
+    place.close().await;
 }
 
 /// Has an answer begun as it is written that comes no further than two words until the gate is open.
@@ -114,7 +107,7 @@ async fn with_streams_open_and_a_reply_that_outlasts_it_a_server_ends_and_loses_
     assert_eq!(wallet(&place, &person).await, (json!(100), json!(0)));
     assert_eq!(wallet(&place, &reader).await, (json!(99), json!(0)));
     assert_eq!((place.recorder.calls().len(), place.count(CAPTURES).await), (2, 1));
-    close(place).await;
+    place.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -170,6 +170,34 @@ pub enum WalletEvent {
 
 /// The proof that credits are set aside: whoever spends our money with a provider shows it. Only the
 /// event of an authorisation makes one.
+///
+/// ```
+/// use aggregates::{id::HoldId, wallet::OpenHold};
+///
+/// fn spend(hold: &OpenHold) -> HoldId {
+///     hold.id()
+/// }
+/// ```
+///
+/// Nobody makes one of an id:
+///
+/// ```compile_fail,E0423
+/// use aggregates::{id::HoldId, wallet::OpenHold};
+///
+/// fn forge(hold: HoldId) -> OpenHold {
+///     OpenHold(hold)
+/// }
+/// ```
+///
+/// Nor a second of the first, to keep when that is spent:
+///
+/// ```compile_fail,E0599
+/// use aggregates::{id::HoldId, wallet::OpenHold};
+///
+/// fn keep(hold: &OpenHold) -> OpenHold {
+///     OpenHold::clone(hold)
+/// }
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct OpenHold(HoldId);
 

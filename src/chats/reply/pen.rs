@@ -11,7 +11,7 @@ use super::{Turn, conversation};
 use crate::app::App;
 use crate::chats::telling::{self, DELTA};
 use crate::error::{Problem, Result};
-use crate::metering::{Begun, End, Next, Talk};
+use crate::metering::{Begun, Broken, End, Next, Talk};
 
 /// How often what was written is told.
 const SLICE: Duration = Duration::from_millis(100);
@@ -81,7 +81,10 @@ impl Pen<'_> {
                         self.due.get_or_insert_with(|| Instant::now() + SLICE);
                     }
                     Ok(Next::Ended(end)) => return Ok((talk, Down::Ended(end))),
-                    Err(_) => return Ok((talk, Down::Failed("provider_failed"))),
+                    Err(Broken::Provider(_)) => {
+                        return Ok((talk, Down::Failed("provider_failed")));
+                    }
+                    Err(Broken::Unheld) => return Ok((talk, Down::Failed("busy"))),
                 },
                 () = sleep_until(self.due.unwrap_or(look)) => {
                     look = Instant::now() + LOOK;
@@ -118,7 +121,7 @@ impl Pen<'_> {
 
     /// Charges what came, once all of it is told: whoever finds it charged finds it whole. What failed is
     /// free.
-    async fn put_down(mut self, talk: Box<Talk>, down: Down) -> Result<Ending> {
+    async fn put_down(mut self, mut talk: Box<Talk>, down: Down) -> Result<Ending> {
         self.tell().await?;
         let finish = match down {
             Down::Ended(_) if self.text.is_empty() => {
@@ -134,7 +137,10 @@ impl Pen<'_> {
                 return Ok(Ending::Left);
             }
             Down::Ended(end) => Some(end),
-            Down::Stopped => None,
+            Down::Stopped => {
+                talk.leave(self.app.told_to_stop()).await;
+                None
+            }
         };
         let Turn { chat, owner, reply } = self.turn;
         let ended = json!({ "finish": finish });

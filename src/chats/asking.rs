@@ -132,10 +132,10 @@ pub async fn retry(
     intent: Uuid,
     mut envelope: Envelope,
 ) -> Result<Posted> {
-    own(app, user, chat).await?;
+    let state = own(app, user, chat).await?;
     let again = MessageId::derive(intent, "reply");
     let posted = |outcome: &Outcome<Chat>| Posted::new(None, again, outcome);
-    let (tier, model) = match allowed(app, user, None).await {
+    let (tier, model) = match allowed_again(app, user, state.asked()).await {
         Ok(allowed) => allowed,
         Err(problem) => {
             return asked_before(app, chat, &envelope, problem).await.map(|it| posted(&it));
@@ -167,6 +167,14 @@ async fn asked_before(
 }
 
 /// The reply counts as one of the day's, and somebody makes it.
+/// The same for what was asked before: of the same model, as long as they may ask for it.
+async fn allowed_again(app: &App, user: UserId, asked: Option<&str>) -> Result<(Tier, String)> {
+    let tier = metering::tier_now(app, user).await?;
+    let model = metering::chosen_before(app, tier, asked).id.clone();
+    metering::can_pay(app, user).await?;
+    Ok((tier, model))
+}
+
 fn will_reply(app: &App, user: UserId, chat: ChatId, tier: Tier, envelope: &mut Envelope) {
     // Whoever has no limit is counted, too: it is shown to them, and a plan may end during the day.
     let most = app.models.chat_messages_per_day(tier).unwrap_or(i32::MAX.unsigned_abs());

@@ -218,6 +218,30 @@ async fn a_reply_that_waits_is_cancelled_at_once_and_one_under_way_keeps_what_ca
     let late = stop(first["id"].as_str().expect("an id")).await;
     assert_eq!((late.status, &late.body["code"]), (StatusCode::CONFLICT, &json!("not_waiting")));
     house.close().await;
+#[tokio::test]
+async fn a_reply_is_tried_again_by_the_model_that_was_asked() {
+    let house = House::open(100).await;
+    house.give(1000).await;
+    let cut = vec![Step::Says("half".to_owned()), Step::Fails(ProviderError::CutShort)];
+    house.script.answer("hello", cut.clone());
+    let chat = house.chat().await;
+    let asked = json!({ "text": "hello", "model": "dear" });
+    let asked = house.post(&format!("/chats/{chat}/messages"), &asked).await;
+    let mut reply = asked.body["reply"]["id"].as_str().expect("an id").to_owned();
+    // However often.
+    for answer in [cut, says("Good day.")] {
+        house.until(&chat, &reply, "failed").await;
+        house.script.answer("hello", answer);
+        let path = format!("/chats/{chat}/messages/{reply}/retry");
+        let again = house.post(&path, &json!({})).await;
+        reply = again.body["reply"]["id"].as_str().expect("an id").to_owned();
+    }
+    let reply = house.until(&chat, &reply, "done").await;
+    assert_eq!(house.script.models(), ["dear"; 3]);
+    assert_eq!((&reply["model"], &reply["credits"]), (&json!("dear"), &json!(30)));
+    house.close().await;
+}
+
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! A node in this process whose provider follows a script, and a client of its API. A token costs a credit.
+//! A node in this process whose provider follows a script, and a client of its API. A token costs a credit, but of the
+//! model `dear`, of which it costs two.
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub const MODELS: &str = r#"{
     "models": [
         { "id": "local-1", "tier": "free", "input_per_million": 1000000, "output_per_million": 1000000,
           "max_output_tokens": 4000, "routes": [{ "provider": "local", "model": "local-1" }] },
+        { "id": "dear", "tier": "free", "input_per_million": 2000000, "output_per_million": 2000000,
+          "max_output_tokens": 4000, "routes": [{ "provider": "local", "model": "dear" }] },
         { "id": "large", "tier": "pro", "input_per_million": 1000000, "output_per_million": 1000000,
           "max_output_tokens": 4000, "routes": [{ "provider": "local", "model": "large" }] }
     ]

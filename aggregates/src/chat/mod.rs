@@ -44,10 +44,12 @@ pub struct Chat {
 }
 
 /// What was said last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Last {
     message: MessageId,
     reply: MessageId,
+    /// Which model is to reply.
+    model: String,
     /// Whether the reply failed or was stopped.
     retriable: bool,
 }
@@ -68,6 +70,12 @@ impl Chat {
     #[must_use]
     pub fn to_cancel(&self) -> Option<MessageId> {
         self.waiting.front().copied().filter(|_| self.cancel_asked)
+    }
+
+    /// The model that was asked for the last reply.
+    #[must_use]
+    pub fn asked(&self) -> Option<&str> {
+        self.last.as_ref().map(|last| last.model.as_str())
     }
 
     /// The rules, one row each. Pure: same state, same command, same answer.
@@ -98,7 +106,7 @@ impl Chat {
             }
             Ask::Cancel { reply } => self.cancel(reply, at),
             Ask::Retry { reply, again, model } => {
-                let last = self.last.filter(|last| last.retriable && last.reply == reply);
+                let last = self.last.as_ref().filter(|last| last.retriable && last.reply == reply);
                 last.ok_or(ChatError::NotRetriable)?;
                 self.room_for(1)?;
                 Ok(vec![E::Retried { reply, again, model, at }])
@@ -120,11 +128,11 @@ impl Chat {
     }
 
     fn said_last(&self, message: MessageId) -> bool {
-        self.last.is_some_and(|last| last.message == message)
+        self.last.as_ref().is_some_and(|last| last.message == message)
     }
 
     fn replies_last(&self, reply: MessageId) -> bool {
-        self.last.is_some_and(|last| last.reply == reply)
+        self.last.as_ref().is_some_and(|last| last.reply == reply)
     }
 
     /// Whether one more reply may wait, with so many more messages.
@@ -226,10 +234,10 @@ impl Aggregate for Chat {
         match event {
             ChatEvent::Created { owner, .. } => self.owner = Some(owner),
             ChatEvent::Retitled { .. } => {}
-            ChatEvent::Posted { message, reply, .. } => {
+            ChatEvent::Posted { message, reply, model, .. } => {
                 self.messages += 2;
                 self.waiting.push_back(reply);
-                self.last = Some(Last { message, reply, retriable: false });
+                self.last = Some(Last { message, reply, model, retriable: false });
             }
             ChatEvent::Replied { reply, .. } => {
                 self.ended(reply);
@@ -239,11 +247,11 @@ impl Aggregate for Chat {
                 self.came_to_nothing(reply);
             }
             ChatEvent::CancelAsked { .. } => self.cancel_asked = true,
-            ChatEvent::Retried { again, .. } => {
+            ChatEvent::Retried { again, model, .. } => {
                 self.messages += 1;
                 self.waiting.push_back(again);
                 if let Some(last) = &mut self.last {
-                    (last.reply, last.retriable) = (again, false);
+                    (last.reply, last.model, last.retriable) = (again, model, false);
                 }
             }
             ChatEvent::Read { messages, .. } => self.unread = self.unread.saturating_sub(messages),

@@ -206,7 +206,8 @@ async fn cancel(
     Ok((StatusCode::ACCEPTED, answer))
 }
 
-/// Has the last reply tried again, which failed or was cancelled.
+/// Has the last reply tried again, which failed or was cancelled: of the same model, or of the usual one where the
+/// caller may not ask for that any more.
 #[utoipa::path(post, path = "/chats/{id}/messages/{message}/retry", tag = "chats",
     params(("id" = Uuid, Path,), ("message" = Uuid, Path, description = "the reply"),
         ("Idempotency-Key" = Option<String>, Header,)),

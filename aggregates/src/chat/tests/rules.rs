@@ -181,6 +181,32 @@ fn what_came_is_seen_once() {
     let mut seen = given();
     seen.push(read(2));
     chat().given(seen).when(now(Ask::Read)).then_expect_events(vec![]);
+#[test]
+fn it_is_known_of_which_model_the_last_reply_was_asked() {
+    let named = |model: &str| ChatEvent::Posted {
+        message: message(1),
+        reply: reply(1),
+        model: model.to_owned(),
+        at: AT,
+    };
+    let asked = |events: Vec<ChatEvent>| {
+        let mut state = Chat::default();
+        for event in events {
+            state.apply(event);
+        }
+        state.asked().map(str::to_owned)
+    };
+    assert_eq!(asked(vec![created()]), None);
+    let failed_of_large = || vec![created(), named("large"), failed(1)];
+    assert_eq!(asked(failed_of_large()).as_deref(), Some("large"));
+    let mut again = failed_of_large();
+    again.push(retried(1, 2));
+    assert_eq!(asked(again), Some(model()));
+    let mut gone = failed_of_large();
+    gone.push(deleted());
+    assert_eq!(asked(gone), None);
+}
+
 }
 
 #[test]

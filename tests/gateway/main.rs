@@ -3,6 +3,7 @@
 
 mod bench;
 mod cached;
+mod cancelling;
 mod chats;
 mod completions;
 mod given_up;

@@ -99,12 +99,20 @@ impl Chat {
             }
             Ask::Complete { reply, .. }
             | Ask::Fail { reply, .. }
+            | Ask::Cancel { reply }
             | Ask::CompleteCancelled { reply, .. }
                 if self.waiting.front() != Some(&reply) =>
             {
                 Err(ChatError::NotWaiting)
             }
-            Ask::Cancel { reply } => self.cancel(reply, at),
+            Ask::CancelWaiting { reply } if self.waiting.front() == Some(&reply) => {
+                Err(ChatError::ItsTurn)
+            }
+            Ask::CancelWaiting { reply } if !self.waiting.contains(&reply) => {
+                Err(ChatError::NotWaiting)
+            }
+            Ask::CancelWaiting { reply } => Ok(vec![dropped(reply, at)]),
+            Ask::Cancel { reply } => Ok(vec![E::CancelAsked { reply, at }]),
             Ask::Retry { reply, again, model } => {
                 let last = self.last.as_ref().filter(|last| last.retriable && last.reply == reply);
                 last.ok_or(ChatError::NotRetriable)?;
@@ -143,22 +151,6 @@ impl Chat {
         if self.messages + messages > MESSAGES_AT_MOST { Err(ChatError::Full) } else { Ok(()) }
     }
 
-    fn cancel(&self, reply: MessageId, at: DateTime<Utc>) -> Result<Vec<ChatEvent>, ChatError> {
-        match self.waiting.iter().position(|waiting| *waiting == reply) {
-            None => Err(ChatError::NotWaiting),
-            Some(0) => Ok(vec![ChatEvent::CancelAsked { reply, at }]),
-            Some(_) => Ok(vec![ChatEvent::ReplyCancelled {
-                reply,
-                hold: None,
-                credits: Credits::ZERO,
-                model: None,
-                input_tokens: None,
-                output_tokens: None,
-                at,
-            }]),
-        }
-    }
-
     /// A reply waits no more.
     fn ended(&mut self, reply: MessageId) {
         self.cancel_asked &= self.waiting.front() != Some(&reply);
@@ -171,6 +163,19 @@ impl Chat {
         if let Some(last) = self.last.as_mut().filter(|last| last.reply == reply) {
             last.retriable = true;
         }
+    }
+}
+
+/// A reply of which nothing was made.
+fn dropped(reply: MessageId, at: DateTime<Utc>) -> ChatEvent {
+    ChatEvent::ReplyCancelled {
+        reply,
+        hold: None,
+        credits: Credits::ZERO,
+        model: None,
+        input_tokens: None,
+        output_tokens: None,
+        at,
     }
 }
 
@@ -204,6 +209,7 @@ fn outcome_of(ask: Ask, at: DateTime<Utc>) -> Option<ChatEvent> {
         Ask::Create { .. }
         | Ask::Retitle
         | Ask::Post { .. }
+        | Ask::CancelWaiting { .. }
         | Ask::Cancel { .. }
         | Ask::Retry { .. }
         | Ask::Read

@@ -188,7 +188,8 @@ struct Stopped {
     state: &'static str,
 }
 
-/// Stops a reply. What came until then stays, and is charged.
+/// Stops a reply. What came until then stays, and is charged; one that cost nothing does not count as one of the
+/// day's.
 #[utoipa::path(post, path = "/chats/{id}/messages/{message}/cancel", tag = "chats",
     params(("id" = Uuid, Path,), ("message" = Uuid, Path, description = "the reply")),
     responses((status = 202, body = Stopped), (status = 404, body = Problem),

@@ -123,6 +123,13 @@ impl House {
         assert_eq!(erased.expect("an answer").status, StatusCode::NO_CONTENT);
     }
 
+    /// Removes what nobody needs any more, as is done once a day.
+    pub async fn sweep(&self) {
+        self.execute("select graphile_worker.add_job('sweep', '{}'::json)").await;
+        let waits = "select count(*) from graphile_worker.jobs where task_identifier = 'sweep'";
+        self.until_none(waits).await;
+    }
+
     /// Waits until there is none of this.
     pub async fn until_none(&self, query: &'static str) {
         for _ in 0..300 {

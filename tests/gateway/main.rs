@@ -33,4 +33,5 @@ mod stream;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 mod timing;
+mod told;
 mod used;

@@ -325,7 +325,7 @@ impl From<ChatError> for Problem {
             }
             ChatError::TooManyWaiting => "too_many_waiting",
             ChatError::Full => "chat_full",
-            ChatError::NotWaiting => "not_waiting",
+            ChatError::NotWaiting | ChatError::ItsTurn => "not_waiting",
             ChatError::NotRetriable => "not_retriable",
         };
         Self::new(StatusCode::CONFLICT, code, error.to_string())

@@ -1,18 +1,19 @@
 //! What a person does with a chat.
 
-use aggregates::chat::{Ask, Chat, ChatCommand, ChatEvent};
+use aggregates::chat::{Ask, Chat, ChatCommand, ChatError, ChatEvent};
 use aggregates::id::{ChatId, MessageId, UserId};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{telling, texts};
+use super::telling::{CANCELLED, CANCELLING};
+use super::{allowance, telling, texts};
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
 use crate::metering;
 use crate::models::Tier;
 use crate::queue::{Job, REPLY};
-use crate::store::{Envelope, Outcome, SideRow};
+use crate::store::{Envelope, ExecuteError, Outcome, SideRow};
 
 /// Characters of a title that a first message gives.
 const TITLE: usize = 60;
@@ -61,6 +62,16 @@ async fn send(
     envelope: Envelope,
     ask: Ask,
 ) -> Result<Outcome<Chat>> {
+    Ok(try_to_send(app, user, chat, envelope, ask).await?)
+}
+
+async fn try_to_send(
+    app: &App,
+    user: UserId,
+    chat: ChatId,
+    envelope: Envelope,
+    ask: Ask,
+) -> Result<Outcome<Chat>, ExecuteError<ChatError>> {
     let command = ChatCommand { now: clock::now(), ask };
     let outcome = app.store.execute::<Chat>(chat, envelope, command).await?;
     app.wrote(user, outcome.position);
@@ -132,10 +143,10 @@ pub async fn retry(
     intent: Uuid,
     mut envelope: Envelope,
 ) -> Result<Posted> {
-    own(app, user, chat).await?;
+    let state = own(app, user, chat).await?;
     let again = MessageId::derive(intent, "reply");
     let posted = |outcome: &Outcome<Chat>| Posted::new(None, again, outcome);
-    let (tier, model) = match allowed(app, user, None).await {
+    let (tier, model) = match allowed_again(app, user, state.asked()).await {
         Ok(allowed) => allowed,
         Err(problem) => {
             return asked_before(app, chat, &envelope, problem).await.map(|it| posted(&it));
@@ -156,6 +167,14 @@ async fn allowed(app: &App, user: UserId, model: Option<&str>) -> Result<(Tier, 
     Ok((tier, model))
 }
 
+/// The same for what was asked before: of the same model, as long as they may ask for it.
+async fn allowed_again(app: &App, user: UserId, asked: Option<&str>) -> Result<(Tier, String)> {
+    let tier = metering::tier_now(app, user).await?;
+    let model = metering::chosen_before(app, tier, asked).id.clone();
+    metering::can_pay(app, user).await?;
+    Ok((tier, model))
+}
+
 /// What was done when the same was asked before: that stands, whatever is in the way by now.
 async fn asked_before(
     app: &App,
@@ -168,10 +187,7 @@ async fn asked_before(
 
 /// The reply counts as one of the day's, and somebody makes it.
 fn will_reply(app: &App, user: UserId, chat: ChatId, tier: Tier, envelope: &mut Envelope) {
-    // Whoever has no limit is counted, too: it is shown to them, and a plan may end during the day.
-    let most = app.models.chat_messages_per_day(tier).unwrap_or(i32::MAX.unsigned_abs());
-    let day = clock::now().date_naive();
-    envelope.side.push(SideRow::ChatAllowance { user_id: user, day, most });
+    envelope.side.push(allowance::used(app, user, tier));
     envelope.side.push(Job::about(REPLY, &chat.to_string()).row());
 }
 
@@ -184,7 +200,18 @@ pub async fn cancel(
     envelope: Envelope,
 ) -> Result<Outcome<Chat>> {
     own(app, user, chat).await?;
-    let told = telling::row(app, user, chat, Some(reply), telling::CANCELLING, &json!({})).await?;
+    // Which of both it is, the log decides: what is told of it, and whether it counts as one of the day's,
+    // lives or dies with that.
+    let free = json!({ "credits": 0 });
+    let at_once = envelope
+        .clone()
+        .with(telling::row(app, user, chat, Some(reply), CANCELLED, &free).await?)
+        .with(allowance::back(app, user, chat, reply).await?);
+    match try_to_send(app, user, chat, at_once, Ask::CancelWaiting { reply }).await {
+        Err(ExecuteError::Refused(ChatError::ItsTurn)) => {}
+        outcome => return Ok(outcome?),
+    }
+    let told = telling::row(app, user, chat, Some(reply), CANCELLING, &json!({})).await?;
     send(app, user, chat, envelope.with(told), Ask::Cancel { reply }).await
 }
 

@@ -3,6 +3,7 @@
 //! The log says who said what when, and what it cost; the texts are beside it, encrypted with the person's
 //! key, and are gone when their chat is deleted.
 
+mod allowance;
 mod asking;
 pub mod cached;
 mod listing;

@@ -12,6 +12,8 @@ use crate::store::SideRow;
 
 /// Told when a reply is to stop.
 pub const CANCELLING: &str = "message.cancelling";
+/// Told when a reply has stopped.
+pub(super) const CANCELLED: &str = "message.cancelled";
 /// Told of each slice of a reply.
 pub const DELTA: &str = "message.delta";
 /// What one look reads at most.

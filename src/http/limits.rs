@@ -1,6 +1,7 @@
 //! What limits the person who is asking: by their plan, and by themselves.
 
 use aggregates::credits::Credits;
+use aggregates::id::UserId;
 use aggregates::wallet::{SpendWindow, Wallet};
 use axum::extract::State;
 use chrono::{DateTime, Datelike, Days, Months, NaiveDate, NaiveTime, Utc};
@@ -14,7 +15,7 @@ use super::position::MinPosition;
 use crate::app::App;
 use crate::clock;
 use crate::error::{Problem, Result};
-use crate::metering::{self, PlanQuota};
+use crate::metering::{self, PlanQuota, Quota};
 use crate::models::Tier;
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -39,7 +40,7 @@ struct Limits {
 
 /// What is limited, and how far that is used up.
 #[derive(Serialize, ToSchema)]
-struct Limited {
+pub(super) struct Limited {
     /// Null is no limit.
     limit: Option<i64>,
     used: i64,
@@ -53,6 +54,13 @@ impl Limited {
     fn of(limit: Option<i64>, used: i64, resets_at: DateTime<Utc>) -> Self {
         let remaining = limit.map(|limit| (limit - used).max(0));
         Self { limit, used, remaining, resets_at }
+    }
+
+    /// Messages of chats, those of today.
+    pub(super) async fn of_messages(app: &App, user: UserId, quota: &Quota) -> Result<Self> {
+        let now = clock::now();
+        let sent = metering::messages(app, user, now.date_naive()).await?;
+        Ok(Self::of(quota.messages_per_day.map(i64::from), sent, end_of(SpendWindow::Day, now)))
     }
 
     /// What open holds have is not used, and not left.
@@ -87,16 +95,11 @@ async fn show(
     app.caught_up("balances", caller.user, at_least).await?;
     let now = clock::now();
     let quota = metering::quota(&app, caller.user).await?;
-    let messages = metering::messages(&app, caller.user, now.date_naive()).await?;
     let wallet = app.store.load::<Wallet>(caller.wallet()).await?;
     Ok(axum::Json(Limits {
         tier: quota.tier,
         model: app.models.usual(quota.tier).id.clone(),
-        chat_messages_per_day: Limited::of(
-            quota.messages_per_day.map(i64::from),
-            messages,
-            end_of(SpendWindow::Day, now),
-        ),
+        chat_messages_per_day: Limited::of_messages(&app, caller.user, &quota).await?,
         quota: quota.plan.as_ref().map(Limited::of_plan),
         spend_per_day: Limited::of_spending(&wallet, SpendWindow::Day, now),
         spend_per_month: Limited::of_spending(&wallet, SpendWindow::Month, now),

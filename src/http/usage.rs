@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 
 use super::caller::{Allowed, UsageRead};
 use super::json::Query;
+use super::limits::Limited;
 use super::position::MinPosition;
 use crate::app::App;
 use crate::clock;
@@ -108,8 +109,8 @@ struct QuotaLeft {
     remaining: i64,
     /// When other credits take their place.
     resets_at: Option<DateTime<Utc>>,
-    /// Chat messages a day (UTC); null is no limit but the credits.
-    chat_messages_per_day: Option<u32>,
+    /// Messages of chats; without a limit, as many as can be paid.
+    chat_messages_per_day: Limited,
 }
 
 /// What was used, by day, feature or model, and what is left of the quota.
@@ -128,13 +129,14 @@ async fn show(
     let quota = metering::quota(&app, caller.user).await?;
     let (from, to) = days(from, to, &quota, clock::now().date_naive())?;
     let shares = usage::between(app.db(), caller.wallet(), (from, to), by.into()).await?;
+    let messages = Limited::of_messages(&app, caller.user, &quota).await?;
     Ok(axum::Json(UsageReport {
         from,
         to,
         by,
         totals: usage::total(&shares).into(),
         items: shares.into_iter().map(UsageRow::from).collect(),
-        quota: quota.into(),
+        quota: QuotaLeft::of(quota, messages),
     }))
 }
 
@@ -184,8 +186,8 @@ impl From<Share> for UsageRow {
     }
 }
 
-impl From<Quota> for QuotaLeft {
-    fn from(Quota { tier, plan, messages_per_day }: Quota) -> Self {
+impl QuotaLeft {
+    fn of(Quota { tier, plan, .. }: Quota, messages: Limited) -> Self {
         let credits = plan.as_ref().map(|plan| plan.credits).unwrap_or_default();
         Self {
             tier,
@@ -197,7 +199,7 @@ impl From<Quota> for QuotaLeft {
             remaining: credits.remaining,
             resets_at: plan.as_ref().map(|plan| plan.resets_at),
             plan: plan.map(|plan| plan.name),
-            chat_messages_per_day: messages_per_day,
+            chat_messages_per_day: messages,
         }
     }
 }

@@ -63,6 +63,12 @@ pub fn choose<'a>(app: &'a App, tier: Tier, name: Option<&str>) -> Result<&'a Mo
     Ok(model)
 }
 
+/// The same for a model that was chosen before: one that is not on offer any more, or not to them, gives way to
+/// the usual one.
+pub fn chosen_before<'a>(app: &'a App, tier: Tier, name: Option<&str>) -> &'a Model {
+    choose(app, tier, name).unwrap_or_else(|_| app.models.usual(tier))
+}
+
 /// Refuses who has nothing at all, as far as the balances are read, so that they need not wait to be
 /// told. Whether it is enough is decided when credits are held.
 pub async fn can_pay(app: &App, user: UserId) -> Result<()> {

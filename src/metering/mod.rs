@@ -24,7 +24,7 @@ mod ticket;
 mod timing;
 mod tokens;
 
-pub use access::{allowed_model, can_pay, choose, tier_now};
+pub use access::{allowed_model, can_pay, choose, chosen_before, tier_now};
 pub use analyses::Record;
 pub use broken::Broken;
 pub use charged::Charged;

@@ -291,7 +291,7 @@ impl TryFrom<ModelFile> for Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::llm::Local;
+    use crate::clients::llm::{Anthropic, Endpoint, Gemini, Local, OpenAi, Patience};
 
     fn local() -> Llm {
         Llm::new(vec![Box::new(Local)])
@@ -312,6 +312,36 @@ mod tests {
         assert_eq!(models.all().len(), 1);
         assert_eq!(models.chat_messages_per_day(Tier::Free), Some(5));
         assert_eq!(models.chat_messages_per_day(Tier::Basic), None);
+    }
+
+    /// All that there are; nobody is asked.
+    fn everybody() -> Llm {
+        let base = "https://example.com".parse().expect("an address");
+        let endpoint = Endpoint { base, key: Some("a key".into()) };
+        let patience = Patience::default;
+        Llm::new(vec![
+            Box::new(Local),
+            Box::new(Gemini::new(&endpoint, patience()).expect("good settings")),
+            Box::new(Anthropic::new(&endpoint, patience()).expect("good settings")),
+            Box::new(OpenAi::new(&endpoint, patience()).expect("good settings")),
+        ])
+    }
+
+    #[test]
+    fn each_tier_has_its_model_where_all_providers_are_configured() {
+        let models = Models::load(None, &everybody()).expect("the default file is good");
+        for (tier, id, provider) in [
+            (Tier::Free, "gemini-2.5-flash-lite", "gemini"),
+            (Tier::Basic, "claude-haiku-4-5", "anthropic"),
+            (Tier::Pro, "claude-sonnet-4-5", "anthropic"),
+        ] {
+            let usual = models.usual(tier);
+            assert_eq!((usual.id.as_str(), usual.tier), (id, tier));
+            let first = Route { provider: provider.to_owned(), model: id.to_owned() };
+            assert_eq!(usual.routes.first(), Some(&first));
+        }
+        let limits = Tier::ALL.map(|tier| models.chat_messages_per_day(tier));
+        assert_eq!(limits, [Some(5), None, None]);
     }
 
     /// T3.

@@ -94,7 +94,7 @@ impl Stored for Recharge {
 }
 
 impl Stored for Chat {
-    const SHAPE: i32 = 1;
+    const SHAPE: i32 = 2;
     /// An allowance that is used up refuses the whole unit: one command must not answer for another.
     const COMMANDS_PER_UNIT: usize = 1;
 

@@ -15,6 +15,9 @@ mod letters;
 mod limits;
 mod live_keys;
 mod lives;
+#[path = "../support/llm/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "other tests use the rest")]
+mod llm;
 mod offers;
 mod outages;
 mod packs;
@@ -44,6 +47,7 @@ mod stripe;
 #[expect(dead_code, reason = "shared with the tests of the whole system")]
 mod support;
 mod tampering;
+mod tiers;
 mod told;
 mod trials;
 mod webhooks;

@@ -16,7 +16,7 @@ pub fn says(text: &str) -> Vec<Step> {
 }
 
 /// Waits before it says it.
-fn waits(text: &str) -> Vec<Step> {
+pub fn waits(text: &str) -> Vec<Step> {
     [vec![Step::Waits], says(text)].concat()
 }
 
@@ -183,44 +183,6 @@ async fn whoever_comes_back_on_any_node_misses_nothing_and_hears_nothing_twice()
 }
 
 #[tokio::test]
-async fn a_reply_that_waits_is_cancelled_at_once_and_one_under_way_keeps_what_came() {
-    let house = House::open(100).await;
-    house.give(5000).await;
-    let half = vec![
-        Step::Used(Some(10), None),
-        Step::Says("half a".to_owned()),
-        Step::Waits,
-        Step::Says(" reply".to_owned()),
-        Step::Ends(Finish::Stop),
-    ];
-    house.script.answer("one", half);
-    let chat = house.chat().await;
-    let mut listener = Listener::to(&house.server, &house.ada, &chat, None).await;
-    let (first, second) = (house.say(&chat, "one").await, house.say(&chat, "two").await);
-    listener.until("message.delta").await;
-    let stop = async |reply: &str| {
-        house.post(&format!("/chats/{chat}/messages/{reply}/cancel"), &json!({})).await
-    };
-    let stopped = stop(&second).await;
-    assert_eq!(
-        (stopped.status, &stopped.body["state"]),
-        (StatusCode::ACCEPTED, &json!("cancelled"))
-    );
-    assert_eq!(house.until(&chat, &second, "cancelled").await["text"], Value::Null);
-    let stopped = stop(&first).await;
-    assert_eq!(stopped.body["state"], "cancelling", "{:?}", stopped.body);
-    let first = house.until(&chat, &first, "cancelled").await;
-    assert_eq!(first["text"], "half a");
-    let charged = first["credits"].as_i64().expect("credits");
-    assert!((11..=14).contains(&charged), "{charged}");
-    assert_eq!(house.settled().await, 5100 - charged);
-    assert_eq!(house.script.left(), 1, "the provider was left");
-    let late = stop(first["id"].as_str().expect("an id")).await;
-    assert_eq!((late.status, &late.body["code"]), (StatusCode::CONFLICT, &json!("not_waiting")));
-    house.close().await;
-}
-
-#[tokio::test]
 async fn a_reply_that_fails_is_free_visible_and_can_be_tried_again() {
     let house = House::open(100).await;
     house.give(1000).await;
@@ -253,6 +215,30 @@ async fn a_reply_that_fails_is_free_visible_and_can_be_tried_again() {
         (twice.status, &twice.body["code"]),
         (StatusCode::CONFLICT, &json!("not_retriable"))
     );
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_reply_is_tried_again_by_the_model_that_was_asked() {
+    let house = House::open(100).await;
+    house.give(1000).await;
+    let cut = vec![Step::Says("half".to_owned()), Step::Fails(ProviderError::CutShort)];
+    house.script.answer("hello", cut.clone());
+    let chat = house.chat().await;
+    let asked = json!({ "text": "hello", "model": "dear" });
+    let asked = house.post(&format!("/chats/{chat}/messages"), &asked).await;
+    let mut reply = asked.body["reply"]["id"].as_str().expect("an id").to_owned();
+    // However often.
+    for answer in [cut, says("Good day.")] {
+        house.until(&chat, &reply, "failed").await;
+        house.script.answer("hello", answer);
+        let path = format!("/chats/{chat}/messages/{reply}/retry");
+        let again = house.post(&path, &json!({})).await;
+        reply = again.body["reply"]["id"].as_str().expect("an id").to_owned();
+    }
+    let reply = house.until(&chat, &reply, "done").await;
+    assert_eq!(house.script.models(), ["dear"; 3]);
+    assert_eq!((&reply["model"], &reply["credits"]), (&json!("dear"), &json!(30)));
     house.close().await;
 }
 

@@ -137,10 +137,7 @@ async fn a_call_of_more_than_thirty_days_ago_is_removed_and_its_key_makes_no_oth
         let pool = house.pool().await;
         sqlx::query(aged).bind(age).execute(&pool).await.expect("it is old");
         pool.close().await;
-        house.execute("select graphile_worker.add_job('sweep', '{}'::json)").await;
-        house
-            .until_none("select count(*) from graphile_worker.jobs where task_identifier = 'sweep'")
-            .await;
+        house.sweep().await;
         assert_eq!(house.count("select count(*) from queued_calls").await, left, "{age}");
     }
     let again = try_queue(&house, "one").await;

@@ -1,4 +1,5 @@
-//! A node in this process whose provider follows a script, and a client of its API. A token costs a credit.
+//! A node in this process whose provider follows a script, and a client of its API. A token costs a credit, but of the
+//! model `dear`, of which it costs two.
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub const MODELS: &str = r#"{
     "models": [
         { "id": "local-1", "tier": "free", "input_per_million": 1000000, "output_per_million": 1000000,
           "max_output_tokens": 4000, "routes": [{ "provider": "local", "model": "local-1" }] },
+        { "id": "dear", "tier": "free", "input_per_million": 2000000, "output_per_million": 2000000,
+          "max_output_tokens": 4000, "routes": [{ "provider": "local", "model": "dear" }] },
         { "id": "large", "tier": "pro", "input_per_million": 1000000, "output_per_million": 1000000,
           "max_output_tokens": 4000, "routes": [{ "provider": "local", "model": "large" }] }
     ]
@@ -118,6 +121,13 @@ impl House {
         let body = json!({ "password": "correct horse battery" });
         let erased = self.server.send(Method::DELETE, "/api/v1/me", &headers, Some(&body)).await;
         assert_eq!(erased.expect("an answer").status, StatusCode::NO_CONTENT);
+    }
+
+    /// Removes what nobody needs any more, as is done once a day.
+    pub async fn sweep(&self) {
+        self.execute("select graphile_worker.add_job('sweep', '{}'::json)").await;
+        let waits = "select count(*) from graphile_worker.jobs where task_identifier = 'sweep'";
+        self.until_none(waits).await;
     }
 
     /// Waits until there is none of this.

@@ -4,6 +4,7 @@
 mod bench;
 mod between;
 mod cached;
+mod cancelling;
 mod chats;
 mod completions;
 mod crowded;
@@ -36,5 +37,6 @@ mod stream;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 mod timing;
+mod told;
 mod used;
 mod wires;

@@ -32,6 +32,7 @@ pub struct Script(Arc<Inside>);
 struct Inside {
     answers: Mutex<HashMap<String, Vec<Step>>>,
     requests: Mutex<Vec<Vec<String>>>,
+    models: Mutex<Vec<String>>,
     holds: Mutex<Vec<Uuid>>,
     left: AtomicUsize,
     leave: Semaphore,
@@ -44,6 +45,7 @@ impl Script {
         Self(Arc::new(Inside {
             answers: Mutex::default(),
             requests: Mutex::default(),
+            models: Mutex::default(),
             holds: Mutex::default(),
             left: AtomicUsize::new(0),
             leave: Semaphore::new(0),
@@ -69,6 +71,11 @@ impl Script {
     /// The texts of all requests.
     pub fn requests(&self) -> Vec<Vec<String>> {
         self.0.requests.lock().expect("not poisoned").clone()
+    }
+
+    /// The models of all requests.
+    pub fn models(&self) -> Vec<String> {
+        self.0.models.lock().expect("not poisoned").clone()
     }
 
     /// On account of which holds it was asked.
@@ -105,12 +112,13 @@ impl LlmProvider for Script {
     fn answer<'a>(
         &'a self,
         hold: &'a OpenHold,
-        _: &'a str,
+        model: &'a str,
         request: &'a Request,
     ) -> BoxFuture<'a, Result<Answer, ProviderError>> {
         Box::pin(async move {
             let texts = request.messages.iter().map(|message| message.text.clone()).collect();
             self.0.requests.lock().expect("not poisoned").push(texts);
+            self.0.models.lock().expect("not poisoned").push(model.to_owned());
             self.0.holds.lock().expect("not poisoned").push(hold.id().0);
             let message = request.messages.last().map_or("", |message| message.text.as_str());
             let steps = self.0.answers.lock().expect("not poisoned").get(message).cloned();

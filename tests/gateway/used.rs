@@ -2,9 +2,10 @@
 
 use chrono::{Datelike, Days, Utc};
 use reqwest::{Method, StatusCode};
-use saldo::clients::llm::Finish;
+use saldo::clients::llm::{Finish, ProviderError};
 use serde_json::{Value, json};
 
+use crate::chats::says;
 use crate::house::House;
 use crate::script::Step;
 
@@ -49,6 +50,19 @@ impl House {
         let back = self.server.post(&self.ada, &path, "", &body).await;
         assert!(back.status.is_success(), "{:?}", back.body);
     }
+
+    /// Two messages of a chat: one is replied to for 15 credits, the reply to the other fails.
+    async fn chat_twice(&self) {
+        self.script.answer("good", says("Good day."));
+        let cut = vec![Step::Says("half".to_owned()), Step::Fails(ProviderError::CutShort)];
+        self.script.answer("bad", cut);
+        let chat = self.chat().await;
+        for (text, state) in [("good", "done"), ("bad", "failed")] {
+            let reply = self.say(&chat, text).await;
+            self.until(&chat, &reply, state).await;
+        }
+        self.settled().await;
+    }
 }
 
 #[tokio::test]
@@ -85,7 +99,11 @@ async fn usage_is_told_by_day_feature_and_model_and_comes_to_what_was_spent() {
         (&quota["tier"], &quota["plan"], &quota["granted"], &quota["resets_at"]),
         (&json!("free"), &Value::Null, &json!(0), &Value::Null)
     );
-    assert_eq!(quota["chat_messages_per_day"], 5);
+    let messages = &quota["chat_messages_per_day"];
+    assert_eq!(
+        (&messages["limit"], &messages["used"], &messages["remaining"]),
+        (&json!(5), &json!(0), &json!(5))
+    );
     house.close().await;
 }
 
@@ -123,20 +141,14 @@ async fn usage_is_asked_for_a_year_at_most_and_by_keys_for_calls_or_for_the_book
 #[tokio::test]
 async fn each_limit_says_what_is_used_of_it_and_when_it_begins_anew() {
     let house = House::open(100).await;
-    // As the chats have it.
-    house
-        .execute(
-            "create table if not exists chat_days (user_id uuid, day date, used int, primary key (user_id, day))",
-        )
-        .await;
-    house.execute("insert into chat_days select user_id, (now() at time zone 'utc')::date, 2 from users.users").await;
-    let limits = json!({ "per_day": 50, "per_month": null });
+    let limits = json!({ "per_day": 500, "per_month": null });
     let bearer = format!("Bearer {}", house.ada.token);
     let headers = [("authorization", bearer.as_str())];
     let path = "/api/v1/wallet/limits";
     let set = house.server.send(Method::PUT, path, &headers, Some(&limits)).await;
     assert_eq!(set.expect("an answer").status, StatusCode::OK);
     house.server.debit(&house.ada, 20, "").await;
+    house.chat_twice().await;
     let limits = house.server.get(&house.ada, "/me/limits").await;
     assert_eq!(limits.status, StatusCode::OK, "{:?}", limits.body);
     let today = Utc::now().date_naive();
@@ -147,12 +159,14 @@ async fn each_limit_says_what_is_used_of_it_and_when_it_begins_anew() {
         limits.body,
         json!({
             "tier": "free", "model": "local-1",
-            "chat_messages_per_day": { "limit": 5, "used": 2, "remaining": 3, "resets_at": tomorrow },
+            "chat_messages_per_day": { "limit": 5, "used": 1, "remaining": 4, "resets_at": tomorrow },
             "quota": null,
-            "spend_per_day": { "limit": 50, "used": 20, "remaining": 30, "resets_at": tomorrow },
-            "spend_per_month": { "limit": null, "used": 20, "remaining": null, "resets_at": month },
+            "spend_per_day": { "limit": 500, "used": 35, "remaining": 465, "resets_at": tomorrow },
+            "spend_per_month": { "limit": null, "used": 35, "remaining": null, "resets_at": month },
         })
     );
+    let usage = house.usage("").await;
+    assert_eq!(usage["quota"]["chat_messages_per_day"], limits.body["chat_messages_per_day"]);
     assert!(month.as_str().is_some_and(|month| month.ends_with("-01T00:00:00Z")), "{month}");
     house.close().await;
 }

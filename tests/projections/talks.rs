@@ -97,7 +97,8 @@ impl Talk {
                 output_tokens: (random.below(2) == 0).then_some(5),
             },
             32..38 => Ask::Fail { reply: first, code: "provider_failed".to_owned() },
-            38..44 => Ask::Cancel { reply: any.unwrap_or_default() },
+            38..41 => Ask::Cancel { reply: first },
+            41..44 => Ask::CancelWaiting { reply: any.unwrap_or_default() },
             44..48 => Ask::CompleteCancelled {
                 reply: first,
                 hold: Some(HoldId(Uuid::now_v7())),

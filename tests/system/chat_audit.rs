@@ -44,7 +44,7 @@ async fn lively(store: &Store, user: Uuid) -> Talk {
     let (hold, credits) = paid(store, user, 5).await;
     talk.complete(replies[0], hold, credits).await.expect("a reply");
     talk.ask(Ask::Read, []).await.expect("it is read");
-    talk.ask(Ask::Cancel { reply: replies[2] }, []).await.expect("it is cancelled");
+    talk.ask(Ask::CancelWaiting { reply: replies[2] }, []).await.expect("it is cancelled");
     talk.ask(Ask::Cancel { reply: replies[1] }, []).await.expect("it is to stop");
     let (hold, credits) = paid(store, user, 2).await;
     talk.ask(stopped(replies[1], hold, credits), []).await.expect("it is stopped");

@@ -37,7 +37,9 @@ pub enum Ask {
     },
     /// Note that the first of the waiting replies failed, for free.
     Fail { reply: MessageId, code: String },
-    /// Stop a reply: one that only waits is gone at once, the first when whoever makes it has heard.
+    /// Stop a reply that only waits: it is gone at once.
+    CancelWaiting { reply: MessageId },
+    /// Stop the first of the waiting replies, when whoever makes it has heard.
     Cancel { reply: MessageId },
     /// Note that the first of the waiting replies was stopped, and what was captured for what was
     /// delivered until then.

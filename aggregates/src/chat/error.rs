@@ -15,6 +15,8 @@ pub enum ChatError {
     Full,
     #[error("the reply does not wait: it has ended, or it is not its turn")]
     NotWaiting,
+    #[error("it is the reply's turn: it stops when whoever makes it has heard")]
+    ItsTurn,
     #[error("only the last reply can be retried, when it failed or was cancelled")]
     NotRetriable,
 }

@@ -44,10 +44,12 @@ pub struct Chat {
 }
 
 /// What was said last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Last {
     message: MessageId,
     reply: MessageId,
+    /// Which model is to reply.
+    model: String,
     /// Whether the reply failed or was stopped.
     retriable: bool,
 }
@@ -68,6 +70,12 @@ impl Chat {
     #[must_use]
     pub fn to_cancel(&self) -> Option<MessageId> {
         self.waiting.front().copied().filter(|_| self.cancel_asked)
+    }
+
+    /// The model that was asked for the last reply.
+    #[must_use]
+    pub fn asked(&self) -> Option<&str> {
+        self.last.as_ref().map(|last| last.model.as_str())
     }
 
     /// The rules, one row each. Pure: same state, same command, same answer.
@@ -91,14 +99,22 @@ impl Chat {
             }
             Ask::Complete { reply, .. }
             | Ask::Fail { reply, .. }
+            | Ask::Cancel { reply }
             | Ask::CompleteCancelled { reply, .. }
                 if self.waiting.front() != Some(&reply) =>
             {
                 Err(ChatError::NotWaiting)
             }
-            Ask::Cancel { reply } => self.cancel(reply, at),
+            Ask::CancelWaiting { reply } if self.waiting.front() == Some(&reply) => {
+                Err(ChatError::ItsTurn)
+            }
+            Ask::CancelWaiting { reply } if !self.waiting.contains(&reply) => {
+                Err(ChatError::NotWaiting)
+            }
+            Ask::CancelWaiting { reply } => Ok(vec![dropped(reply, at)]),
+            Ask::Cancel { reply } => Ok(vec![E::CancelAsked { reply, at }]),
             Ask::Retry { reply, again, model } => {
-                let last = self.last.filter(|last| last.retriable && last.reply == reply);
+                let last = self.last.as_ref().filter(|last| last.retriable && last.reply == reply);
                 last.ok_or(ChatError::NotRetriable)?;
                 self.room_for(1)?;
                 Ok(vec![E::Retried { reply, again, model, at }])
@@ -120,11 +136,11 @@ impl Chat {
     }
 
     fn said_last(&self, message: MessageId) -> bool {
-        self.last.is_some_and(|last| last.message == message)
+        self.last.as_ref().is_some_and(|last| last.message == message)
     }
 
     fn replies_last(&self, reply: MessageId) -> bool {
-        self.last.is_some_and(|last| last.reply == reply)
+        self.last.as_ref().is_some_and(|last| last.reply == reply)
     }
 
     /// Whether one more reply may wait, with so many more messages.
@@ -133,22 +149,6 @@ impl Chat {
             return Err(ChatError::TooManyWaiting);
         }
         if self.messages + messages > MESSAGES_AT_MOST { Err(ChatError::Full) } else { Ok(()) }
-    }
-
-    fn cancel(&self, reply: MessageId, at: DateTime<Utc>) -> Result<Vec<ChatEvent>, ChatError> {
-        match self.waiting.iter().position(|waiting| *waiting == reply) {
-            None => Err(ChatError::NotWaiting),
-            Some(0) => Ok(vec![ChatEvent::CancelAsked { reply, at }]),
-            Some(_) => Ok(vec![ChatEvent::ReplyCancelled {
-                reply,
-                hold: None,
-                credits: Credits::ZERO,
-                model: None,
-                input_tokens: None,
-                output_tokens: None,
-                at,
-            }]),
-        }
     }
 
     /// A reply waits no more.
@@ -163,6 +163,19 @@ impl Chat {
         if let Some(last) = self.last.as_mut().filter(|last| last.reply == reply) {
             last.retriable = true;
         }
+    }
+}
+
+/// A reply of which nothing was made.
+fn dropped(reply: MessageId, at: DateTime<Utc>) -> ChatEvent {
+    ChatEvent::ReplyCancelled {
+        reply,
+        hold: None,
+        credits: Credits::ZERO,
+        model: None,
+        input_tokens: None,
+        output_tokens: None,
+        at,
     }
 }
 
@@ -196,6 +209,7 @@ fn outcome_of(ask: Ask, at: DateTime<Utc>) -> Option<ChatEvent> {
         Ask::Create { .. }
         | Ask::Retitle
         | Ask::Post { .. }
+        | Ask::CancelWaiting { .. }
         | Ask::Cancel { .. }
         | Ask::Retry { .. }
         | Ask::Read
@@ -226,10 +240,10 @@ impl Aggregate for Chat {
         match event {
             ChatEvent::Created { owner, .. } => self.owner = Some(owner),
             ChatEvent::Retitled { .. } => {}
-            ChatEvent::Posted { message, reply, .. } => {
+            ChatEvent::Posted { message, reply, model, .. } => {
                 self.messages += 2;
                 self.waiting.push_back(reply);
-                self.last = Some(Last { message, reply, retriable: false });
+                self.last = Some(Last { message, reply, model, retriable: false });
             }
             ChatEvent::Replied { reply, .. } => {
                 self.ended(reply);
@@ -239,11 +253,11 @@ impl Aggregate for Chat {
                 self.came_to_nothing(reply);
             }
             ChatEvent::CancelAsked { .. } => self.cancel_asked = true,
-            ChatEvent::Retried { again, .. } => {
+            ChatEvent::Retried { again, model, .. } => {
                 self.messages += 1;
                 self.waiting.push_back(again);
                 if let Some(last) = &mut self.last {
-                    (last.reply, last.retriable) = (again, false);
+                    (last.reply, last.model, last.retriable) = (again, model, false);
                 }
             }
             ChatEvent::Read { messages, .. } => self.unread = self.unread.saturating_sub(messages),

@@ -20,10 +20,8 @@ const LONGEST: u32 = 4_000;
 /// What a reply is to be made of, and by which model.
 pub(super) async fn of(app: &App, turn: Turn) -> Result<Conversation> {
     let row = waiting(app, turn).await?;
-    let named = row.model.as_deref().and_then(|name| app.models.find(name));
     let tier = metering::tier_now(app, turn.owner).await?;
-    // A model that is not on offer any more, or not to them, gives way to the usual one.
-    let model = named.filter(|model| model.tier <= tier).unwrap_or(app.models.usual(tier));
+    let model = metering::chosen_before(app, tier, row.model.as_deref());
     let past = projections::chats::conversation(app.db(), turn.chat.0, row.number).await?;
     Ok(Conversation {
         payer: turn.payer(),

@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::{Turn, metadata};
 use crate::app::App;
-use crate::chats::telling::{self, DELTA, Told};
-use crate::chats::texts;
+use crate::chats::telling::{self, CANCELLED, DELTA, Told};
+use crate::chats::{allowance, texts};
 use crate::clock;
 use crate::error::Result;
 use crate::metering::{Charged, End};
@@ -49,17 +49,17 @@ pub(super) async fn note(app: &App, turn: Turn, ending: Ending) -> Result<()> {
                 json!({ "finish": finish, "credits": charged.credits, "model": charged.model });
             match finish {
                 Some(finish) => ("message.completed", data, complete(turn, finish, charged)),
-                None => ("message.cancelled", data, cancelled(turn, Some(charged))),
+                None => (CANCELLED, data, cancelled(turn, Some(charged))),
             }
         }
         Ending::Failed(code) => {
             let data = json!({ "code": code });
-            side.push(back(app, turn).await?);
+            side.push(allowance::back(app, owner, chat, reply).await?);
             ("message.failed", data, Ask::Fail { reply, code })
         }
         Ending::Left => {
-            side.push(back(app, turn).await?);
-            ("message.cancelled", json!({ "credits": 0 }), cancelled(turn, None))
+            side.push(allowance::back(app, owner, chat, reply).await?);
+            (CANCELLED, json!({ "credits": 0 }), cancelled(turn, None))
         }
     };
     side.push(telling::row(app, owner, chat, Some(reply), what, &data).await?);
@@ -113,11 +113,4 @@ fn cancelled(turn: Turn, charged: Option<Charged>) -> Ask {
         input_tokens: counted.map(|counted| counted.input),
         output_tokens: counted.map(|counted| counted.output),
     }
-}
-
-/// What came to nothing does not count as one of the day's on which it was asked for.
-async fn back(app: &App, turn: Turn) -> Result<SideRow> {
-    let row = projections::chats::message_of(app.db(), turn.chat.0, turn.reply.0).await?;
-    let day = row.map_or_else(clock::now, |row| row.created_at).date_naive();
-    Ok(SideRow::ChatAllowanceBack { user_id: turn.owner, day })
 }

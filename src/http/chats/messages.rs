@@ -188,7 +188,8 @@ struct Stopped {
     state: &'static str,
 }
 
-/// Stops a reply. What came until then stays, and is charged.
+/// Stops a reply. What came until then stays, and is charged; one that cost nothing does not count as one of the
+/// day's.
 #[utoipa::path(post, path = "/chats/{id}/messages/{message}/cancel", tag = "chats",
     params(("id" = Uuid, Path,), ("message" = Uuid, Path, description = "the reply")),
     responses((status = 202, body = Stopped), (status = 404, body = Problem),
@@ -206,7 +207,8 @@ async fn cancel(
     Ok((StatusCode::ACCEPTED, answer))
 }
 
-/// Has the last reply tried again, which failed or was cancelled.
+/// Has the last reply tried again, which failed or was cancelled: of the same model, or of the usual one where the
+/// caller may not ask for that any more.
 #[utoipa::path(post, path = "/chats/{id}/messages/{message}/retry", tag = "chats",
     params(("id" = Uuid, Path,), ("message" = Uuid, Path, description = "the reply"),
         ("Idempotency-Key" = Option<String>, Header,)),

@@ -15,7 +15,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         4 => number().prop_map(complete),
         3 => number().prop_map(fail),
         3 => number().prop_map(complete_cancelled),
-        4 => number().prop_map(|number| Ask::Cancel { reply: reply(number) }),
+        3 => number().prop_map(|number| Ask::Cancel { reply: reply(number) }),
+        3 => number().prop_map(|number| Ask::CancelWaiting { reply: reply(number) }),
         4 => (number(), 21..=40_u128).prop_map(|(number, again)| retry(number, again)),
         2 => Just(Ask::Read),
     ]
@@ -29,7 +30,8 @@ fn hit(ask: Ask, first: Option<MessageId>, last: Option<MessageId>) -> Ask {
             Ask::Complete { reply, finish, hold, credits, model, input_tokens, output_tokens }
         }
         (Ask::Fail { code, .. }, Some(reply), _) => Ask::Fail { reply, code },
-        (Ask::Cancel { .. }, _, Some(reply)) => Ask::Cancel { reply },
+        (Ask::Cancel { .. }, Some(reply), _) => Ask::Cancel { reply },
+        (Ask::CancelWaiting { .. }, _, Some(reply)) => Ask::CancelWaiting { reply },
         (ask, _, _) => ask,
     }
 }

@@ -17,8 +17,9 @@ fn a_chat_begins_once_and_is_its_owner_s() {
 #[test]
 fn nothing_is_asked_of_a_chat_that_never_began() {
     let asks = [post(1), complete(1), fail(1), complete_cancelled(1), retry(1, 2)];
-    let more = [Ask::Retitle, Ask::Cancel { reply: reply(1) }, Ask::Read, Ask::Delete];
-    for ask in asks.into_iter().chain(more) {
+    let cancels = [Ask::CancelWaiting { reply: reply(1) }, Ask::Cancel { reply: reply(1) }];
+    let more = [Ask::Retitle, Ask::Read, Ask::Delete];
+    for ask in asks.into_iter().chain(cancels).chain(more) {
         chat().given_no_previous_events().when(now(ask)).then_expect_error(ChatError::NotFound);
     }
 }
@@ -26,9 +27,10 @@ fn nothing_is_asked_of_a_chat_that_never_began() {
 #[test]
 fn nothing_is_asked_of_a_chat_that_was_deleted() {
     let asks = [post(2), complete(1), fail(1), complete_cancelled(1), retry(1, 2)];
-    let more = [Ask::Retitle, Ask::Cancel { reply: reply(1) }, Ask::Read, Ask::Delete];
+    let cancels = [Ask::CancelWaiting { reply: reply(1) }, Ask::Cancel { reply: reply(1) }];
+    let more = [Ask::Retitle, Ask::Read, Ask::Delete];
     let created_again = Ask::Create { owner: owner() };
-    for ask in asks.into_iter().chain(more).chain([created_again]) {
+    for ask in asks.into_iter().chain(cancels).chain(more).chain([created_again]) {
         chat()
             .given(vec![created(), posted(1), deleted()])
             .when(now(ask))
@@ -109,14 +111,35 @@ fn a_reply_that_fails_makes_way_for_the_next() {
 
 #[test]
 fn a_reply_that_only_waits_is_cancelled_at_once() {
+    let cancel = |number| now(Ask::CancelWaiting { reply: reply(number) });
     chat()
         .given(vec![created(), posted(1), posted(2)])
-        .when(now(Ask::Cancel { reply: reply(2) }))
+        .when(cancel(2))
         .then_expect_events(vec![cancelled(2)]);
+    for number in [2, 3] {
+        chat()
+            .given(vec![created(), posted(1), posted(2), cancelled(2)])
+            .when(cancel(number))
+            .then_expect_error(ChatError::NotWaiting);
+    }
+}
+
+/// Whoever tells of it knows which of both it was.
+#[test]
+fn a_reply_that_only_waits_is_not_asked_to_stop_and_the_first_is_not_gone_at_once() {
+    let given = || vec![created(), posted(1), posted(2)];
     chat()
-        .given(vec![created(), posted(1), posted(2), cancelled(2)])
+        .given(given())
         .when(now(Ask::Cancel { reply: reply(2) }))
         .then_expect_error(ChatError::NotWaiting);
+    let first = || now(Ask::CancelWaiting { reply: reply(1) });
+    chat().given(given()).when(first()).then_expect_error(ChatError::ItsTurn);
+    let mut asked = given();
+    asked.push(cancel_asked(1));
+    chat().given(asked).when(first()).then_expect_error(ChatError::ItsTurn);
+    let mut over = given();
+    over.push(replied(1));
+    chat().given(over).when(first()).then_expect_error(ChatError::NotWaiting);
 }
 
 #[test]
@@ -156,6 +179,32 @@ fn the_last_reply_is_tried_again_when_it_came_to_nothing() {
     chat().given(again()).when(now(retry(1, 2))).then_expect_events(vec![]);
     chat().given(again()).when(now(retry(1, 3))).then_expect_error(ChatError::NotRetriable);
     chat().given(again()).when(now(complete(2))).then_expect_events(vec![replied(2)]);
+}
+
+#[test]
+fn it_is_known_of_which_model_the_last_reply_was_asked() {
+    let named = |model: &str| ChatEvent::Posted {
+        message: message(1),
+        reply: reply(1),
+        model: model.to_owned(),
+        at: AT,
+    };
+    let asked = |events: Vec<ChatEvent>| {
+        let mut state = Chat::default();
+        for event in events {
+            state.apply(event);
+        }
+        state.asked().map(str::to_owned)
+    };
+    assert_eq!(asked(vec![created()]), None);
+    let failed_of_large = || vec![created(), named("large"), failed(1)];
+    assert_eq!(asked(failed_of_large()).as_deref(), Some("large"));
+    let mut again = failed_of_large();
+    again.push(retried(1, 2));
+    assert_eq!(asked(again), Some(model()));
+    let mut gone = failed_of_large();
+    gone.push(deleted());
+    assert_eq!(asked(gone), None);
 }
 
 #[test]

@@ -1,0 +1,97 @@
+//! Replies that are cancelled: told, charged as far as they came, and not counted where nothing was charged.
+
+use reqwest::StatusCode;
+use saldo::clients::llm::Finish;
+use serde_json::{Value, json};
+
+use crate::chats::waits;
+use crate::house::House;
+use crate::listening::{Listener, Told, kinds};
+use crate::script::Step;
+use crate::support::Answer;
+
+impl House {
+    async fn cancel(&self, chat: &str, reply: &str) -> Answer {
+        self.post(&format!("/chats/{chat}/messages/{reply}/cancel"), &json!({})).await
+    }
+
+    /// How many of the day's messages count.
+    async fn counted(&self) -> i64 {
+        self.count("select sum(used) from chat_days").await
+    }
+}
+
+/// Of which reply it is told, and what it cost.
+fn cancelled(told: &[Told]) -> (&Value, &Value) {
+    let last = told.last().expect("something");
+    assert_eq!(last.kind, "message.cancelled");
+    (&last.data["message_id"], &last.data["credits"])
+}
+
+#[tokio::test]
+async fn a_reply_that_waits_is_cancelled_at_once_and_one_under_way_keeps_what_came() {
+    let house = House::open(100).await;
+    house.give(5000).await;
+    let half = vec![
+        Step::Used(Some(10), None),
+        Step::Says("half a".to_owned()),
+        Step::Waits,
+        Step::Says(" reply".to_owned()),
+        Step::Ends(Finish::Stop),
+    ];
+    house.script.answer("one", half);
+    let chat = house.chat().await;
+    let mut listener = Listener::to(&house.server, &house.ada, &chat, None).await;
+    let (first, second) = (house.say(&chat, "one").await, house.say(&chat, "two").await);
+    listener.until("message.delta").await;
+    assert_eq!(house.counted().await, 2);
+    let stopped = house.cancel(&chat, &second).await;
+    assert_eq!(
+        (stopped.status, &stopped.body["state"]),
+        (StatusCode::ACCEPTED, &json!("cancelled"))
+    );
+    assert_eq!(house.until(&chat, &second, "cancelled").await["text"], Value::Null);
+    let told = listener.until("message.cancelled").await;
+    assert_eq!(kinds(&told), ["message.cancelled"], "nobody is to stop it");
+    assert_eq!(cancelled(&told), (&json!(second), &json!(0)));
+    assert_eq!(house.counted().await, 1);
+
+    let stopped = house.cancel(&chat, &first).await;
+    assert_eq!(stopped.body["state"], "cancelling", "{:?}", stopped.body);
+    let first = house.until(&chat, &first, "cancelled").await;
+    assert_eq!(first["text"], "half a");
+    let charged = first["credits"].as_i64().expect("credits");
+    assert!((11..=14).contains(&charged), "{charged}");
+    let told = listener.until("message.cancelled").await;
+    assert_eq!(kinds(&told), ["message.cancelling", "message.cancelled"]);
+    assert_eq!(cancelled(&told), (&first["id"], &json!(charged)));
+    assert_eq!(house.counted().await, 1, "what was charged counts");
+    assert_eq!(house.settled().await, 5100 - charged);
+    assert_eq!(house.script.left(), 1, "the provider was left");
+    let late = house.cancel(&chat, first["id"].as_str().expect("an id")).await;
+    assert_eq!((late.status, &late.body["code"]), (StatusCode::CONFLICT, &json!("not_waiting")));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_reply_that_is_cancelled_before_its_first_word_is_free_and_does_not_count() {
+    let house = House::open(100).await;
+    house.give(5000).await;
+    house.script.answer("one", waits("too late"));
+    let chat = house.chat().await;
+    let mut listener = Listener::to(&house.server, &house.ada, &chat, None).await;
+    let reply = house.say(&chat, "one").await;
+    house.until_asked(1).await;
+    let stopped = house.cancel(&chat, &reply).await;
+    assert_eq!(stopped.body["state"], "cancelling", "{:?}", stopped.body);
+    let told = listener.until("message.cancelled").await;
+    let heard = ["message.posted", "reply.started", "message.cancelling", "message.cancelled"];
+    assert_eq!(kinds(&told), heard);
+    assert_eq!(cancelled(&told), (&json!(reply), &json!(0)));
+    let reply = house.until(&chat, &reply, "cancelled").await;
+    assert_eq!((&reply["text"], &reply["credits"]), (&Value::Null, &json!(0)));
+    assert_eq!(house.settled().await, 5100);
+    assert_eq!(house.counted().await, 0);
+    assert_eq!(house.script.left(), 1, "the provider was left");
+    house.close().await;
+}

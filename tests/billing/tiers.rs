@@ -61,7 +61,7 @@ impl House {
 
     /// A reply that is cancelled before its first word, and counts for nothing; where it is tried again.
     async fn cancelled(&self, chat: &str) -> String {
-        let never = Reply::says("Never.").late(Duration::from_secs(60));
+        let never = Reply::says("Never.").late(Duration::from_mins(1));
         self.providers.script(Wire::Anthropic, never);
         let calls = self.providers.calls().len();
         let said = self.say(chat).await;

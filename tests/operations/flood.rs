@@ -31,20 +31,22 @@ fn limited(program: &Command) -> Command {
     limited
 }
 
-/// Somebody who asks once and stays. The whole of 127.0.0.0/8 is this machine.
-async fn come(server: &Server, from: [u8; 4]) -> TcpStream {
+/// Somebody who asks once and stays; nobody, where even the queue of those who wait is full. The whole of 127.0.0.0/8 is
+/// this machine.
+async fn come(server: &Server, from: [u8; 4]) -> Option<TcpStream> {
     let address = server.url.strip_prefix("http://").expect("an address");
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind(SocketAddr::from((from, 0))).expect("an address of this machine");
     let connecting = socket.connect(address.parse().expect("an address"));
-    let mut stream = connecting.await.expect("it listens");
+    let mut stream = timeout(SILENCE, connecting).await.ok()?.expect("it listens");
     // One that is not let in is closed, perhaps before it has asked.
     let _ = stream.write_all(b"GET /livez HTTP/1.1\r\nhost: saldo\r\n\r\n").await;
-    stream
+    Some(stream)
 }
 
 /// Whether the server has let them in.
-async fn is_in(stream: &mut TcpStream) -> bool {
+async fn is_in(stream: &mut Option<TcpStream>) -> bool {
+    let Some(stream) = stream else { return false };
     let mut answer = [0; 12];
     let read = timeout(SILENCE, stream.read_exact(&mut answer)).await;
     matches!(read, Ok(Ok(_))) && answer == *b"HTTP/1.1 200"

@@ -61,8 +61,8 @@ async fn connections_that_say_nothing_leave_files_for_the_database_and_the_opera
     let ada = server.register("ada@example.com").await;
     let from = (0..8).cycle().take(COME);
     let mut idle = join_all(from.map(|house| come(&server, [127, 0, 1, house]))).await;
-    let served = join_all(idle.iter_mut().map(is_in)).await;
-    let served = served.into_iter().filter(|is_in| *is_in).count();
+    let let_in = join_all(idle.iter_mut().map(is_in)).await;
+    let let_in = let_in.into_iter().filter(|is_in| *is_in).count();
 
     let readyz = Server::within(format!("http://{operators}"));
     let answer = timeout(SILENCE, readyz.send(Method::GET, "/readyz", &[], None)).await;
@@ -72,7 +72,7 @@ async fn connections_that_say_nothing_leave_files_for_the_database_and_the_opera
     let debit = debit.expect("who was there is served");
     assert_eq!(debit.status, StatusCode::CREATED, "{:?}", debit.body);
 
-    assert!((OF_ONE..FILES / 2).contains(&served), "{served} were let in");
+    assert!((OF_ONE..FILES / 2).contains(&let_in), "{let_in} were let in");
 
     drop(idle);
     let mut next = come(&server, [127, 0, 2, 1]).await;

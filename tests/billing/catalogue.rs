@@ -143,10 +143,10 @@ async fn of_many_who_change_an_offer_at_once_by_what_they_read_one_does_and_the_
         let answer = shop.server.send(Method::PUT, &path, &headers, Some(&body)).await;
         answer.expect("an answer").status
     };
-    let changes = futures_util::future::join_all((1..=8).map(|number| change(1000 + number))).await;
-    let changed = changes.iter().filter(|status| **status == StatusCode::NO_CONTENT).count();
-    let told = changes.iter().filter(|status| **status == StatusCode::PRECONDITION_FAILED).count();
-    assert_eq!((changed, told), (1, 7), "{changes:?}");
+    let answers = futures_util::future::join_all((1..=8).map(|number| change(1000 + number))).await;
+    let changed = answers.iter().filter(|status| **status == StatusCode::NO_CONTENT).count();
+    let told = answers.iter().filter(|status| **status == StatusCode::PRECONDITION_FAILED).count();
+    assert_eq!((changed, told), (1, 7), "{answers:?}");
     shop.close().await;
 }
 

@@ -54,7 +54,7 @@ async fn nothing_is_decided_about_a_job_that_somebody_is_at() {
     let taken = "update graphile_worker._private_jobs set locked_at = now(), locked_by = 'somebody'
         where key = 'nobody_does_this/test'";
     change(&house.shop.database, taken).await;
-    assert_eq!(house.jobs("state=running").await.len(), 1);
+    assert_eq!(house.jobs("state=running&task=nobody_does_this").await.len(), 1);
     for what in ["retry", "give-up"] {
         let refused = house.decide(job, what).await;
         assert_eq!(

@@ -162,6 +162,8 @@ async fn change<T: Told>(
     seen: Option<IfMatch>,
     terms: T,
 ) -> Result<At<StatusCode>> {
+    // What would be refused in any case is, before it is asked what was read (RFC 9110, 13.2.1).
+    terms.check()?;
     let instead_of = match seen {
         Some(seen) => {
             let now = now::<T>(app, id).await?;

@@ -115,6 +115,11 @@ async fn an_offer_that_somebody_else_has_changed_is_not_overwritten() {
         let late = change(1100, tag).await;
         assert_eq!(late.status, StatusCode::PRECONDITION_FAILED, "{:?}", late.body);
         assert_eq!(late.body["code"], "precondition_failed");
+        assert_eq!(
+            change(0, tag).await.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "whatever it was"
+        );
         let now = read().await;
         assert_eq!(now.body["amount_minor"], 1000);
         let both = format!("{tag}, {}", now.header("etag"));

@@ -46,6 +46,7 @@ pub async fn known(shop: &Shop) -> String {
         ),
         ("GET /api/v1/admin/packs/{id}", vec![("path.id", one(&shop.pack("Starter").await))]),
         ("GET /api/v1/admin/plans/{id}", vec![("path.id", one(&basic))]),
+        ("POST /api/v1/admin/purchases/{id}/refund", vec![("path.id", one(&purchase))]),
         ("POST /api/v1/admin/users/{id}/deactivate", vec![("path.id", one(ada))]),
         ("POST /api/v1/admin/users/{id}/reactivate", vec![("path.id", one(ada))]),
         ("POST /api/v1/admin/users/{id}/role", vec![("path.id", one(ada))]),

@@ -53,11 +53,6 @@ fn said(answer: &Answer) -> (StatusCode, Value) {
     (answer.status, body)
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
 #[tokio::test]
 async fn unknown_locked_deactivated_and_wrong_answer_alike_and_in_the_same_time() {
     let database = Database::in_memory().await;
@@ -96,7 +91,9 @@ async fn unknown_locked_deactivated_and_wrong_answer_alike_and_in_the_same_time(
             took.push(began.elapsed());
         }
     }
-    let times: Vec<_> = took.into_iter().map(median).collect();
+    // The shortest of each: all that a busy machine can do is make one longer.
+    let times: Vec<_> = took.iter().filter_map(|took| took.iter().min().copied()).collect();
+    assert_eq!(times.len(), cases.len());
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
     assert_eq!(answers[0].0, StatusCode::UNAUTHORIZED);
     let (shortest, longest) =

@@ -37,8 +37,8 @@ pub async fn deactivate(
     Ok(super::tell(app, visitor, user, ask, [ended, keys]).await?)
 }
 
-/// Forgets the person, who is not the last administrator: their key is destroyed in the unit of the event, so that what the log has of
-/// them can never be read again, while its hashes stay true. They are told once more.
+/// Forgets the person, who is not the last administrator: their key is destroyed in the unit of the event, so that
+/// what the log has of them can never be read again, while its hashes stay true. They are told once more.
 pub async fn erase(
     app: &App,
     visitor: &Visitor,

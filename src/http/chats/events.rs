@@ -75,8 +75,8 @@ struct Listener {
 
 /// What happens in a chat, as it happens: `message.posted`, `reply.started`, `message.delta` with a `text`,
 /// `message.completed`, `message.failed`, `message.cancelling`, `message.cancelled`, `message.retried`,
-/// `chat.retitled`, `chat.deleted`. Each has an id; whoever comes back with it as `Last-Event-ID` misses nothing and hears
-/// nothing twice. What was told long ago is not kept: then `reset` comes first, and the messages are to be read
+/// `chat.retitled`, `chat.deleted`. Each has an id; whoever comes back with it as `Last-Event-ID` misses nothing and
+/// hears nothing twice. What was told long ago is not kept: then `reset` comes first, and the messages are to be read
 /// anew.
 #[utoipa::path(get, path = "/chats/{id}/events", tag = "chats",
     params(("id" = String, Path, format = Uuid), After, ("Last-Event-ID" = Option<i64>, Header,)),

@@ -161,3 +161,33 @@ async fn a_repeat_in_the_middle_of_a_batch_disturbs_nobody() {
     drop(server);
     database.remove().await;
 }
+
+#[tokio::test]
+async fn a_writer_that_is_alone_has_nothing_looked_up() {
+    let database = Database::in_memory().await;
+    let [server, other] = [database.server(), database.server()];
+    let ada = server.register("ada@example.com").await;
+    assert_eq!(server.debit(&ada, 1, "first").await.status, 201);
+    // Whoever has something looked up fails from here on.
+    let pool = database.pool().await;
+    let definition = "select pg_get_functiondef('append_checked'::regproc)";
+    let looks: String = sqlx::query_scalar(definition).fetch_one(&pool).await.expect("a function");
+    let (signature, _) = looks.split_once("AS $function$").expect("a body");
+    let fails = format!("{signature} as $$ begin raise exception 'looked up'; end $$");
+    sqlx::raw_sql(AssertSqlSafe(fails)).execute(&pool).await.expect("a superuser");
+    for number in 0..3 {
+        let debit = server.debit(&ada, 1, &format!("alone {number}")).await;
+        assert_eq!(debit.status, 201, "{:?}", debit.body);
+    }
+    assert_eq!(other.debit(&ada, 1, "other").await.status, 500, "it knows nothing of the head");
+    sqlx::raw_sql(AssertSqlSafe(looks)).execute(&pool).await.expect("a superuser");
+    assert_eq!(other.debit(&ada, 1, "other").await.status, 201);
+    // What it did not see written makes it look again.
+    assert_eq!(server.debit(&ada, 1, "last").await.status, 201);
+    assert_eq!(server.available(&ada).await, 94);
+    pool.close().await;
+    let (clean, said) = database.run(&["verify"]);
+    assert!(clean, "{said}");
+    drop((server, other));
+    database.remove().await;
+}

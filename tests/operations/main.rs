@@ -18,8 +18,6 @@ mod redis_server;
 mod replica;
 mod scrape;
 mod security;
-#[cfg(feature = "sentry")]
-mod sentry;
 #[path = "../shared/skip.rs"]
 mod skip;
 mod sliding;

@@ -4,7 +4,19 @@
 
 alter function append_events rename to append_checked;
 
--- The writer of the log that servers call; its arguments and its answer are those of `append_checked` (0002).
+-- What `append_checked` answers, as a type: one that is described by a function's arguments is put together at each call.
+create type append_answer as (
+    last_position bigint,
+    at            timestamptz,
+    head          bytea,
+    alone         boolean,
+    duplicates    int[],
+    conflicts     int[],
+    claimed       int[],
+    spent         int[]
+);
+
+-- The writer of the log that servers call; its arguments are those of `append_checked` (0002).
 create function append_events(
     s_unit       int[],
     s_type       text[],
@@ -23,16 +35,8 @@ create function append_events(
     e_ordinal    smallint[],
     e_leaf       bytea[],
     side         jsonb,
-    known        bytea,
-    out last_position bigint,
-    out at            timestamptz,
-    out head          bytea,
-    out alone         boolean,
-    out duplicates    int[],
-    out conflicts     int[],
-    out claimed       int[],
-    out spent         int[]
-)
+    known        bytea
+) returns append_answer
 language plpgsql
 security definer
 set search_path = public, pg_temp
@@ -44,6 +48,7 @@ declare
     asked  constant timestamptz := clock_timestamp();
     leaves bytea := '';
     leaf   bytea;
+    answer append_answer;
 begin
     if added > 0 and side is null and true = all (s_sure) then
         foreach leaf in array e_leaf loop
@@ -61,7 +66,7 @@ begin
             where h.id = 1 and h.hash = known
               and not exists (select from events e where e.command_id = any (e_command) and e.ordinal = 0)
             returning h.position, h.recorded_at, h.hash
-        ), appended as (
+        ), added_events as (
             insert into events (
                 aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata,
                 position, recorded_at, command_id, ordinal, leaf_hash)
@@ -73,16 +78,17 @@ begin
         )
         insert into batches as b (first_position, last_position, recorded_at, previous_hash, hash)
         select grown.position - added + 1, grown.position, grown.recorded_at, known, grown.hash from grown
-        returning b.last_position, b.recorded_at, b.hash into last_position, at, head;
+        returning b.last_position, b.recorded_at, b.hash, true
+            into answer.last_position, answer.at, answer.head, answer.alone;
         if found then
-            alone := true;
-            return;
+            return answer;
         end if;
     end if;
 
-    select c.* into last_position, at, head, alone, duplicates, conflicts, claimed, spent
+    select c.* into answer
     from append_checked(s_unit, s_type, s_id, s_expected, s_sure, e_unit, e_type, e_id, e_sequence, e_event_type,
         e_version, e_payload, e_metadata, e_command, e_ordinal, e_leaf, side, known) as c;
+    return answer;
 end $$;
 
 -- Whoever was let append goes on to, by the one name.

@@ -1,6 +1,6 @@
 -- A writer that is alone, and sure of its streams, needs nothing looked up but whether a command is known. Starting a
--- statement costs more than an event of a small batch does: what is left is one statement, and this is a quarter to a
--- half of a batch's time. All else goes the way it went before, under another name.
+-- statement costs about what an event of a small batch does: here all is one statement. What is to be looked up goes the
+-- way it went before, under another name.
 
 alter function append_events rename to append_checked;
 

@@ -85,9 +85,8 @@ begin
         end if;
     end if;
 
-    select c.* into answer
-    from append_checked(s_unit, s_type, s_id, s_expected, s_sure, e_unit, e_type, e_id, e_sequence, e_event_type,
-        e_version, e_payload, e_metadata, e_command, e_ordinal, e_leaf, side, known) as c;
+    answer := append_checked(s_unit, s_type, s_id, s_expected, s_sure, e_unit, e_type, e_id, e_sequence, e_event_type,
+        e_version, e_payload, e_metadata, e_command, e_ordinal, e_leaf, side, known);
     return answer;
 end $$;
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::VerifyError;
 use super::fold::Fold;
-use super::people::UserTrail;
+use super::people::{UserTrail, is_there};
 use super::report::{Kind, Report};
 use super::rows;
 
@@ -22,7 +22,9 @@ const WAYS: &str = "select user_id, 'password' as way from public.passwords
     union all select user_id, 'identity ' || identity_id from public.identities
     union all select user_id, 'api key ' || key_id || ' for ' || array_to_string(scopes, ', ')
         || case when rests then ', resting' else '' end
-    from public.api_keys where revoked_at is null";
+    from public.api_keys where revoked_at is null
+    union all select user_id, 'key of personal data' from public.person_keys
+    where wrapped_key is not null";
 const SESSIONS: &str = "select user_id, session_id from public.sessions where ended_at is null";
 
 /// Compares them with what the log says of each person.
@@ -81,8 +83,9 @@ impl UserTrail {
         let identities = self.identities.iter().map(|identity| format!("identity {identity}"));
         let mut ways: Vec<String> = keys.chain(identities).collect();
         ways.extend(self.has_password.then(|| "password".to_owned()));
-        ways.extend(self.email.as_ref().map(|_| "claim email".to_owned()));
-        ways.extend(self.phone.as_ref().map(|_| "claim phone".to_owned()));
+        ways.extend(is_there(&self.email).then(|| "claim email".to_owned()));
+        ways.extend(is_there(&self.phone).then(|| "claim phone".to_owned()));
+        ways.extend((self.status != "erased").then(|| "key of personal data".to_owned()));
         ways.extend(self.identities.iter().map(|_| "claim identity".to_owned()));
         ways.sort_unstable();
         ways

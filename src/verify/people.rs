@@ -3,39 +3,68 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use aggregates::pii::Pii;
 use aggregates::user::User;
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::facts::UserFact;
 use super::report::{Kind, Report};
 
+/// A piece of personal data, or none; hidden where there is one that cannot be read any more,
+/// because the person was erased further on in the log, or since the verification began.
+pub(super) type Text = Pii<Option<String>>;
+
+const NOTHING: Text = Pii::Clear(None);
+
+/// Whether the log has a text here, readable or not.
+pub(super) fn is_there(text: &Text) -> bool {
+    text.as_clear().is_none_or(Option::is_some)
+}
+
 /// What the log says of a person at the position that `users` has reached. Times are in
 /// microseconds since 1970.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Person {
-    pub(super) email: Option<String>,
+    pub(super) email: Text,
     pub(super) email_verified: bool,
-    pub(super) phone: Option<String>,
-    pub(super) name: Option<String>,
+    pub(super) phone: Text,
+    pub(super) name: Text,
     pub(super) role: String,
     pub(super) status: String,
     pub(super) registered_at: i64,
     pub(super) last_seen_at: i64,
 }
 
-/// The personal data of an event, in clear.
+impl Person {
+    /// Whether a row has these for address, telephone and name.
+    pub(super) fn is_reached_by(&self, row: [Option<&str>; 3]) -> bool {
+        let says = |(text, found): (&Text, Option<&str>)| match text {
+            Pii::Clear(text) => text.as_deref() == found,
+            Pii::Hidden => found.is_some(),
+        };
+        [&self.email, &self.phone, &self.name].into_iter().zip(row).all(says)
+    }
+
+    /// What is not personal of it.
+    pub(super) fn rest(&self) -> (bool, &str, &str, i64, i64) {
+        (self.email_verified, &self.role, &self.status, self.registered_at, self.last_seen_at)
+    }
+}
+
+/// The personal data of an event.
 pub(super) struct Told {
-    email: Option<String>,
-    phone: Option<String>,
-    name: Option<String>,
+    email: Text,
+    phone: Text,
+    name: Text,
 }
 
 impl Told {
-    pub(super) fn of(clear: &Value) -> Self {
+    pub(super) fn of(opened: &Value) -> Self {
+        let told = opened.as_object().and_then(|event| event.values().next());
         let text = |field: &str| {
-            let value = clear.as_object()?.values().next()?.get(field)?.get("$pii")?;
-            value.as_str().map(str::to_owned)
+            let text = told.and_then(|told| Text::deserialize(told.get(field)?).ok());
+            text.unwrap_or(NOTHING)
         };
         Self { email: text("email"), phone: text("phone"), name: text("name") }
     }
@@ -48,10 +77,10 @@ pub(super) struct UserTrail {
     pub(super) replayed: User,
     pub(super) status: &'static str,
     role: String,
-    pub(super) email: Option<String>,
+    pub(super) email: Text,
     email_verified: bool,
-    pub(super) phone: Option<String>,
-    name: Option<String>,
+    pub(super) phone: Text,
+    name: Text,
     pub(super) has_password: bool,
     pub(super) identities: BTreeSet<Uuid>,
     /// Sessions that nobody ended; some may be over by time.
@@ -72,7 +101,8 @@ impl UserTrail {
             UserFact::Registered { by, .. } => {
                 "user".clone_into(&mut self.role);
                 self.status = "active";
-                (self.email, self.name) = (told.email.clone(), told.name.clone());
+                (self.email, self.phone) = (told.email.clone(), NOTHING);
+                self.name = told.name.clone();
                 self.has_password = **by == "password";
             }
             UserFact::ProfileChanged { .. } => self.name.clone_from(&told.name),
@@ -100,7 +130,7 @@ impl UserTrail {
             UserFact::Reactivated {} => self.status = "active",
             UserFact::Erased {} => {
                 self.shut();
-                (self.email, self.phone, self.name) = (None, None, None);
+                (self.email, self.phone, self.name) = (NOTHING, NOTHING, NOTHING);
                 "user".clone_into(&mut self.role);
                 (self.status, self.email_verified) = ("erased", false);
             }
@@ -109,7 +139,7 @@ impl UserTrail {
 
     fn shut(&mut self) {
         self.has_password = false;
-        self.phone = None;
+        self.phone = NOTHING;
         "user".clone_into(&mut self.role);
         self.identities.clear();
         self.sessions.clear();
@@ -139,15 +169,20 @@ impl UserTrail {
         let text = |field: &str| state.get(field).and_then(Value::as_str).unwrap_or_default();
         same("status", text("status") == self.status, report);
         same("role", text("role") == self.role, report);
-        same("name", replayed.name() == self.name.as_ref(), report);
-        same("email", replayed.email() == self.email.as_ref(), report);
+        same("name", replayed.name() == readable(&self.name), report);
+        same("email", replayed.email() == readable(&self.email), report);
         same("email_verified", replayed.email_verified() == self.email_verified, report);
-        same("phone", replayed.phone() == self.phone.as_ref(), report);
+        same("phone", replayed.phone() == readable(&self.phone), report);
         same("has_password", replayed.has_password() == self.has_password, report);
         same("identities", ids("identities") == self.identities, report);
         same("sessions", ids("sessions").is_subset(&self.sessions), report);
         same("api_keys", ids("api_keys").iter().eq(self.keys.keys()), report);
     }
+}
+
+/// The text, as an aggregate says it.
+fn readable(text: &Text) -> Option<&String> {
+    text.as_clear().and_then(Option::as_ref)
 }
 
 /// Follows what the read model says of a person.
@@ -161,7 +196,7 @@ pub(super) fn follow(
         let person = Person {
             email,
             email_verified: false,
-            phone: None,
+            phone: NOTHING,
             name,
             role: "user".to_owned(),
             status: "active".to_owned(),
@@ -179,13 +214,13 @@ pub(super) fn follow(
         UserFact::SessionStarted { at, .. } => person.last_seen_at = at.timestamp_micros(),
         UserFact::RoleChanged { role } => person.role = role,
         UserFact::TakenOver {} => {
-            person.phone = None;
+            person.phone = NOTHING;
             "user".clone_into(&mut person.role);
         }
         UserFact::Deactivated { .. } => "deactivated".clone_into(&mut person.status),
         UserFact::Reactivated {} => "active".clone_into(&mut person.status),
         UserFact::Erased {} => {
-            (person.email, person.phone, person.name) = (None, None, None);
+            (person.email, person.phone, person.name) = (NOTHING, NOTHING, NOTHING);
             "user".clone_into(&mut person.role);
             "erased".clone_into(&mut person.status);
             person.email_verified = false;

@@ -18,13 +18,13 @@ use crate::world::{ADA, PASSWORD, ask, goes_in, login, register, send};
 /// More than are wrapped again in one statement.
 const PEOPLE: usize = 500;
 
-/// Keys of persons who have done nothing yet; the last of these people.
-async fn many(pool: &PgPool, keys: &Keys) -> Uuid {
+/// Keys of persons whom the log does not know; whose they are.
+async fn many(pool: &PgPool, keys: &Keys) -> Vec<Uuid> {
     let codec = Codec::new(pool.clone(), keys.wrapping());
-    let mut last = Uuid::nil();
+    let mut strangers = Vec::new();
     for _ in 0..PEOPLE {
-        last = Uuid::now_v7();
-        let (_, row) = codec.new_key(UserId(last)).expect("a key");
+        strangers.push(Uuid::now_v7());
+        let (_, row) = codec.new_key(UserId(strangers[strangers.len() - 1])).expect("a key");
         let SideRow::PersonKey { user_id, wrapped_key, key_id } = row else { panic!("a key") };
         sqlx::query(
             "insert into person_keys (user_id, wrapped_key, key_id) values ($1, decode($2, 'hex'), $3)",
@@ -36,7 +36,7 @@ async fn many(pool: &PgPool, keys: &Keys) -> Uuid {
         .await
         .expect("a row");
     }
-    last
+    strangers
 }
 
 async fn wrapped_with(pool: &PgPool, id: &str) -> usize {
@@ -51,7 +51,7 @@ async fn keys_of_persons_are_wrapped_again_by_a_node_that_is_killed_and_by_the_n
     let mut server = database.server();
     let ada = register(&server, ADA).await;
     let pool = database.pool().await;
-    let last = many(&pool, &keys(&database)).await;
+    let strangers = many(&pool, &keys(&database)).await;
     let [old, new] = rotate(&database, Purpose::KeyEncryption, "key-encryption");
     let mut number = 0;
     until("the node that runs wraps with the new key", async || {
@@ -67,7 +67,8 @@ async fn keys_of_persons_are_wrapped_again_by_a_node_that_is_killed_and_by_the_n
     // One row is held, so that the first one is killed in the middle of it.
     let before = wrapped_with(&pool, &old).await;
     let mut held = pool.begin().await.expect("a transaction");
-    let lock = sqlx::query("select from person_keys where user_id = $1 for update").bind(last);
+    let lock =
+        sqlx::query("select from person_keys where user_id = $1 for update").bind(strangers.last());
     lock.execute(&mut *held).await.expect("the row is held");
     let mut program = database.program(&[]);
     program.args(["keys", "retire", "key-encryption"]).stdout(Stdio::null());
@@ -83,6 +84,10 @@ async fn keys_of_persons_are_wrapped_again_by_a_node_that_is_killed_and_by_the_n
     assert!(done && said.contains(&old), "{said}");
     assert_eq!(wrapped_with(&pool, &old).await, 0);
     assert_eq!(keys(&database).key_encryption.all().len(), 1);
+    let (clean, said) = database.run(&["verify"]);
+    assert!(!clean && said.contains("found key of personal data"), "they are nobody's: {said}");
+    let gone = sqlx::query("delete from person_keys where user_id = any($1)").bind(strangers);
+    gone.execute(&pool).await.expect("they are gone");
     pool.close().await;
     server.stop();
 

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aggregates::user::User;
+use aggregates::id::UserId;
+use aggregates::user::{self, User, UserCommand};
 use aggregates::wallet::{Wallet, WalletEvent};
 use cqrs_es::Aggregate;
 use saldo::keys::Keys;
-use saldo::store::Codec;
 use saldo::store::heads;
 use saldo::store::replay::replay;
+use saldo::store::{Codec, Envelope, Metadata, SideRow};
 use saldo::verify::{self, Evidence, Kind, Report, Subject};
 use sqlx::AssertSqlSafe;
 
@@ -39,8 +40,13 @@ pub async fn lively_log() -> (Database, [Person; 2]) {
 }
 
 async fn verify_with(database: &Database, subject: Subject) -> Report {
+    verify_by_keys_of(database, database, subject).await
+}
+
+/// The log of `database`, with the keys of persons as they are in `keyed`.
+async fn verify_by_keys_of(database: &Database, keyed: &Database, subject: Subject) -> Report {
     let keys = Keys::in_folder(&database.data).expect("the server has made keys");
-    let pool = database.pool().await;
+    let pool = keyed.pool().await;
     let evidence = Evidence {
         heads: heads::read_heads(&database.data.join(heads::FILE)).expect("heads were signed"),
         ring: keys.head_ring(),
@@ -84,6 +90,7 @@ async fn nothing_is_wrong_with_a_log_in_which_everything_happened() {
              + (select count(*) from users) + (select count(*) from passwords)
              + (select count(*) from claims) + (select count(*) from identities)
              + (select count(*) from api_keys) + (select count(*) from sessions)
+             + (select count(*) from person_keys)
              + (select count(*) from packs) + (select count(*) from plans)",
     )
     .fetch_one(&pool)
@@ -230,6 +237,11 @@ const TAMPERINGS: &[(&str, &str, Kind)] = &[
     ),
     ("another's password", "delete from passwords", Kind::Beside),
     (
+        "the key of somebody's data destroyed, who was not erased",
+        "update person_keys set wrapped_key = null, destroyed_at = now()",
+        Kind::Beside,
+    ),
+    (
         "an identity that nobody linked",
         "insert into identities select gen_random_uuid(), user_id, 'google', '', null, now() from users.users",
         Kind::Beside,
@@ -284,6 +296,51 @@ async fn every_tampering_is_found() {
         assert!(kinds(&report).contains(&format!("{kind:?}")), "{what} was found as: {report}");
         copy.discard().await;
     }
+    database.remove().await;
+}
+
+async fn erase(database: &Database, user: UserId) {
+    let store = lives::store(database).await;
+    let envelope =
+        Envelope::once(Metadata::default()).with(SideRow::PersonErased { user_id: user });
+    let command = UserCommand { now: saldo::clock::now(), ask: user::Ask::Erase };
+    store.execute::<User>(user, envelope, command).await.expect("the person is erased");
+    store.pool().close().await;
+    database.disconnect().await;
+}
+
+/// The key goes with the event, and the read model's row a moment later: it cannot be held against
+/// the log for what is unreadable there.
+#[tokio::test]
+async fn who_is_erased_and_not_yet_by_the_read_models_is_nothing_wrong() {
+    let (database, [ada, _]) = lively_log().await;
+    erase(&database, UserId(ada.id)).await;
+    let report = verify(&database).await;
+    assert!(report.is_clean(), "{report}");
+    for tampering in ["email = null", "phone = '+1'", "role = 'admin'"] {
+        let copy = database.copy().await;
+        let pool = copy.pool().await;
+        let edit = format!("update users set {tampering} where user_id = '{}'", ada.id);
+        sqlx::raw_sql(AssertSqlSafe(edit)).execute(&pool).await.expect("it can be edited");
+        pool.close().await;
+        let found = kinds(&verify(&copy).await);
+        assert_eq!(found, BTreeSet::from(["ReadModel".to_owned()]), "{tampering}");
+        copy.discard().await;
+    }
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn who_is_erased_while_the_log_is_verified_is_nothing_wrong() {
+    let (database, people) = lively_log().await;
+    // What is read of the log was there when the verification began, and keys are not.
+    let since = database.copy().await;
+    for person in people {
+        erase(&since, UserId(person.id)).await;
+    }
+    let report = verify_by_keys_of(&database, &since, Subject::default()).await;
+    assert!(report.is_clean(), "{report}");
+    since.discard().await;
     database.remove().await;
 }
 

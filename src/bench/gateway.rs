@@ -1,6 +1,7 @@
 //! What metering adds to an AI call: the same call through Saldo, and straight at its provider.
 
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use super::ground::{Ground, Scratch};
 use super::inside::Inside;
 use super::litellm::{self, LiteLlm};
 use super::load::{self, Done, Spender, Work, percentile};
+use super::machine::Span;
 use super::provider::Provider;
 use super::spending::milliseconds;
 use super::unmetered::Unmetered;
@@ -70,6 +72,8 @@ struct Round {
     p50_ms: f64,
     p99_ms: f64,
     per_second: f64,
+    /// Of the processors' time, what other guests of the machine's host had, in percent; none where nobody says.
+    taken: Option<f64>,
 }
 
 /// Measures it on a database of its own; says on stderr what it is at.
@@ -130,12 +134,10 @@ async fn rounds(
     for round in 1..=options.rounds {
         for (way, address, callers) in ways {
             let lasts = Duration::from_secs(options.seconds);
+            let span = Span::begin();
             let done = load::run(*address, callers, Work::Completion, lasts).await?;
-            let came_to = Round::of(&done);
-            let Round { p50_ms, p99_ms, per_second } = came_to;
-            eprintln!(
-                "round {round}: {way:?} {p50_ms:.1} ms, {p99_ms:.1} ms, {per_second:.0} a second"
-            );
+            let came_to = Round::of(&done, span.taken_by_others());
+            eprintln!("round {round}: {way:?} {came_to}");
             seen.entry(*way).or_default().push(came_to);
             if *way == Way::Saldo {
                 inside.extend(done.inside);
@@ -150,12 +152,21 @@ async fn rounds(
 }
 
 impl Round {
-    fn of(done: &Done) -> Self {
+    fn of(done: &Done, taken: Option<f64>) -> Self {
         Self {
             p50_ms: milliseconds(done.percentile(50)),
             p99_ms: milliseconds(done.percentile(99)),
             per_second: done.per_second,
+            taken,
         }
+    }
+}
+
+impl Display for Round {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { p50_ms, p99_ms, per_second, taken } = self;
+        write!(f, "{p50_ms:.1} ms, {p99_ms:.1} ms, {per_second:.0} a second")?;
+        taken.map_or(Ok(()), |taken| write!(f, ", {taken:.1} % taken by others"))
     }
 }
 
@@ -172,6 +183,12 @@ fn added(seen: &Seen, way: Way, over: Way, of: fn(&Round) -> f64) -> Option<f64>
     let over = seen.get(&over).into_iter().flatten();
     let through = seen.get(&way).into_iter().flatten();
     median(through.zip(over).map(|(through, over)| of(through) - of(over)).collect())
+}
+
+/// The middle of what others had of the processors while calls went through Saldo.
+fn taken_meanwhile(seen: &Seen) -> Option<f64> {
+    let rounds = seen.get(&Way::Saldo).into_iter().flatten();
+    median(rounds.filter_map(|round| round.taken).collect())
 }
 
 const P50: fn(&Round) -> f64 = |round| round.p50_ms;
@@ -214,6 +231,12 @@ fn tell_added(seen: &Seen, figures: &mut Figures) {
             "gateway_over_straight_p99_ms",
             "the same, 99th percentile, ms",
             added(seen, Way::Saldo, Way::Straight, P99),
+            Target::None,
+        ),
+        (
+            "taken_by_others_percent",
+            "of the processors, other guests of the host had meanwhile, %",
+            taken_meanwhile(seen),
             Target::None,
         ),
     ] {

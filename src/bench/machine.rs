@@ -1,7 +1,7 @@
 //! What processes cost, as Linux tells it under `/proc`; elsewhere there are no figures.
 
-use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 /// The processor time that a process has used, with its threads.
 pub(super) fn processor_time(process: u32) -> Option<Duration> {
@@ -36,6 +36,37 @@ pub(super) fn resident(process: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// A span of time, in which other guests of the machine's host may have had its processors.
+pub(super) struct Span {
+    began: Instant,
+    taken_before: Option<Duration>,
+}
+
+impl Span {
+    pub(super) fn begin() -> Self {
+        Self { began: Instant::now(), taken_before: taken() }
+    }
+
+    /// Of the processors' time since then, what others had while this machine had something to do, in percent; none where
+    /// nobody says.
+    pub(super) fn taken_by_others(&self) -> Option<f64> {
+        let taken = taken()?.checked_sub(self.taken_before?)?;
+        let processors = u32::try_from(thread::available_parallelism().ok()?.get()).ok()?;
+        Some(100.0 * taken.div_duration_f64(self.began.elapsed() * processors))
+    }
+}
+
+/// What others had of all processors together since the machine started.
+fn taken() -> Option<Duration> {
+    steal(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// From proc(5): `steal`, in what `/proc/stat` says of all processors.
+fn steal(text: &str) -> Option<Duration> {
+    let all = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    Some(ticks(all.split_whitespace().nth(7)?.parse().ok()?))
+}
+
 /// From proc(5): what `/proc/<process>/stat` says, times in clock ticks.
 struct Stat {
     parent: u32,
@@ -63,4 +94,17 @@ impl Stat {
 /// Linux counts 100 ticks a second on every architecture that Rust knows.
 fn ticks(ticks: u64) -> Duration {
     Duration::from_millis(ticks * 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_took_is_the_eighth_figure_of_all_processors() {
+        let text =
+            "cpu  2433342 890928 620704 1225308 34472 0 23489 483 7 0\ncpu0 1 2 3 4 5 6 7 8 9 10\n";
+        assert_eq!(steal(text), Some(Duration::from_millis(4830)));
+        assert_eq!(steal("cpu 1 2 3\n"), None);
+    }
 }

@@ -14,7 +14,8 @@ use secrecy::{ExposeSecret, SecretBox};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
 
 use super::unit::SideRow;
 use super::wrapping::{Wrapping, unwrap, wrap};
@@ -52,10 +53,22 @@ pub enum CodecError {
 #[derive(Clone)]
 pub struct PersonKey(Arc<SecretBox<[u8; 32]>>);
 
+/// A person's key as it is kept, and the id of what it is wrapped with.
+type Wrapped = (Vec<u8>, String);
+
+/// Where the keys of persons are found.
+#[derive(Clone)]
+enum Kept {
+    /// In the database, as it is by then.
+    Now(PgPool),
+    /// As they were.
+    Then(Arc<HashMap<Uuid, Wrapped>>),
+}
+
 /// Encrypts and decrypts personal data.
 #[derive(Clone)]
 pub struct Codec {
-    pool: PgPool,
+    kept: Kept,
     wrapping: Arc<dyn Wrapping>,
     cache: Arc<Mutex<HashMap<UserId, PersonKey>>>,
 }
@@ -64,7 +77,20 @@ impl Codec {
     /// A codec that finds the keys of persons through this pool.
     #[must_use]
     pub fn new(pool: PgPool, wrapping: Arc<dyn Wrapping>) -> Self {
-        Self { pool, wrapping, cache: Arc::default() }
+        Self { kept: Kept::Now(pool), wrapping, cache: Arc::default() }
+    }
+
+    /// The same, with all keys of persons as `db` sees them: whoever reads the log of a moment needs those of the same
+    /// moment. Holds some two hundred bytes for each person.
+    pub async fn as_seen_by(&self, db: &mut PgConnection) -> sqlx::Result<Self> {
+        let rows: Vec<(Uuid, Vec<u8>, String)> = sqlx::query_as(
+            "select user_id, wrapped_key, key_id from public.person_keys where wrapped_key is not null",
+        )
+        .fetch_all(db)
+        .await?;
+        let keys = rows.into_iter().map(|(user, wrapped, id)| (user, (wrapped, id))).collect();
+        let kept = Kept::Then(Arc::new(keys));
+        Ok(Self { kept, wrapping: Arc::clone(&self.wrapping), cache: Arc::default() })
     }
 
     /// A key for a new person, and the row that keeps it.
@@ -81,12 +107,7 @@ impl Codec {
         if let Some(key) = self.cache().get(&user) {
             return Ok(Some(key.clone()));
         }
-        let row: Option<(Option<Vec<u8>>, String)> =
-            sqlx::query_as("select wrapped_key, key_id from person_keys where user_id = $1")
-                .bind(user.0)
-                .fetch_optional(&self.pool)
-                .await?;
-        let Some((Some(wrapped), key_id)) = row else { return Ok(None) };
+        let Some((wrapped, key_id)) = self.kept.of(user).await? else { return Ok(None) };
         let key = unwrap(&*self.wrapping, user, &wrapped, &key_id)?;
         let key = PersonKey(Arc::new(SecretBox::new(Box::new(key))));
         let mut cache = self.cache();
@@ -165,6 +186,22 @@ impl Codec {
 
     fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<UserId, PersonKey>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// None when the person was erased, or has no key.
+    async fn of(&self, user: UserId) -> sqlx::Result<Option<Wrapped>> {
+        match self {
+            Self::Now(pool) => {
+                let key = sqlx::query_as(
+                    "select wrapped_key, key_id from person_keys
+                     where user_id = $1 and wrapped_key is not null",
+                );
+                key.bind(user.0).fetch_optional(pool).await
+            }
+            Self::Then(keys) => Ok(keys.get(&user.0).cloned()),
+        }
     }
 }
 

@@ -124,6 +124,7 @@ pub async fn verify(options: &PgConnectOptions, evidence: Evidence) -> Result<Re
     let head = Head::read(&mut db).await?;
     let checkpoints = checkpoints(&mut db).await?;
     let snapshots = Snapshots::read(&mut db).await?;
+    let codec = codec.as_seen_by(&mut db).await?;
     let mut chain = Chain::new(head, &heads, &ring, &mut report);
     let fold = Fold::new(subject, codec, checkpoints, snapshots);
     let mut pass = Pass::default();

@@ -13,7 +13,7 @@ use super::facts::UserFact;
 use super::report::{Kind, Report};
 
 /// A piece of personal data, or none; hidden where there is one that cannot be read any more,
-/// because the person was erased further on in the log, or since the verification began.
+/// because the person was erased further on in the log.
 pub(super) type Text = Pii<Option<String>>;
 
 const NOTHING: Text = Pii::Clear(None);

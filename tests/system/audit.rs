@@ -40,13 +40,13 @@ pub async fn lively_log() -> (Database, [Person; 2]) {
 }
 
 async fn verify_with(database: &Database, subject: Subject) -> Report {
-    verify_by_keys_of(database, database, subject).await
+    verify_meanwhile(database, database, subject).await
 }
 
-/// The log of `database`, with the keys of persons as they are in `keyed`.
-async fn verify_by_keys_of(database: &Database, keyed: &Database, subject: Subject) -> Report {
+/// The log of `database`, where keys of persons are by now what they are in `since`.
+async fn verify_meanwhile(database: &Database, since: &Database, subject: Subject) -> Report {
     let keys = Keys::in_folder(&database.data).expect("the server has made keys");
-    let pool = keyed.pool().await;
+    let pool = since.pool().await;
     let evidence = Evidence {
         heads: heads::read_heads(&database.data.join(heads::FILE)).expect("heads were signed"),
         ring: keys.head_ring(),
@@ -333,13 +333,19 @@ async fn who_is_erased_and_not_yet_by_the_read_models_is_nothing_wrong() {
 #[tokio::test]
 async fn who_is_erased_while_the_log_is_verified_is_nothing_wrong() {
     let (database, people) = lively_log().await;
-    // What is read of the log was there when the verification began, and keys are not.
+    // The log is read as it was when the verification began: so must be the keys.
     let since = database.copy().await;
     for person in people {
         erase(&since, UserId(person.id)).await;
     }
-    let report = verify_by_keys_of(&database, &since, Subject::default()).await;
+    let report = verify_meanwhile(&database, &since, Subject::default()).await;
     assert!(report.is_clean(), "{report}");
+    let pool = database.pool().await;
+    let edit = sqlx::raw_sql("update users set email = 'eve@example.com'");
+    edit.execute(&pool).await.expect("it can be edited");
+    pool.close().await;
+    let report = verify_meanwhile(&database, &since, Subject::default()).await;
+    assert_eq!(kinds(&report), BTreeSet::from(["ReadModel".to_owned()]), "{report}");
     since.discard().await;
     database.remove().await;
 }

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::header::{
-    ACCEPT, ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION,
+    ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, ETAG, LOCATION,
     REFERRER_POLICY, RETRY_AFTER, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::visitor::is_from_proxy;
 use crate::app::App;
@@ -80,29 +79,15 @@ pub(super) fn keep_nothing(headers: &mut HeaderMap) {
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
 }
 
-/// Lets scripts of these sites ask, with their cookies, and read what stands in headers.
+/// Lets scripts of these sites ask, with their cookies and whatever headers, and read what stands in ours.
 pub(super) fn cors(origins: &[HeaderValue]) -> CorsLayer {
     let named = HeaderName::from_static;
     CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers([
-            ACCEPT,
-            AUTHORIZATION,
-            CONTENT_LANGUAGE,
-            CONTENT_TYPE,
-            IF_MATCH,
-            IF_NONE_MATCH,
-            named("idempotency-key"),
-            named("last-event-id"),
-            named("prefer"),
-            named("traceparent"),
-            named("tracestate"),
-            named("x-csrf-token"),
-            named("x-min-position"),
-            named("x-request-id"),
-        ])
+        // Clients bring headers of their own: OpenAI's tells by a dozen of them what it runs on.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([
             ALLOW,
             CONTENT_DISPOSITION,

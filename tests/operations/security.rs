@@ -112,6 +112,10 @@ async fn the_operators_listener_tells_browsers_the_same_and_nothing_of_tls() {
     database.remove().await;
 }
 
+/// What scripts bring along, OpenAI's client in a browser among them.
+const BROUGHT: &str = "authorization,content-type,idempotency-key,if-match,traceparent,tracestate,user-agent,x-csrf-token,\
+                       x-stainless-lang,x-stainless-package-version,x-stainless-retry-count,x-stainless-runtime";
+
 #[tokio::test]
 async fn only_sites_that_are_named_may_ask() {
     let database = Database::in_memory().await;
@@ -121,7 +125,7 @@ async fn only_sites_that_are_named_may_ask() {
         [
             ("origin", origin),
             ("access-control-request-method", "POST"),
-            ("access-control-request-headers", "authorization,idempotency-key,content-type"),
+            ("access-control-request-headers", BROUGHT),
         ]
     };
     let path = "/api/v1/wallet/debits";
@@ -130,7 +134,7 @@ async fn only_sites_that_are_named_may_ask() {
     assert_eq!(asked.header("access-control-allow-origin"), SITE);
     assert_eq!(asked.header("access-control-allow-credentials"), "true");
     let may_come = asked.header("access-control-allow-headers");
-    for header in ["authorization", "idempotency-key", "if-match", "traceparent", "tracestate"] {
+    for header in BROUGHT.split(',') {
         assert!(may_come.split(',').any(|named| named == header), "{header}: {may_come}");
     }
     for (header, value) in EVERYWHERE.into_iter().chain([HTTPS_ONLY]) {

@@ -165,12 +165,12 @@ async fn change<T: Told>(
     // What would be refused in any case is, before it is asked what was read (RFC 9110, 13.2.1).
     terms.check()?;
     let instead_of = match seen {
-        Some(seen) => {
+        Some(seen) if !seen.is_any() => {
             let now = now::<T>(app, id).await?;
             seen.check(&now.told)?;
             Some(now.version)
         }
-        None => None,
+        _ => None,
     };
     ask(app, caller, id, Ask::Change { terms, instead_of }).await
 }

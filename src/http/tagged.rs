@@ -26,11 +26,18 @@ impl<T: Serialize> IntoResponse for Tagged<T> {
 pub(super) struct IfMatch(Vec<String>);
 
 impl IfMatch {
+    /// Whether the caller has read nothing that it names: `*` is whatever there is.
+    pub(super) fn is_any(&self) -> bool {
+        self.0.iter().any(|read| read == "*")
+    }
+
     /// 412 unless the caller has read what is told now.
     pub(super) fn check(&self, told: &impl Serialize) -> Result<()> {
-        let now = tag(told)?;
-        let has_read = self.0.iter().any(|read| read == "*" || *read == now);
-        if has_read { Ok(()) } else { Err(Problem::moved("it has changed since it was read")) }
+        if self.is_any() || self.0.contains(&tag(told)?) {
+            Ok(())
+        } else {
+            Err(Problem::moved("it has changed since it was read"))
+        }
     }
 }
 

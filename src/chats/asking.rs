@@ -202,17 +202,27 @@ pub async fn cancel(
     own(app, user, chat).await?;
     // Which of both it is, the log decides: what is told of it, and whether it counts as one of the day's,
     // lives or dies with that.
-    let free = json!({ "credits": 0 });
-    let at_once = envelope
-        .clone()
-        .with(telling::row(app, user, chat, Some(reply), CANCELLED, &free).await?)
-        .with(allowance::back(app, user, chat, reply).await?);
-    match try_to_send(app, user, chat, at_once, Ask::CancelWaiting { reply }).await {
+    match drop_waiting(app, user, chat, reply, envelope.clone()).await? {
         Err(ExecuteError::Refused(ChatError::ItsTurn)) => {}
         outcome => return Ok(outcome?),
     }
     let told = telling::row(app, user, chat, Some(reply), CANCELLING, &json!({})).await?;
     send(app, user, chat, envelope.with(told), Ask::Cancel { reply }).await
+}
+
+/// Drops a reply that waits, which counts as none of the day's then; what the log says to that.
+async fn drop_waiting(
+    app: &App,
+    user: UserId,
+    chat: ChatId,
+    reply: MessageId,
+    envelope: Envelope,
+) -> Result<Result<Outcome<Chat>, ExecuteError<ChatError>>> {
+    let free = json!({ "credits": 0 });
+    let envelope = envelope
+        .with(telling::row(app, user, chat, Some(reply), CANCELLED, &free).await?)
+        .with(allowance::back(app, user, chat, reply).await?);
+    Ok(try_to_send(app, user, chat, envelope, Ask::CancelWaiting { reply }).await)
 }
 
 /// Notes that the person has seen what there is.
@@ -226,14 +236,22 @@ pub async fn read(
     send(app, user, chat, envelope, Ask::Read).await
 }
 
-/// Deletes it, with all that was said in it. A reply that is under way stops.
+/// Deletes it, with all that was said in it. A reply that is under way stops; those that wait are dropped before, one by
+/// one, since each comes back to the day that it was asked for on.
 pub async fn delete(
     app: &App,
     user: UserId,
     chat: ChatId,
     envelope: Envelope,
 ) -> Result<Outcome<Chat>> {
-    own(app, user, chat).await?;
+    for reply in own(app, user, chat).await?.waiting().skip(1) {
+        let dropping = Envelope::once(envelope.metadata.clone());
+        match drop_waiting(app, user, chat, reply, dropping).await? {
+            // Its turn has come, or it is gone: so is this.
+            Ok(_) | Err(ExecuteError::Refused(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let envelope = envelope.with(SideRow::ChatForgotten { chat_id: chat });
     send(app, user, chat, envelope, Ask::Delete).await
 }

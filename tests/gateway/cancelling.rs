@@ -1,6 +1,6 @@
 //! Replies that are cancelled: told, charged as far as they came, and not counted where nothing was charged.
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use saldo::clients::llm::Finish;
 use serde_json::{Value, json};
 
@@ -70,6 +70,27 @@ async fn a_reply_that_waits_is_cancelled_at_once_and_one_under_way_keeps_what_ca
     assert_eq!(house.script.left(), 1, "the provider was left");
     let late = house.cancel(&chat, first["id"].as_str().expect("an id")).await;
     assert_eq!((late.status, &late.body["code"]), (StatusCode::CONFLICT, &json!("not_waiting")));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn replies_that_wait_in_a_chat_that_is_deleted_do_not_count() {
+    let house = House::open(100).await;
+    house.give(5000).await;
+    house.script.answer("one", waits("too late"));
+    let chat = house.chat().await;
+    for text in ["one", "two", "three"] {
+        house.say(&chat, text).await;
+    }
+    house.until_asked(1).await;
+    assert_eq!(house.counted().await, 3);
+    let path = format!("/api/v1/chats/{chat}");
+    let bearer = format!("Bearer {}", house.ada.token);
+    let headers = [("authorization", bearer.as_str())];
+    let gone = house.server.send(Method::DELETE, &path, &headers, None).await.expect("an answer");
+    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{:?}", gone.body);
+    assert_eq!(house.counted().await, 1, "the provider was asked for the first");
+    assert_eq!(house.settled().await, 5100, "nothing was said");
     house.close().await;
 }
 

@@ -31,7 +31,6 @@ use crate::app::App;
 
 pub use messages::Messages;
 
-use taking::Hands;
 use traced::Traced;
 
 /// Jobs that a worker works on at once; most of them wait for others.
@@ -94,6 +93,14 @@ impl Work {
             Self::Webhooks => ENDPOINTS_AT_ONCE,
             Self::Calls => CALLS_AT_ONCE,
         }
+    }
+
+    /// How many jobs are taken with one question to the database. Without it, each job that is given, and
+    /// each second, has everybody who may work ask for themselves.
+    ///
+    /// What is taken waits here while everybody works, and not for another node: it is few, then.
+    fn ahead(self) -> usize {
+        self.at_once().div_ceil(4)
     }
 
     /// The jobs that it has.
@@ -162,7 +169,7 @@ async fn keep_working(
 ) {
     while !*stop.borrow() {
         let worked = match worker(work, app, messages, options.clone(), stop.clone()).await {
-            Ok((worker, hands)) => hands.work(worker).await,
+            Ok(worker) => worker.run().await.map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = worked {
@@ -179,7 +186,7 @@ async fn worker(
     messages: &Messages,
     options: PgConnectOptions,
     mut stop: watch::Receiver<bool>,
-) -> Result<(Worker, Hands), JobsError> {
+) -> Result<Worker, JobsError> {
     // Of its own: what waits for a mail server must not keep requests waiting for a connection.
     let options = options.application_name("saldo jobs");
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options);
@@ -187,9 +194,9 @@ async fn worker(
         // An error is a node that is gone: so are we.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    let (worker, hands) = taking::by_hands(WorkerOptions::default(), &pool, work.at_once());
-    let worker = worker
+    let worker = taking::together(WorkerOptions::default(), &pool, work.ahead())
         .pg_pool(pool)
+        .concurrency(work.at_once())
         .listen_os_shutdown_signals(false)
         .shutdown_signal(stopped)
         .shutdown_grace_period(GRACE)
@@ -201,7 +208,7 @@ async fn worker(
         .add_extension(app.clone())
         .add_extension(messages.clone());
     let worker = work.define(worker)?.init().await;
-    worker.map(|worker| (worker, hands)).map_err(|error| JobsError::Queue(error.to_string()))
+    worker.map_err(|error| JobsError::Queue(error.to_string()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Replies that are cancelled: told, charged as far as they came, and not counted where nothing was charged.
 
-use reqwest::{Method, StatusCode};
+use reqwest::StatusCode;
 use saldo::clients::llm::Finish;
 use serde_json::{Value, json};
 
@@ -84,11 +84,7 @@ async fn replies_that_wait_in_a_chat_that_is_deleted_do_not_count() {
     }
     house.until_asked(1).await;
     assert_eq!(house.counted().await, 3);
-    let path = format!("/api/v1/chats/{chat}");
-    let bearer = format!("Bearer {}", house.ada.token);
-    let headers = [("authorization", bearer.as_str())];
-    let gone = house.server.send(Method::DELETE, &path, &headers, None).await.expect("an answer");
-    assert_eq!(gone.status, StatusCode::NO_CONTENT, "{:?}", gone.body);
+    assert_eq!(house.delete(&format!("/chats/{chat}")).await, StatusCode::NO_CONTENT);
     assert_eq!(house.counted().await, 1, "the provider was asked for the first");
     assert_eq!(house.settled().await, 5100, "nothing was said");
     house.close().await;

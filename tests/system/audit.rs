@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aggregates::id::UserId;
-use aggregates::user::{self, User, UserCommand};
+use aggregates::user::User;
 use aggregates::wallet::{Wallet, WalletEvent};
 use cqrs_es::Aggregate;
 use saldo::keys::Keys;
+use saldo::store::Codec;
 use saldo::store::heads;
 use saldo::store::replay::replay;
-use saldo::store::{Codec, Envelope, Metadata, SideRow};
 use saldo::verify::{self, Evidence, Kind, Report, Subject};
 use sqlx::AssertSqlSafe;
 
@@ -301,10 +301,7 @@ async fn every_tampering_is_found() {
 
 async fn erase(database: &Database, user: UserId) {
     let store = lives::store(database).await;
-    let envelope =
-        Envelope::once(Metadata::default()).with(SideRow::PersonErased { user_id: user });
-    let command = UserCommand { now: saldo::clock::now(), ask: user::Ask::Erase };
-    store.execute::<User>(user, envelope, command).await.expect("the person is erased");
+    lives::erase(&store, user).await;
     store.pool().close().await;
     database.disconnect().await;
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use aggregates::chat::Ask;
 use aggregates::credits::Credits;
 use aggregates::id::{HoldId, MessageId};
-use aggregates::user::{self, User, UserCommand};
 use aggregates::wallet::{self, By, Origin, Price, Spend, Wallet, WalletCommand};
 use chrono::TimeDelta;
 use saldo::store::{Envelope, Metadata, SideRow, Store};
@@ -93,10 +92,7 @@ async fn lively_chats() -> Database {
     let forgotten = SideRow::ChatForgotten { chat_id: gone.chat };
     gone.ask(Ask::Delete, [forgotten]).await.expect("it is deleted");
     let theirs = lively(&store, ben.id).await;
-    let envelope =
-        Envelope::once(Metadata::default()).with(SideRow::PersonErased { user_id: theirs.user });
-    let command = UserCommand { now: saldo::clock::now(), ask: user::Ask::Erase };
-    store.execute::<User>(theirs.user, envelope, command).await.expect("he is erased");
+    lives::erase(&store, theirs.user).await;
     projected(store.pool()).await;
     store.pool().close().await;
     server.stop();

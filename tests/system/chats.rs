@@ -5,8 +5,7 @@ use std::sync::Arc;
 use aggregates::chat::Ask;
 use aggregates::credits::Credits;
 use aggregates::id::{CommandId, HoldId};
-use aggregates::user::{self, User, UserCommand};
-use saldo::store::{Envelope, ExecuteError, Metadata, SideRow};
+use saldo::store::{ExecuteError, SideRow};
 use sqlx::PgPool;
 use sqlx::postgres::PgListener;
 use uuid::Uuid;
@@ -86,10 +85,7 @@ async fn of_a_person_who_is_erased_no_word_is_left_and_none_comes_later() {
         let side = [talk.allowance(9), talk.text(message, "said")];
         talk.ask(Ask::Post { message, reply, model }, side).await.expect("it is said");
     }
-    let erased = SideRow::PersonErased { user_id: talk.user };
-    let command = UserCommand { now: saldo::clock::now(), ask: user::Ask::Erase };
-    let envelope = Envelope::once(Metadata::default()).with(erased);
-    store.execute::<User>(talk.user, envelope, command).await.expect("she is erased");
+    lives::erase(&store, talk.user).await;
     talk.complete(reply, HoldId(Uuid::now_v7()), Credits::ZERO).await.expect("the log takes it");
     Talk::begin(&store, ada.id).await.post().await;
     assert_eq!(kept(&pool).await, [2, 0, 1]);

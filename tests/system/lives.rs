@@ -1,14 +1,17 @@
 //! Two wallets to which everything has happened that can happen to a wallet.
 
 use aggregates::credits::Credits;
-use aggregates::id::{ApiKeyId, CommandId, DebitId, GrantId, HoldId, ReversalGroup, WalletId};
+use aggregates::id::{
+    ApiKeyId, CommandId, DebitId, GrantId, HoldId, ReversalGroup, UserId, WalletId,
+};
+use aggregates::user::{self, User, UserCommand};
 use aggregates::wallet::{
     Ask, By, Funding, GrantKind, GrantTerms, Origin, Price, Priority, Spend, Usage, Wallet,
     WalletCommand, WalletEvent,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use saldo::keys::Keys;
-use saldo::store::{Envelope, Metadata, Store};
+use saldo::store::{Envelope, Metadata, SideRow, Store};
 use uuid::Uuid;
 
 use crate::support::{Database, Person};
@@ -239,4 +242,12 @@ impl Life {
         let (amount, reason) = (Credits::new(10), "goodwill".to_owned());
         self.ask(Ask::WriteOffDebt { amount, reason }).await;
     }
+}
+
+/// A person is forgotten: the key of their data goes with the event.
+pub async fn erase(store: &Store, user: UserId) {
+    let envelope =
+        Envelope::once(Metadata::default()).with(SideRow::PersonErased { user_id: user });
+    let command = UserCommand { now: saldo::clock::now(), ask: user::Ask::Erase };
+    store.execute::<User>(user, envelope, command).await.expect("the person is erased");
 }

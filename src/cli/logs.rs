@@ -106,8 +106,9 @@ fn listening(format: LogFormat, filter: EnvFilter, mut others: Vec<Listener>) ->
     tracing_subscriber::registry().with(others)
 }
 
-/// Notices of the database, and of the queue's migrations, say that what should be there is there, or is made now.
-const NOTICES: &str = "sqlx::postgres::notice=warn,graphile_worker_migrations=warn";
+/// Notices of the database, and of the queue's migrations, say that what should be there is there, or is made now; those of
+/// the queue, that each job was done.
+const NOTICES: &str = "sqlx::postgres::notice=warn,graphile_worker_migrations=warn,graphile_worker::runner::run_once=warn";
 
 /// What the log is of. Spans are for traces.
 fn filter(audience: Audience) -> EnvFilter {

@@ -12,6 +12,7 @@ mod recharge;
 mod sweep;
 mod taking;
 mod traced;
+mod unattended;
 mod verifications;
 mod webhooks;
 
@@ -31,6 +32,7 @@ use crate::app::App;
 
 pub use messages::Messages;
 
+use taking::Hands;
 use traced::Traced;
 
 /// Jobs that a worker works on at once; most of them wait for others.
@@ -93,14 +95,6 @@ impl Work {
             Self::Webhooks => ENDPOINTS_AT_ONCE,
             Self::Calls => CALLS_AT_ONCE,
         }
-    }
-
-    /// How many jobs are taken with one question to the database. Without it, each job that is given, and
-    /// each second, has everybody who may work ask for themselves.
-    ///
-    /// What is taken waits here while everybody works, and not for another node: it is few, then.
-    fn ahead(self) -> usize {
-        self.at_once().div_ceil(4)
     }
 
     /// The jobs that it has.
@@ -169,7 +163,7 @@ async fn keep_working(
 ) {
     while !*stop.borrow() {
         let worked = match worker(work, app, messages, options.clone(), stop.clone()).await {
-            Ok(worker) => worker.run().await.map_err(|error| error.to_string()),
+            Ok((worker, hands)) => hands.work(worker).await,
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = worked {
@@ -186,7 +180,7 @@ async fn worker(
     messages: &Messages,
     options: PgConnectOptions,
     mut stop: watch::Receiver<bool>,
-) -> Result<Worker, JobsError> {
+) -> Result<(Worker, Hands), JobsError> {
     // Of its own: what waits for a mail server must not keep requests waiting for a connection.
     let options = options.application_name("saldo jobs");
     let pool = PgPoolOptions::new().max_connections(CONNECTIONS).connect_lazy_with(options);
@@ -194,9 +188,9 @@ async fn worker(
         // An error is a node that is gone: so are we.
         let _ = stop.wait_for(|stop| *stop).await;
     };
-    let worker = taking::together(WorkerOptions::default(), &pool, work.ahead())
+    let (worker, hands) = taking::by_hands(WorkerOptions::default(), &pool, work.at_once());
+    let worker = worker
         .pg_pool(pool)
-        .concurrency(work.at_once())
         .listen_os_shutdown_signals(false)
         .shutdown_signal(stopped)
         .shutdown_grace_period(GRACE)
@@ -208,7 +202,7 @@ async fn worker(
         .add_extension(app.clone())
         .add_extension(messages.clone());
     let worker = work.define(worker)?.init().await;
-    worker.map_err(|error| JobsError::Queue(error.to_string()))
+    worker.map(|worker| (worker, hands)).map_err(|error| JobsError::Queue(error.to_string()))
 }
 
 #[cfg(test)]

@@ -1,75 +1,153 @@
-//! How jobs are taken from the queue: several with one question, soon after they are given or may be done, and never
-//! kept by a node that has no time for them.
+//! How jobs are taken from the queue: by as many as may work at once, each of whom takes the next one when one is done;
+//! soon after they are given or may be done; and none that nobody has time for.
+//!
+//! The library's own loops are not used for it. One has everybody who may work ask the database whenever anything is given,
+//! on all nodes. The other takes several jobs with one question and keeps them for whoever has time, and at times (0.14.1)
+//! takes none any more: where what was just taken is done before it is noted, and for ever where jobs come just when those
+//! before them would have been given back.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use graphile_worker::local_queue::{LocalQueueConfig, RefetchDelayConfig};
-use graphile_worker::{
-    Job, JobComplete, JobFail, JobPermanentlyFail, LocalQueueGetJobsComplete, WorkerOptions,
-};
+use graphile_worker::{JobStart, Worker, WorkerOptions, WorkerShutdown};
 use sqlx::PgPool;
-use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
+use sqlx::postgres::PgListener;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::warn;
+
+use super::unattended::Attended;
 
 /// How often the queue is looked at besides when it is told of: jobs whose time has come.
 const POLL: Duration = Duration::from_secs(1);
-/// How long what was taken ahead waits here for somebody who has time; then another node may take it.
-///
-/// It bounds a fault of the library's as well (0.14.1, found under load): where somebody takes what was just fetched
-/// before the fetch is said to be over, the worker waits for what is there to be taken, and nothing is, until this time
-/// is over.
-const AHEAD: Duration = Duration::from_millis(250);
-/// How far the end of that time and other jobs' coming are kept apart.
-///
-/// The timer of what was taken before is aborted by what comes next. Where it has just begun to give jobs back, the library
-/// takes none any more until the process ends (0.14.1, read in its source and found under load).
-const APART: Duration = Duration::from_millis(50);
+/// How often the library's loop takes a job itself. It runs for what it does besides: it says that this node is alive, has
+/// done again what dead ones had taken, and gives what the calendar asks for.
+const HARDLY_EVER: Duration = Duration::from_hours(1);
+/// How long a question to the database goes on that nobody waits for any more, at most.
+const SETTLED: Duration = Duration::from_millis(100);
+/// Where the library tells of jobs that were given.
+const GIVEN: &str = "jobs:insert";
 
-/// Has jobs taken so many with one question, again at once when one is given or the one before it is done, and
-/// otherwise once a second.
-pub(super) fn together(worker: WorkerOptions, pool: &PgPool, most: usize) -> WorkerOptions {
-    // Without the pause, whoever found nothing would ask again at once.
-    let pause = RefetchDelayConfig::default().with_duration(POLL).with_max_abort_threshold(1);
-    let ahead =
-        LocalQueueConfig::default().with_size(most).with_ttl(AHEAD).with_refetch_delay(pause);
-    let came = Arc::new(Mutex::new(None));
-    let [done, failed, given_up] = [pool.clone(), pool.clone(), pool.clone()];
-    worker
-        .poll_interval(POLL)
-        .local_queue(ahead)
-        .on(LocalQueueGetJobsComplete, move |it| keep_apart(Arc::clone(&came), it.jobs_count))
-        .on(JobComplete, move |it| tell_of_the_next(done.clone(), it.job))
-        .on(JobFail, move |it| tell_of_the_next(failed.clone(), it.job))
-        .on(JobPermanentlyFail, move |it| tell_of_the_next(given_up.clone(), it.job))
+/// Who takes the jobs of a worker.
+pub(super) struct Hands {
+    pool: PgPool,
+    /// How many work at once.
+    most: usize,
+    /// There may be a job: one was given, or there was another.
+    may_be: Arc<Notify>,
+    /// The worker is to stop.
+    stops: Arc<Notify>,
+    /// Whether everybody has stopped: until then, the worker says that it is alive.
+    at_rest: watch::Sender<bool>,
+    attended: Attended,
 }
 
-/// Holds jobs that were taken until the timer of those before them is surely over, or surely is not soon.
-async fn keep_apart(came: Arc<Mutex<Option<Instant>>>, jobs: usize) {
-    if jobs == 0 {
-        return;
+/// A worker whose jobs are taken by so many hands.
+pub(super) fn by_hands(
+    worker: WorkerOptions,
+    pool: &PgPool,
+    most: usize,
+) -> (WorkerOptions, Hands) {
+    let (at_rest, resting) = watch::channel(false);
+    let (may_be, stops) = <(Arc<Notify>, Arc<Notify>)>::default();
+    let attended = Attended::default();
+    let (found, stop) = (Arc::clone(&may_be), Arc::clone(&stops));
+    let worker = attended
+        .of(worker)
+        .concurrency(1)
+        .poll_interval(HARDLY_EVER)
+        .use_notification_delivery(false)
+        .on(JobStart, move |_| {
+            found.notify_one();
+            std::future::ready(())
+        })
+        .on(WorkerShutdown, move |_| {
+            stop.notify_one();
+            let mut resting = resting.clone();
+            // An error is hands that are gone: they rest.
+            async move { drop(resting.wait_for(|at_rest| *at_rest).await) }
+        });
+    (worker, Hands { pool: pool.clone(), most, may_be, stops, at_rest, attended })
+}
+
+impl Hands {
+    /// Works until the worker is told to stop, and what it is at is done or given up.
+    pub(super) async fn work(self, worker: Worker) -> Result<(), String> {
+        let worker = Arc::new(worker);
+        let run = async {
+            let ran = worker.run().await;
+            self.stops.notify_one();
+            ran
+        };
+        let take = async {
+            let mut at_work = JoinSet::new();
+            tokio::select! {
+                () = self.stops.notified() => {}
+                never = self.take(&worker, &mut at_work) => match never {},
+                never = self.hear() => match never {},
+                never = self.attended.look_after(&self.pool, worker.worker_id()) => match never {},
+            }
+            worker.request_shutdown();
+            while at_work.join_next().await.is_some() {}
+            self.leave(&worker).await;
+            self.at_rest.send_replace(true);
+        };
+        let (ran, ()) = tokio::join!(run, take);
+        ran.map_err(|error| error.to_string())
     }
-    let mut came = came.lock().await;
-    if let Some(before) = *came {
-        let ends = before + AHEAD;
-        if (ends - APART..ends + APART).contains(&Instant::now()) {
-            sleep_until(ends + APART).await;
+
+    /// Sends somebody whenever there may be a job. Whoever finds one has the next one sent.
+    async fn take(&self, worker: &Arc<Worker>, at_work: &mut JoinSet<()>) -> Infallible {
+        let mut look = interval(POLL);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_due = false;
+        loop {
+            tokio::select! {
+                () = self.may_be.notified() => is_due = true,
+                _ = look.tick() => is_due = true,
+                Some(_) = at_work.join_next() => {}
+            }
+            if is_due && at_work.len() < self.most {
+                is_due = false;
+                let worker = Arc::clone(worker);
+                at_work.spawn(async move {
+                    if let Err(error) = worker.run_once().await {
+                        warn!(%error, "jobs could not be taken");
+                    }
+                });
+            }
         }
     }
-    *came = Some(Instant::now());
-}
 
-/// Jobs of one queue are done one after the other, and the library tells nobody that the next may be done now.
-async fn tell_of_the_next(pool: PgPool, ended: Arc<Job>) {
-    let Some(queue) = *ended.job_queue_id() else { return };
-    let told = sqlx::query(
-        "select pg_notify('jobs:insert', '') where exists (
-             select from graphile_worker._private_jobs
-             where job_queue_id = $1 and is_available and run_at <= now())",
-    );
-    if let Err(error) = told.bind(queue).execute(&pool).await {
-        // It is found when the queue is looked at again.
-        warn!(%error, "nobody could be told of the job that follows");
+    /// Hears of jobs that are given. While it cannot, they are found by looking.
+    async fn hear(&self) -> Infallible {
+        loop {
+            if let Err(error) = self.hear_while_connected().await {
+                warn!(%error, "jobs that are given are not heard of");
+            }
+            sleep(POLL).await;
+        }
+    }
+
+    async fn hear_while_connected(&self) -> sqlx::Result<()> {
+        let mut given = PgListener::connect_with(&self.pool).await?;
+        given.listen(GIVEN).await?;
+        while given.try_recv().await?.is_some() {
+            while given.next_buffered().is_some() {}
+            self.may_be.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Gives back what was taken at the moment at which the worker stopped, and nobody has begun: whoever asks for a job
+    /// then does not wait for the answer.
+    async fn leave(&self, worker: &Worker) {
+        sleep(SETTLED).await;
+        if let Err(error) = self.attended.leave(&self.pool, worker.worker_id()).await {
+            // The next one finds it with what the dead leave.
+            warn!(%error, "what was taken could not be given back");
+        }
     }
 }

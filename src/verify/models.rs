@@ -219,7 +219,7 @@ async fn persons(
         report.rows += 1;
         // Personal data is not told.
         let is_said =
-            |person: &Person| person.is_reached_by([email, phone, name]) && person.rest() == rest;
+            |person: &Person| person.has_personal([email, phone, name]) && person.rest() == rest;
         if !fold.persons.get(&id).is_some_and(is_said) {
             let place = format_args!("users, {id}");
             report.find(Kind::ReadModel, place, RULE, "what the log says", "something else");

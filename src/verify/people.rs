@@ -38,7 +38,7 @@ pub(super) struct Person {
 
 impl Person {
     /// Whether a row has these for address, telephone and name.
-    pub(super) fn is_reached_by(&self, row: [Option<&str>; 3]) -> bool {
+    pub(super) fn has_personal(&self, row: [Option<&str>; 3]) -> bool {
         let says = |(text, found): (&Text, Option<&str>)| match text {
             Pii::Clear(text) => text.as_deref() == found,
             Pii::Hidden => found.is_some(),

@@ -9,6 +9,7 @@ mod chats;
 mod coming_up;
 mod cut;
 mod dropped;
+mod erased;
 mod guarded;
 mod history;
 mod journey;

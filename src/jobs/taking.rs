@@ -22,13 +22,15 @@ use super::unattended::Attended;
 
 /// How often the queue is looked at besides when it is told of: jobs whose time has come.
 const POLL: Duration = Duration::from_secs(1);
-/// How often the library's loop takes a job itself. It runs for what it does besides: it says that this node is alive, has
-/// done again what dead ones had taken, and gives what the calendar asks for.
-const HARDLY_EVER: Duration = Duration::from_hours(1);
-/// How long a question to the database goes on that nobody waits for any more, at most.
+/// How often the library's loop takes a job itself, beside when it starts: never, since an error of it ends the worker. It
+/// runs for what it does besides: it says that this node is alive, has done again what dead ones had taken, and gives what
+/// the calendar asks for.
+const NEVER: Duration = Duration::from_hours(24 * 365);
+/// How long a question to the database usually goes on that nobody waits for any more. What a longer one takes comes back
+/// with what the dead leave.
 const SETTLED: Duration = Duration::from_millis(100);
 /// Where the library tells of jobs that were given.
-const GIVEN: &str = "jobs:insert";
+pub(super) const GIVEN: &str = "jobs:insert";
 
 /// Who takes the jobs of a worker.
 pub(super) struct Hands {
@@ -39,7 +41,7 @@ pub(super) struct Hands {
     may_be: Arc<Notify>,
     /// The worker is to stop.
     stops: Arc<Notify>,
-    /// Whether everybody has stopped: until then, the worker says that it is alive.
+    /// Whether everybody has stopped: until then, the worker is not signed off.
     at_rest: watch::Sender<bool>,
     attended: Attended,
 }
@@ -55,9 +57,9 @@ pub(super) fn by_hands(
     let attended = Attended::default();
     let (found, stop) = (Arc::clone(&may_be), Arc::clone(&stops));
     let worker = attended
-        .of(worker)
+        .told_by(worker)
         .concurrency(1)
-        .poll_interval(HARDLY_EVER)
+        .poll_interval(NEVER)
         .use_notification_delivery(false)
         .on(JobStart, move |_| {
             found.notify_one();
@@ -90,6 +92,8 @@ impl Hands {
                 never = self.attended.look_after(&self.pool, worker.worker_id()) => match never {},
             }
             worker.request_shutdown();
+            // Whoever ends a job of a queue would take another all the same: there is none that they could take any more.
+            std::mem::take(&mut *worker.task_details().write().await);
             while at_work.join_next().await.is_some() {}
             self.leave(&worker).await;
             self.at_rest.send_replace(true);
@@ -107,7 +111,9 @@ impl Hands {
             tokio::select! {
                 () = self.may_be.notified() => is_due = true,
                 _ = look.tick() => is_due = true,
-                Some(_) = at_work.join_next() => {}
+                Some(ended) = at_work.join_next() => if let Err(error) = ended {
+                    warn!(%error, "who took jobs has ended with what it was at");
+                },
             }
             if is_due && at_work.len() < self.most {
                 is_due = false;
@@ -124,21 +130,20 @@ impl Hands {
     /// Hears of jobs that are given. While it cannot, they are found by looking.
     async fn hear(&self) -> Infallible {
         loop {
-            if let Err(error) = self.hear_while_connected().await {
-                warn!(%error, "jobs that are given are not heard of");
-            }
+            let Err(error) = self.hear_while_connected().await;
+            warn!(%error, "jobs that are given are not heard of");
             sleep(POLL).await;
         }
     }
 
-    async fn hear_while_connected(&self) -> sqlx::Result<()> {
+    async fn hear_while_connected(&self) -> sqlx::Result<Infallible> {
         let mut given = PgListener::connect_with(&self.pool).await?;
         given.listen(GIVEN).await?;
-        while given.try_recv().await?.is_some() {
-            while given.next_buffered().is_some() {}
+        loop {
+            // None: the connection was lost, and is there again. What was given meanwhile was not heard of.
+            given.try_recv().await?;
             self.may_be.notify_one();
         }
-        Ok(())
     }
 
     /// Gives back what was taken at the moment at which the worker stopped, and nobody has begun: whoever asks for a job

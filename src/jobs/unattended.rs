@@ -10,33 +10,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use graphile_worker::{AfterJobRun, HookResult, JobStart, WorkerOptions};
+use graphile_worker::{AfterJobRun, HookResult, Job, JobStart, WorkerOptions};
 use sqlx::PgPool;
 use tokio::time::sleep;
 use tracing::warn;
 
+use super::taking::GIVEN;
+
 /// How often they are looked for. Whoever takes a job or ends one has as long for it: only what is unattended twice is
 /// given back.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(10);
+
+/// A job, and when it was taken: it may be taken from who is slow, and by them again.
+type Taken = (i64, DateTime<Utc>);
 
 /// The jobs that somebody here is at.
 #[derive(Clone, Default)]
-pub(super) struct Attended(Arc<Mutex<HashSet<i64>>>);
-
-/// A job, and when it was taken.
-type Taken = (i64, DateTime<Utc>);
+pub(super) struct Attended(Arc<Mutex<HashSet<Taken>>>);
 
 impl Attended {
-    /// Has it know of what the worker begins and ends.
-    pub(super) fn of(&self, worker: WorkerOptions) -> WorkerOptions {
+    /// Has the worker tell of what it begins and ends.
+    pub(super) fn told_by(&self, worker: WorkerOptions) -> WorkerOptions {
         let (begun, ended) = (self.clone(), self.clone());
         worker
             .on(JobStart, move |it| {
-                begun.lock().insert(*it.job.id());
+                begun.lock().extend(taken(&it.job));
                 std::future::ready(())
             })
             .on(AfterJobRun, move |it| {
-                ended.lock().remove(it.job.id());
+                taken(&it.job).map(|job| ended.lock().remove(&job));
                 std::future::ready(HookResult::Continue)
             })
     }
@@ -65,7 +67,7 @@ impl Attended {
         give_back(pool, worker, &left).await
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<i64>> {
+    fn lock(&self) -> MutexGuard<'_, HashSet<Taken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -77,32 +79,41 @@ impl Attended {
         .bind(worker)
         .fetch_all(pool)
         .await?;
-        // Whoever ended one meanwhile is found by the next look.
+        // What was ended meanwhile looks unattended, once.
         let attended = self.lock();
-        Ok(taken.into_iter().filter(|(job, _)| !attended.contains(job)).collect())
+        Ok(taken.into_iter().filter(|job| !attended.contains(job)).collect())
     }
 }
 
-/// What was taken and not attended to was not tried.
+fn taken(job: &Job) -> Option<Taken> {
+    job.locked_at().map(|at| (*job.id(), at))
+}
+
+/// Each has been tried once more, as when its node dies: it may have been done, and what was replaced meanwhile stays so.
+///
+/// A queue stays taken where the word that a job of it is done came late, when the job was somebody else's by then: it is
+/// taken and freed together with its job, so that without one nobody is at it.
 async fn give_back(pool: &PgPool, worker: &str, jobs: &[Taken]) -> sqlx::Result<()> {
-    if jobs.is_empty() {
-        return Ok(());
-    }
     let (ids, times): (Vec<_>, Vec<_>) = jobs.iter().copied().unzip();
     let given = sqlx::query(
-        "with jobs as (
-             update graphile_worker._private_jobs jobs
-             set locked_by = null, locked_at = null, attempts = greatest(attempts - 1, 0)
+        "with given_back as (
+             update graphile_worker._private_jobs jobs set locked_by = null, locked_at = null
              from unnest($2::bigint[], $3::timestamptz[]) taken (id, locked_at)
              where jobs.id = taken.id and jobs.locked_at = taken.locked_at and locked_by = $1
              returning jobs.job_queue_id
          ), queues as (
-             update graphile_worker._private_job_queues set locked_by = null, locked_at = null
-             where locked_by = $1 and id in (select job_queue_id from jobs)
+             update graphile_worker._private_job_queues queue set locked_by = null, locked_at = null
+             where locked_by = $1 and (id in (select job_queue_id from given_back)
+                 or locked_at < now() - interval '1 minute' and not exists (
+                     select from graphile_worker._private_jobs jobs
+                     where jobs.job_queue_id = queue.id and jobs.locked_by = $1))
+             returning id
          )
-         select pg_notify('jobs:insert', '') from jobs limit 1",
+         select pg_notify($4, '') from given_back full join queues on false limit 1",
     );
-    given.bind(worker).bind(ids).bind(times).execute(pool).await?;
-    warn!(jobs = jobs.len(), "jobs that nobody was at were given back");
+    let given = given.bind(worker).bind(ids).bind(times).bind(GIVEN);
+    if given.fetch_optional(pool).await?.is_some() {
+        warn!(jobs = jobs.len(), "jobs that nobody was at were given back");
+    }
     Ok(())
 }

@@ -8,9 +8,14 @@ use serde_json::json;
 use crate::llm::{Gate, Reply, Wire};
 use crate::queue_house::{AT_ONCE, CHEAP, House, SUMMARY, TEXT, id, serve};
 
+/// Longer than it takes to find out that nobody is at a job: two looks, ten seconds apart.
+const LONG: Duration = Duration::from_secs(25);
 /// Jobs of calls that somebody has taken.
 const UNDER_WAY: &str = "select count(*) from graphile_worker._private_jobs
      where key like 'make_call/%' and locked_by is not null";
+/// Queues of which somebody is at a job, by what is noted.
+const QUEUES: &str =
+    "select count(*) from graphile_worker._private_job_queues where locked_by is not null";
 
 #[tokio::test]
 async fn a_call_that_nobody_waits_for_is_held_for_at_once_and_made_once() {
@@ -157,6 +162,9 @@ async fn a_call_that_is_taken_by_who_never_learnt_of_it_is_made() {
              return new; end $$",
         "create trigger take before insert on graphile_worker._private_jobs
              for each row execute function take()",
+        "insert into graphile_worker._private_job_queues (queue_name, locked_at, locked_by)
+             select 'left', now() - interval '2 minutes', id
+             from graphile_worker._private_workers limit 1",
     ] {
         sqlx::query(statement).execute(&pool).await.expect(statement);
     }
@@ -164,7 +172,23 @@ async fn a_call_that_is_taken_by_who_never_learnt_of_it_is_made() {
     assert_eq!(house.count(UNDER_WAY).await, 1);
     assert_eq!(house.ended(&call).await["state"], "done");
     assert_eq!((house.wallet().await, house.captures().await), ((90, 0), 1));
+    let look = || async { json!(house.count(QUEUES).await) };
+    house.until("that queues are free", look, |queues| *queues == 0).await;
     pool.close().await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_call_that_takes_long_is_not_made_by_another_meanwhile() {
+    let house = House::open(&[]).await;
+    let gate = Gate::closed();
+    house.provider.script(Wire::OpenAi, Reply::says(SUMMARY).held_after(1, &gate));
+    let call = id(&house.queue("one").await);
+    house.provider.called(1).await;
+    tokio::time::sleep(LONG).await;
+    gate.open();
+    assert_eq!(house.ended(&call).await["state"], "done");
+    assert_eq!(house.provider.calls().len(), 1);
     house.close().await;
 }
 
@@ -173,8 +197,9 @@ async fn a_call_of_which_nobody_could_note_that_it_is_done_is_not_made_again() {
     let house = House::open(&[]).await;
     let pool = house.database.pool().await;
     for statement in [
+        "create sequence tries",
         "create function keep() returns trigger language plpgsql as $$ begin
-             raise exception 'not now'; end $$",
+             perform nextval('tries'); raise exception 'not now'; end $$",
         "create trigger keep before delete on graphile_worker._private_jobs
              for each row execute function keep()",
     ] {
@@ -182,6 +207,9 @@ async fn a_call_of_which_nobody_could_note_that_it_is_done_is_not_made_again() {
     }
     let call = id(&house.queue("one").await);
     assert_eq!(house.ended(&call).await["state"], "done");
+    // A sequence remembers what was rolled back.
+    let look = || async { json!(house.count("select count(*) from tries where is_called").await) };
+    house.until("a try", look, |tries| *tries != json!(0)).await;
     assert_eq!(house.count(UNDER_WAY).await, 1);
     let stop = "drop trigger keep on graphile_worker._private_jobs";
     sqlx::query(stop).execute(&pool).await.expect(stop);

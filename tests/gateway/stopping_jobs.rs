@@ -73,6 +73,46 @@ async fn a_reply_that_is_being_made_when_its_server_is_told_to_stop_is_made_to_i
     place.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_ends_a_reply_after_its_server_was_told_to_stop_begins_no_other() {
+    let mut place = Place::open().await;
+    let gate = Gate::closed();
+    asked_for_a_reply(&place, &gate).await;
+    let (other, chat) = place.somebody(1).await;
+    let pool = place.database.kept().await;
+    // The other reply waits until the server was told to stop, and then is everybody's to make.
+    for statement in [
+        "create function later() returns trigger language plpgsql as $$ begin
+             new.run_at := now() + interval '1 day'; return new; end $$",
+        "create trigger later before insert on graphile_worker._private_jobs
+             for each row execute function later()",
+    ] {
+        sqlx::query(statement).execute(pool).await.expect(statement);
+    }
+    let (path, say) = (format!("/chats/{chat}/messages"), json!({ "text": "count" }));
+    let said = place.server.post(&other, &path, "", &say).await;
+    assert_eq!(said.status, StatusCode::ACCEPTED, "{:?}", said.body);
+    place.server.tell_to_stop();
+    // By now nobody looks for jobs any more.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for statement in [
+        "drop trigger later on graphile_worker._private_jobs",
+        "update graphile_worker._private_jobs set run_at = now() where locked_at is null",
+    ] {
+        sqlx::query(statement).execute(pool).await.expect(statement);
+    }
+    gate.open();
+    block_in_place(|| place.server.ended());
+    assert_eq!((place.count(CAPTURES).await, place.recorder.calls().len()), (1, 1));
+    let taken = "select count(*) from graphile_worker._private_jobs where attempts > 0";
+    assert_eq!(place.count(taken).await, 0);
+    place.server = place.another();
+    let reply = reply(&place, &other, &chat).await;
+    assert_eq!(reply["state"], "done", "{reply}");
+    assert_eq!(place.recorder.calls().len(), 2);
+    place.close().await;
+}
+
 /// Has an answer begun as it is written that comes no further than two words until the gate is open.
 async fn asked_for_a_stream(place: &Place, gate: &Gate) -> (Person, reqwest::Response) {
     let (person, _) = place.somebody(1).await;

@@ -30,7 +30,7 @@ const NEVER: Duration = Duration::from_hours(24 * 365);
 /// with what the dead leave.
 const SETTLED: Duration = Duration::from_millis(100);
 /// Where the library tells of jobs that were given.
-pub(super) const GIVEN: &str = "jobs:insert";
+const GIVEN: &str = "jobs:insert";
 
 /// Who takes the jobs of a worker.
 pub(super) struct Hands {

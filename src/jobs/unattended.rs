@@ -15,8 +15,6 @@ use sqlx::PgPool;
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::taking::GIVEN;
-
 /// How often they are looked for. Whoever takes a job or ends one has as long for it: only what is unattended twice is
 /// given back.
 const LOOK: Duration = Duration::from_secs(10);
@@ -93,15 +91,17 @@ fn taken(job: &Job) -> Option<Taken> {
 ///
 /// A queue stays taken where the word that a job of it is done came late, when the job was somebody else's by then: it is
 /// taken and freed together with its job, so that without one nobody is at it.
+///
+/// Whoever looks for jobs finds them within a second.
 async fn give_back(pool: &PgPool, worker: &str, jobs: &[Taken]) -> sqlx::Result<()> {
     let (ids, times): (Vec<_>, Vec<_>) = jobs.iter().copied().unzip();
-    let given = sqlx::query(
+    let given = sqlx::query_as(
         "with given_back as (
              update graphile_worker._private_jobs jobs set locked_by = null, locked_at = null
              from unnest($2::bigint[], $3::timestamptz[]) taken (id, locked_at)
              where jobs.id = taken.id and jobs.locked_at = taken.locked_at and locked_by = $1
              returning jobs.job_queue_id
-         ), queues as (
+         ), freed as (
              update graphile_worker._private_job_queues queue set locked_by = null, locked_at = null
              where locked_by = $1 and (id in (select job_queue_id from given_back)
                  or locked_at < now() - interval '1 minute' and not exists (
@@ -109,11 +109,12 @@ async fn give_back(pool: &PgPool, worker: &str, jobs: &[Taken]) -> sqlx::Result<
                      where jobs.job_queue_id = queue.id and jobs.locked_by = $1))
              returning id
          )
-         select pg_notify($4, '') from given_back full join queues on false limit 1",
+         select (select count(*) from given_back), (select count(*) from freed)",
     );
-    let given = given.bind(worker).bind(ids).bind(times).bind(GIVEN);
-    if given.fetch_optional(pool).await?.is_some() {
-        warn!(jobs = jobs.len(), "jobs that nobody was at were given back");
+    let given = given.bind(worker).bind(ids).bind(times);
+    let (jobs, queues): (i64, i64) = given.fetch_one(pool).await?;
+    if jobs + queues > 0 {
+        warn!(jobs, queues, "what nobody was at was given back");
     }
     Ok(())
 }

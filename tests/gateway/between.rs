@@ -212,14 +212,12 @@ async fn a_reply_that_was_charged_and_not_noted_when_its_server_died_is_there_wh
     let mut place = Place::open().await;
     let who = place.somebody(0).await;
     let pool = place.database.kept().await.clone();
-    for statement in [
-        "create function public.stand_still() returns trigger language plpgsql as $$ begin
-             perform pg_advisory_xact_lock(1); return new; end $$",
-        "create trigger stand_still before insert on events for each row
-             when (new.event_type = 'Replied') execute function public.stand_still()",
-    ] {
-        sqlx::query(statement).execute(&pool).await.expect(statement);
-    }
+    let statements = "
+        create function public.stand_still() returns trigger language plpgsql as $$ begin
+            perform pg_advisory_xact_lock(1); return new; end $$;
+        create trigger stand_still before insert on events for each row
+            when (new.event_type = 'Replied') execute function public.stand_still()";
+    place.database.change(statements).await;
     let mut still = pool.begin().await.expect("a transaction");
     let lock = "select pg_advisory_xact_lock(1)";
     sqlx::query(lock).execute(&mut *still).await.expect("a lock");

@@ -121,16 +121,13 @@ async fn a_call_that_waits_for_longer_than_its_hold_fails_and_is_free() {
 #[tokio::test]
 async fn a_call_that_a_busy_process_has_no_time_for_is_made_by_another() {
     let house = House::cheap(&[]).await;
-    let pool = house.database.pool().await;
-    for statement in [
-        "create table taken (job bigint primary key)",
-        "create function note() returns trigger language plpgsql as $$ begin
-             insert into taken values (new.id) on conflict do nothing; return new; end $$",
-        "create trigger note after update on graphile_worker._private_jobs
-             for each row when (new.locked_by is not null) execute function note()",
-    ] {
-        sqlx::query(statement).execute(&pool).await.expect(statement);
-    }
+    let statements = "
+        create table taken (job bigint primary key);
+        create function note() returns trigger language plpgsql as $$ begin
+            insert into taken values (new.id) on conflict do nothing; return new; end $$;
+        create trigger note after update on graphile_worker._private_jobs
+            for each row when (new.locked_by is not null) execute function note()";
+    house.database.change(statements).await;
     let gate = Gate::closed();
     house.provider.always(Wire::OpenAi, Reply::says(SUMMARY).held_after(0, &gate));
     for number in 0..AT_ONCE {
@@ -147,34 +144,29 @@ async fn a_call_that_a_busy_process_has_no_time_for_is_made_by_another() {
     gate.open();
     assert_eq!(house.ended(&waits).await["state"], "done");
     another.stop();
-    pool.close().await;
     house.close().await;
 }
 
 #[tokio::test]
 async fn a_call_that_is_taken_by_who_never_learnt_of_it_is_made() {
     let house = House::open(&[]).await;
-    let pool = house.database.pool().await;
-    for statement in [
-        "create function take() returns trigger language plpgsql as $$ begin
-             new.locked_at := now();
-             new.locked_by := (select id from graphile_worker._private_workers limit 1);
-             return new; end $$",
-        "create trigger take before insert on graphile_worker._private_jobs
-             for each row execute function take()",
-        "insert into graphile_worker._private_job_queues (queue_name, locked_at, locked_by)
-             select 'left', now() - interval '2 minutes', id
-             from graphile_worker._private_workers limit 1",
-    ] {
-        sqlx::query(statement).execute(&pool).await.expect(statement);
-    }
+    let statements = "
+        create function take() returns trigger language plpgsql as $$ begin
+            new.locked_at := now();
+            new.locked_by := (select id from graphile_worker._private_workers limit 1);
+            return new; end $$;
+        create trigger take before insert on graphile_worker._private_jobs
+            for each row execute function take();
+        insert into graphile_worker._private_job_queues (queue_name, locked_at, locked_by)
+            select 'left', now() - interval '2 minutes', id
+            from graphile_worker._private_workers limit 1";
+    house.database.change(statements).await;
     let call = id(&house.queue("one").await);
     assert_eq!(house.count(UNDER_WAY).await, 1);
     assert_eq!(house.ended(&call).await["state"], "done");
     assert_eq!((house.wallet().await, house.captures().await), ((90, 0), 1));
     let look = || async { json!(house.count(QUEUES).await) };
     house.until("that queues are free", look, |queues| *queues == 0).await;
-    pool.close().await;
     house.close().await;
 }
 
@@ -195,29 +187,24 @@ async fn a_call_that_takes_long_is_not_made_by_another_meanwhile() {
 #[tokio::test]
 async fn a_call_of_which_nobody_could_note_that_it_is_done_is_not_made_again() {
     let house = House::open(&[]).await;
-    let pool = house.database.pool().await;
-    for statement in [
-        "create sequence tries",
-        "create function keep() returns trigger language plpgsql as $$ begin
-             perform nextval('tries'); raise exception 'not now'; end $$",
-        "create trigger keep before delete on graphile_worker._private_jobs
-             for each row execute function keep()",
-    ] {
-        sqlx::query(statement).execute(&pool).await.expect(statement);
-    }
+    let statements = "
+        create sequence tries;
+        create function keep() returns trigger language plpgsql as $$ begin
+            perform nextval('tries'); raise exception 'not now'; end $$;
+        create trigger keep before delete on graphile_worker._private_jobs
+            for each row execute function keep()";
+    house.database.change(statements).await;
     let call = id(&house.queue("one").await);
     assert_eq!(house.ended(&call).await["state"], "done");
     // A sequence remembers what was rolled back.
     let look = || async { json!(house.count("select count(*) from tries where is_called").await) };
     house.until("a try", look, |tries| *tries != json!(0)).await;
     assert_eq!(house.count(UNDER_WAY).await, 1);
-    let stop = "drop trigger keep on graphile_worker._private_jobs";
-    sqlx::query(stop).execute(&pool).await.expect(stop);
+    house.database.change("drop trigger keep on graphile_worker._private_jobs").await;
     let look = || async { json!(house.count(UNDER_WAY).await) };
     house.until("the end of its job", look, |jobs| *jobs == 0).await;
     assert_eq!((house.wallet().await, house.captures().await), ((90, 0), 1));
     assert_eq!(house.provider.calls().len(), 1);
-    pool.close().await;
     house.close().await;
 }
 

@@ -19,14 +19,20 @@ const WORDS: &str = "one two three four five";
 const SOON: usize = 200;
 const CAPTURES: &str = "select count(*) from events where event_type = 'HoldCaptured'";
 
+/// Asks for a reply.
+async fn say(place: &Place, person: &Person, chat: &str) {
+    let text = json!({ "text": "count" });
+    let said = place.server.post(person, &format!("/chats/{chat}/messages"), "", &text).await;
+    assert_eq!(said.status, StatusCode::ACCEPTED, "{:?}", said.body);
+}
+
 /// Has a reply begun that comes no further than two words until the gate is open.
 async fn asked_for_a_reply(place: &Place, gate: &Gate) -> (Person, String) {
     let (person, chat) = place.somebody(0).await;
     let reply = Reply::says(WORDS).tokens(5, 5).held_after(2, gate);
     place.recorder.script(Wire::OpenAi, reply);
-    let (called, say) = (place.recorder.calls().len(), json!({ "text": "count" }));
-    let said = place.server.post(&person, &format!("/chats/{chat}/messages"), "", &say).await;
-    assert_eq!(said.status, StatusCode::ACCEPTED, "{:?}", said.body);
+    let called = place.recorder.calls().len();
+    say(place, &person, &chat).await;
     place.recorder.called(called + 1).await;
     (person, chat)
 }
@@ -79,28 +85,21 @@ async fn whoever_ends_a_reply_after_its_server_was_told_to_stop_begins_no_other(
     let gate = Gate::closed();
     asked_for_a_reply(&place, &gate).await;
     let (other, chat) = place.somebody(1).await;
-    let pool = place.database.kept().await;
     // The other reply waits until the server was told to stop, and then is everybody's to make.
-    for statement in [
-        "create function later() returns trigger language plpgsql as $$ begin
-             new.run_at := now() + interval '1 day'; return new; end $$",
-        "create trigger later before insert on graphile_worker._private_jobs
-             for each row execute function later()",
-    ] {
-        sqlx::query(statement).execute(pool).await.expect(statement);
-    }
-    let (path, say) = (format!("/chats/{chat}/messages"), json!({ "text": "count" }));
-    let said = place.server.post(&other, &path, "", &say).await;
-    assert_eq!(said.status, StatusCode::ACCEPTED, "{:?}", said.body);
+    let statements = "
+        create function later() returns trigger language plpgsql as $$ begin
+            new.run_at := now() + interval '1 day'; return new; end $$;
+        create trigger later before insert on graphile_worker._private_jobs
+            for each row execute function later()";
+    place.database.change(statements).await;
+    say(&place, &other, &chat).await;
     place.server.tell_to_stop();
     // By now nobody looks for jobs any more.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    for statement in [
-        "drop trigger later on graphile_worker._private_jobs",
-        "update graphile_worker._private_jobs set run_at = now() where locked_at is null",
-    ] {
-        sqlx::query(statement).execute(pool).await.expect(statement);
-    }
+    let statements = "
+        drop trigger later on graphile_worker._private_jobs;
+        update graphile_worker._private_jobs set run_at = now() where locked_at is null";
+    place.database.change(statements).await;
     gate.open();
     block_in_place(|| place.server.ended());
     assert_eq!((place.count(CAPTURES).await, place.recorder.calls().len()), (1, 1));

@@ -186,6 +186,11 @@ impl Database {
         self.kept.get_or_init(|| self.pool()).await
     }
 
+    /// Changes what is there, or what happens when it is changed: statements, as the database's owner.
+    pub async fn change(&self, statements: &'static str) {
+        sqlx::raw_sql(statements).execute(self.kept().await).await.expect(statements);
+    }
+
     pub async fn pool(&self) -> PgPool {
         PgPoolOptions::new()
             .max_connections(4)

@@ -34,7 +34,7 @@ async fn eight_writers_in_two_processes_survive_rollbacks_and_terminated_connect
         people.push(servers[0].register(&format!("{name}@example.com")).await);
     }
     let pool = database.pool().await;
-    sqlx::raw_sql(SABOTAGE).execute(&pool).await.expect("a superuser");
+    database.change(SABOTAGE).await;
     let (done, terminated) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let terminator = tokio::spawn(terminate(pool.clone(), Arc::clone(&done), terminated.clone()));
 

@@ -79,10 +79,17 @@ struct Round {
 /// Measures it on a database of its own; says on stderr what it is at.
 pub(super) async fn measure(config: &Config, options: &Options) -> Result<Figures, BenchError> {
     let ground = Ground::find(config).await?;
+    ground.make_wal_ahead().await?;
     let scratch = ground.scratch().await?;
-    let (figures, arena) = on(&ground, &scratch, options).await?;
+    let (mut figures, arena) = on(&ground, &scratch, options).await?;
     arena.database.pool.close().await;
     drop(arena);
+    figures.tell(
+        "wal_segments_ahead",
+        "segments of WAL made ahead that were not needed",
+        ground.wal_ahead().await?,
+        Target::None,
+    );
     ground.discard(scratch).await?;
     Ok(figures)
 }

@@ -14,6 +14,8 @@ use crate::serve::StartError;
 
 /// What the names of our databases begin with.
 const PREFIX: &str = "saldo_bench_";
+/// Segments of WAL that are made ahead, of 16 MiB each: `gateway` writes some four megabytes a second.
+const SEGMENTS_AHEAD: i32 = 32;
 
 /// A Postgres to measure on, and a folder for keys and scripts.
 pub(super) struct Ground {
@@ -69,6 +71,35 @@ impl Ground {
             drop_database(&mut db, &name).await?;
         }
         Ok(())
+    }
+
+    /// Has segments of WAL lie ready, as they do in a database that has been up for a while: a new one has none to use
+    /// again, and makes each of them in the midst of an append, for which everybody waits. Only where the server is ours.
+    pub(super) async fn make_wal_ahead(&self) -> Result<(), BenchError> {
+        if self.cluster.is_none() {
+            return Ok(());
+        }
+        let mut db = self.connect().await?;
+        // A segment with nothing in it is not switched. What was switched is used again from the next checkpoint on.
+        sqlx::query(
+            "select pg_logical_emit_message(false, 'saldo', ''), pg_switch_wal() from generate_series(1, $1)",
+        )
+        .bind(SEGMENTS_AHEAD)
+        .execute(&mut db)
+        .await?;
+        sqlx::query("checkpoint").execute(&mut db).await?;
+        Ok(())
+    }
+
+    /// Segments of WAL that lie ready; not told where the server is not ours, since not every role may know.
+    pub(super) async fn wal_ahead(&self) -> Result<Option<f64>, BenchError> {
+        if self.cluster.is_none() {
+            return Ok(None);
+        }
+        let ahead = sqlx::query_scalar(
+            "select count(*)::float8 from pg_ls_waldir() where name > pg_walfile_name(pg_current_wal_lsn())",
+        );
+        Ok(Some(ahead.fetch_one(&mut self.connect().await?).await?))
     }
 
     pub(super) async fn connect(&self) -> Result<PgConnection, BenchError> {

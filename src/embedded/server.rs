@@ -119,7 +119,13 @@ fn settings(mode: Mode) -> impl Iterator<Item = &'static str> {
         "max_wal_size=1GB",
     ];
     let own: &[_] = match mode {
-        Mode::Durable => &["fsync=on", "synchronous_commit=on", "full_page_writes=on"],
+        Mode::Durable => &[
+            "fsync=on",
+            "synchronous_commit=on",
+            "full_page_writes=on",
+            // Segments that were made once are used again: everybody waits while an append makes one.
+            "min_wal_size=512MB",
+        ],
         Mode::Disposable => &[
             "fsync=off",
             "synchronous_commit=off",

@@ -15,7 +15,7 @@ use crate::serve::StartError;
 /// What the names of our databases begin with.
 const PREFIX: &str = "saldo_bench_";
 /// Segments of WAL that are made ahead, of 16 MiB each: `gateway` writes some four megabytes a second.
-const SEGMENTS_AHEAD: i32 = 32;
+const SEGMENTS_AHEAD: usize = 32;
 
 /// A Postgres to measure on, and a folder for keys and scripts.
 pub(super) struct Ground {
@@ -80,13 +80,13 @@ impl Ground {
             return Ok(());
         }
         let mut db = self.connect().await?;
-        // A segment with nothing in it is not switched. What was switched is used again from the next checkpoint on.
-        sqlx::query(
-            "select pg_logical_emit_message(false, 'saldo', ''), pg_switch_wal() from generate_series(1, $1)",
-        )
-        .bind(SEGMENTS_AHEAD)
-        .execute(&mut db)
-        .await?;
+        for _ in 0..SEGMENTS_AHEAD {
+            // One with nothing in it is not switched.
+            let fill =
+                sqlx::query("select pg_logical_emit_message(false, 'saldo', ''), pg_switch_wal()");
+            fill.execute(&mut db).await?;
+        }
+        // From here on they are used again.
         sqlx::query("checkpoint").execute(&mut db).await?;
         Ok(())
     }

@@ -49,6 +49,10 @@ fn provider_failed(error: &ProviderError, charged: &str) -> Problem {
             "provider_refused",
             format!("the AI provider refuses this text; {charged}"),
         ),
+        ProviderError::Unsupported(field) => Problem::field(
+            *field,
+            format!("this model does not take it: leave it out, or name another model; {charged}"),
+        ),
         ProviderError::Unavailable { .. }
         | ProviderError::Misconfigured(_)
         | ProviderError::Invalid

@@ -262,6 +262,15 @@ async fn what_cannot_be_answered_is_refused_in_the_shape_that_sdks_read() {
             "{body}"
         );
     }
+    house.script.answer("hello", vec![Step::Fails(ProviderError::Unsupported("stop"))]);
+    let answer = house.ask_for(&with("stop", json!("END")), "").await;
+    let error = &answer.body["error"];
+    assert_eq!(
+        (answer.status, &error["param"]),
+        (StatusCode::BAD_REQUEST, &json!("stop")),
+        "{error}"
+    );
+    assert_eq!(house.wallet().await.1, 0, "nothing is held for it");
     // What is not known is ignored, as its clients expect.
     house.script.answer("hello", vec![Step::Says("Hello".to_owned()), ends()]);
     let answer = house.ask_for(&with("user", json!("somebody")), "").await;

@@ -44,6 +44,33 @@ async fn a_stream_that_ends_well_without_saying_that_it_is_the_end_was_cut_short
     }
 }
 
+/// Some that speak as OpenAI does say no reason with an empty word, in each chunk.
+#[tokio::test]
+async fn an_empty_reason_is_none() {
+    let chunk = |text: &str, reason: &str| {
+        data(&json!({ "choices": [{ "delta": { "content": text }, "finish_reason": reason }] }))
+    };
+    let begun = format!("{}{}", chunk("one ", ""), chunk("two", ""));
+    let heard = hear(Wire::OpenAi, Reply::bytes(begun.clone())).await;
+    assert_eq!((heard.text.as_str(), heard.finish), ("one two", None));
+    assert_eq!(heard.error, Some(ProviderError::CutShort));
+    let ended = format!("{begun}{}", chunk("", "length"));
+    assert_eq!(hear(Wire::OpenAi, Reply::bytes(ended)).await.finish, Some(Finish::Length));
+}
+
+/// As -1 comes out where it is no signed number.
+#[tokio::test]
+async fn more_tokens_than_there_can_be_are_not_known() {
+    for wire in Wire::ALL {
+        for wrong in [u64::MAX, u32::MAX.into()] {
+            let heard = hear(wire, Reply::says(WORDS).tokens(11, wrong)).await;
+            assert_eq!(heard.finish, Some(Finish::Stop), "{wire:?}");
+            assert_eq!(heard.used().0, Some(11), "{wire:?}");
+            assert!(heard.used().1.is_none_or(|written| written <= 4), "{wire:?}: {heard:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_was_told_to_be_used_before_a_cut_is_kept() {
     for ending in [Ending::Silent, Ending::Torn, Ending::Overloaded] {

@@ -1,6 +1,6 @@
 //! What providers are asked.
 
-use saldo::clients::llm::{Finish, Request, Role, Task};
+use saldo::clients::llm::{Finish, ProviderError, Request, Role, Task};
 use serde_json::json;
 
 use crate::asking::{KEY, MODEL, ask, ask_of, message, provider, request};
@@ -68,6 +68,15 @@ async fn a_conversation_is_written_as_each_provider_reads_it() {
         },
     });
     assert_eq!(gemini.body, expected);
+}
+
+#[tokio::test]
+async fn anthropic_is_not_asked_to_stop_at_what_it_refuses() {
+    let recorder = Recorder::start().await;
+    let asked = Request { stop: vec!["\n".to_owned()], ..request("Hello") };
+    let heard = ask_of(&*provider(Wire::Anthropic, recorder.url()), &asked).await;
+    assert_eq!(heard.error, Some(ProviderError::Unsupported("stop")));
+    assert!(recorder.calls_on(Wire::Anthropic).is_empty());
 }
 
 #[tokio::test]

@@ -76,6 +76,10 @@ impl LlmProvider for Anthropic {
         request: &'a Request,
     ) -> BoxFuture<'a, Result<Answer, ProviderError>> {
         Box::pin(async move {
+            // It refuses those that cannot be seen.
+            if request.stop.iter().any(|stop| stop.trim().is_empty()) {
+                return Err(ProviderError::Unsupported("stop"));
+            }
             let request = self.caller.post(self.url.clone(), &body(model, request));
             self.caller.ask(request.header("anthropic-version", VERSION), Messages).await
         })

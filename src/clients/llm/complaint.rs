@@ -26,6 +26,9 @@ const PASSING: &[&str] = &["overloaded", "rate_limit", "api_error", "server_erro
 const LASTING: &[&str] =
     &["authentication", "permission", "invalid_request", "not_found", "billing", "insufficient"];
 
+/// What customers may ask for and some models do not take: OpenAI's names for it, and ours.
+const PARAMETERS: [&str; 3] = ["temperature", "top_p", "stop"];
+
 /// The longest word that is passed on to an operator.
 const LONGEST_WORD: usize = 40;
 
@@ -37,6 +40,8 @@ pub(super) struct Complaint {
     said: String,
     /// The status inside, where the wire tells it there.
     status: Option<u16>,
+    /// The parameter that it is about, where the wire tells it.
+    parameter: String,
     /// Seconds to wait, where the wire tells them there.
     retry_after: Option<u32>,
 }
@@ -57,6 +62,7 @@ impl Complaint {
         Self {
             kinds: kinds.into_iter().filter(|kind| !kind.is_empty()).collect(),
             said: error.to_string().to_lowercase(),
+            parameter: word("param").to_owned(),
             status: status.and_then(|status| u16::try_from(status).ok()),
             retry_after: error.get("details").and_then(Value::as_array).and_then(|details| {
                 let mut delays =
@@ -69,6 +75,9 @@ impl Complaint {
     /// What follows of it in the place of an answer.
     pub(super) fn refused(&self, status: u16, retry_after: Option<u32>) -> ProviderError {
         let retry_after = retry_after.or(self.retry_after);
+        if let Some(parameter) = self.unsupported().filter(|_| matches!(status, 400 | 422)) {
+            return ProviderError::Unsupported(parameter);
+        }
         match status {
             // Nobody has paid the provider: waiting does not help.
             429 if self.said.contains("insufficient_quota") => self.misconfigured(status),
@@ -91,6 +100,12 @@ impl Complaint {
             () if has(LASTING) && !has(PASSING) => self.misconfigured(200),
             () => ProviderError::Unavailable { retry_after: self.retry_after },
         }
+    }
+
+    /// What of the request the model does not take.
+    fn unsupported(&self) -> Option<&'static str> {
+        let is = self.kinds.iter().any(|kind| kind.starts_with("unsupported_"));
+        PARAMETERS.into_iter().find(|parameter| is && self.parameter == *parameter)
     }
 
     fn is_refusal(&self) -> bool {
@@ -161,6 +176,25 @@ mod tests {
         assert!(matches!(refused(429, &quota), ProviderError::Misconfigured(_)));
         assert!(matches!(refused(404, &json!({})), ProviderError::Misconfigured(_)));
         assert!(matches!(refused(302, &json!({})), ProviderError::Misconfigured(_)));
+    }
+
+    #[test]
+    fn what_a_model_does_not_take_is_named() {
+        let says = |code: &str, param: &str| {
+            refused(
+                400,
+                &json!({ "error": { "code": code, "param": param, "type": "invalid_request_error" } }),
+            )
+        };
+        assert_eq!(
+            says("unsupported_value", "temperature"),
+            ProviderError::Unsupported("temperature")
+        );
+        assert_eq!(says("unsupported_parameter", "stop"), ProviderError::Unsupported("stop"));
+        // That is ours to set.
+        for wrong in [says("unsupported_parameter", "max_tokens"), says("invalid_value", "stop")] {
+            assert!(matches!(wrong, ProviderError::Misconfigured(_)), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -52,9 +52,10 @@ impl Ladder {
             }
             ProviderError::CutShort | ProviderError::Invalid => Duration::ZERO,
             // It was waited for long enough, or would end the same.
-            ProviderError::TimedOut | ProviderError::Refused | ProviderError::Misconfigured(_) => {
-                return None;
-            }
+            ProviderError::TimedOut
+            | ProviderError::Refused
+            | ProviderError::Unsupported(_)
+            | ProviderError::Misconfigured(_) => return None,
         };
         if times >= self.tries || wished > self.longest_pause {
             return None;

@@ -30,6 +30,9 @@ pub use openai::{OPENAI, OpenAi};
 pub use patience::{ANSWER, Patience};
 pub use router::{Answering, Llm, ProviderHealth, Route};
 
+/// All providers that there are, by their names in routes.
+pub const PROVIDERS: [&str; 4] = ["local", "gemini", "anthropic", "openai"];
+
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
@@ -111,6 +114,12 @@ impl Tokens {
     pub fn then(self, later: Self) -> Self {
         Self { input: later.input.or(self.input), output: later.output.or(self.output) }
     }
+
+    /// As far as they are at most so many.
+    fn within(self, most: u64) -> Self {
+        let within = |tokens: &u64| *tokens <= most;
+        Self { input: self.input.filter(within), output: self.output.filter(within) }
+    }
 }
 
 /// Why an answer is at its end.
@@ -153,6 +162,9 @@ pub enum ProviderError {
     /// Our key or our request is not good: an operator has to look.
     #[error("the provider refuses the request: {0}")]
     Misconfigured(String),
+    /// The model does not take this of a request: leave it out, or ask another.
+    #[error("the model does not take {0}")]
+    Unsupported(&'static str),
     /// The answer is not usable.
     #[error("the provider's answer is not usable")]
     Invalid,

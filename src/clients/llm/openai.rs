@@ -58,10 +58,12 @@ impl OpenAi {
         // OpenAI's models that think refuse the old name; many that are compatible do not know the new.
         let limit = if self.is_genuine { "max_completion_tokens" } else { "max_tokens" };
         body[limit] = request.max_output_tokens.into();
-        if let Some(temperature) = request.temperature {
+        // Of those that think it refuses what is not their own choice.
+        let is_free = !(self.is_genuine && thinks(model));
+        if let Some(temperature) = request.temperature.filter(|_| is_free) {
             body["temperature"] = temperature.into();
         }
-        if let Some(top_p) = request.top_p {
+        if let Some(top_p) = request.top_p.filter(|_| is_free) {
             body["top_p"] = top_p.into();
         }
         if !request.stop.is_empty() {
@@ -72,6 +74,15 @@ impl OpenAi {
         }
         body
     }
+}
+
+/// Whether a model of OpenAI's thinks before it answers, so that how freely it writes cannot be set.
+fn thinks(model: &str) -> bool {
+    let is_of = |family: &str| {
+        model.strip_prefix(family).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let chats = model.starts_with("gpt-5-chat");
+    !chats && ["gpt-5", "o1", "o3", "o4"].into_iter().any(is_of)
 }
 
 impl LlmProvider for OpenAi {
@@ -152,12 +163,52 @@ impl Wire for Chunks {
             said.text = delta.content.unwrap_or_default();
             self.is_refused |= delta.refusal.is_some_and(|refusal| !refusal.is_empty());
         }
-        said.reason = choice.finish_reason.map(|reason| match reason.as_str() {
+        // Some that are compatible say none with an empty word.
+        let reason = choice.finish_reason.filter(|reason| !reason.is_empty());
+        said.reason = reason.map(|reason| match reason.as_str() {
             _ if self.is_refused => Finish::Filtered,
             "length" => Finish::Length,
             "content_filter" => Finish::Filtered,
             _ => Finish::Stop,
         });
         Ok(said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clients::llm::Task;
+
+    fn body(base: &str, model: &str) -> Value {
+        let endpoint = Endpoint { base: base.parse().expect("an address"), key: None };
+        let provider = OpenAi::new(&endpoint, Patience::default()).expect("good settings");
+        let request = Request {
+            task: Task::Chat,
+            messages: vec![],
+            max_output_tokens: 1,
+            temperature: Some(0.5),
+            top_p: Some(0.5),
+            stop: vec![],
+        };
+        provider.body(model, &request)
+    }
+
+    #[test]
+    fn models_that_think_are_not_told_how_freely() {
+        for (base, model, is_told) in [
+            (OPENAI, "gpt-5", false),
+            (OPENAI, "gpt-5-mini-2025-08-07", false),
+            (OPENAI, "o3", false),
+            (OPENAI, "gpt-5-chat-latest", true),
+            (OPENAI, "gpt-5.1", true),
+            (OPENAI, "gpt-4.1", true),
+            ("http://localhost/v1", "gpt-5", true),
+        ] {
+            let body = body(base, model);
+            for name in ["temperature", "top_p"] {
+                assert_eq!(body.get(name).is_some(), is_told, "{model}: {body}");
+            }
+        }
     }
 }

@@ -17,6 +17,9 @@ use super::{Answer, Finish, Piece, ProviderError, Tokens};
 /// hundreds.
 const LONGEST_EVENT: usize = 1024 * 1024;
 
+/// More tokens than any model reads or writes for one answer: a provider that says more has not said how many.
+const MOST_TOKENS: u64 = 10_000_000;
+
 /// Whoever knows what a provider's events say.
 pub(super) trait Wire: Send + 'static {
     /// Whether an answer is whole when the reason of its end was said, whatever comes or does not come
@@ -109,7 +112,7 @@ impl<W: Wire> Reading<W> {
             self.has_text = true;
             self.ready.push_back(Ok(Piece::Text(said.text)));
         }
-        let tokens = self.tokens.then(said.usage);
+        let tokens = self.tokens.then(said.usage.within(MOST_TOKENS));
         if tokens != self.tokens {
             self.tokens = tokens;
             self.ready.push_back(Ok(Piece::Usage(tokens)));

@@ -100,7 +100,7 @@ impl Llm {
     }
 
     /// How often providers were asked, by provider, model and what came of it: `answered` once an answer had
-    /// begun, `refused` where the text was, `misconfigured`, or `failed`.
+    /// begun, `refused` where the text was, `unsupported` where what it was asked with was, `misconfigured`, or `failed`.
     #[must_use]
     pub fn calls(&self) -> &Tally<3> {
         &self.0.calls
@@ -187,6 +187,8 @@ impl Watched {
             Ok(_) | Err(ProviderError::Refused | ProviderError::Misconfigured(_)) => {
                 leave.answered();
             }
+            // Maybe it was not even asked.
+            Err(ProviderError::Unsupported(_)) => drop(leave),
             Err(ProviderError::Unavailable { retry_after }) => {
                 leave.failed(Instant::now(), *retry_after);
             }
@@ -221,6 +223,7 @@ fn outcome(asked: &Result<Answering, ProviderError>) -> &'static str {
     match asked {
         Ok(_) => "answered",
         Err(ProviderError::Refused) => "refused",
+        Err(ProviderError::Unsupported(_)) => "unsupported",
         Err(ProviderError::Misconfigured(_)) => "misconfigured",
         Err(
             ProviderError::Unavailable { .. }
@@ -238,6 +241,9 @@ fn report(route: &Route, times: u32, error: &ProviderError) {
             tracing::error!(provider, model, %error, "an AI provider is not set up well");
         }
         ProviderError::Refused => tracing::info!(provider, model, "an AI provider refuses a text"),
+        ProviderError::Unsupported(what) => {
+            tracing::info!(provider, model, what, "a model does not take a parameter");
+        }
         _ => tracing::warn!(provider, model, times, %error, "an AI provider failed"),
     }
 }

@@ -119,7 +119,7 @@ impl Wire {
                 let mut steps = vec![chunk(&json!({}), Some(reason))];
                 if let (Some(input), Some(output)) = (speech.input, speech.output) {
                     let usage = json!({
-                        "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output,
+                        "prompt_tokens": input, "completion_tokens": output, "total_tokens": input.saturating_add(output),
                     });
                     steps.push(data(&json!({ "object": "chat.completion.chunk", "choices": [], "usage": usage })));
                 }

@@ -49,6 +49,8 @@ struct Seen {
     failures: u32,
     /// Until when nothing is asked.
     rests_until: Option<Instant>,
+    /// How often that was said.
+    rests: u64,
     /// Whether somebody tries.
     is_tried: bool,
 }
@@ -57,6 +59,8 @@ struct Seen {
 pub(super) struct Leave<'a> {
     breaker: &'a Breaker,
     tries: bool,
+    /// How often a rest had been said when it was given.
+    rests: u64,
 }
 
 impl Breaker {
@@ -70,12 +74,7 @@ impl Breaker {
     }
 
     pub(super) fn state(&self, now: Instant) -> BreakerState {
-        let seen = self.seen();
-        match seen.rests_until {
-            Some(until) if now < until => BreakerState::Open(until - now),
-            _ if seen.failures >= self.settings.failures => BreakerState::HalfOpen,
-            _ => BreakerState::Closed,
-        }
+        self.seen().state(now, self.settings)
     }
 
     /// Failures since the last success.
@@ -85,30 +84,41 @@ impl Breaker {
 
     /// Leave to ask; refused while the provider is left alone, or tried by somebody else.
     pub(super) fn leave(&self, now: Instant) -> Result<Leave<'_>, ProviderError> {
-        match self.state(now) {
-            BreakerState::Closed => Ok(Leave { breaker: self, tries: false }),
+        let mut seen = self.seen();
+        let tries = match seen.state(now, self.settings) {
+            BreakerState::Closed => false,
             BreakerState::Open(rest) => {
                 let seconds = u32::try_from(rest.as_millis().div_ceil(1000)).ok();
-                Err(ProviderError::Unavailable { retry_after: seconds })
+                return Err(ProviderError::Unavailable { retry_after: seconds });
             }
-            BreakerState::HalfOpen => {
-                let mut seen = self.seen();
-                if seen.is_tried {
-                    return Err(ProviderError::Unavailable { retry_after: None });
-                }
-                seen.is_tried = true;
-                Ok(Leave { breaker: self, tries: true })
+            BreakerState::HalfOpen if seen.is_tried => {
+                return Err(ProviderError::Unavailable { retry_after: None });
             }
+            BreakerState::HalfOpen => true,
+        };
+        seen.is_tried |= tries;
+        Ok(Leave { breaker: self, tries, rests: seen.rests })
+    }
+}
+
+impl Seen {
+    fn state(&self, now: Instant, settings: BreakerSettings) -> BreakerState {
+        match self.rests_until {
+            Some(until) if now < until => BreakerState::Open(until - now),
+            _ if self.failures >= settings.failures => BreakerState::HalfOpen,
+            _ => BreakerState::Closed,
         }
     }
 }
 
 impl Leave<'_> {
-    /// The provider answered, be it that it refuses.
+    /// The provider answered, be it that it refuses. Where others have met worse since it was asked, that is newer.
     pub(super) fn answered(self) {
         let mut seen = self.breaker.seen();
-        seen.failures = 0;
-        seen.rests_until = None;
+        if seen.rests == self.rests {
+            seen.failures = 0;
+            seen.rests_until = None;
+        }
     }
 
     /// The provider failed; where it said when to come back, it is left alone until then.
@@ -120,7 +130,10 @@ impl Leave<'_> {
             Some(seconds) => Some(Duration::from_secs(seconds.into())),
             None => (seen.failures >= settings.failures).then_some(settings.rest),
         };
-        seen.rests_until = seen.rests_until.max(rest.map(|rest| now + rest));
+        if let Some(rest) = rest {
+            seen.rests_until = seen.rests_until.max(Some(now + rest));
+            seen.rests += 1;
+        }
     }
 }
 
@@ -172,6 +185,19 @@ mod tests {
         breaker.leave(later).expect("one may try").answered();
         assert_eq!(breaker.state(later), BreakerState::Closed);
         assert_eq!(breaker.failures(), 0);
+    }
+
+    #[test]
+    fn who_was_asked_before_a_rest_does_not_end_it() {
+        for (failures, retry_after) in [(1, Some(30)), (2, None)] {
+            let (breaker, now) = (Breaker::new(SETTINGS), Instant::now());
+            let early = breaker.leave(now).expect("leave to ask");
+            for _ in 0..failures {
+                fail(&breaker, now, retry_after);
+            }
+            early.answered();
+            assert_eq!(breaker.state(now), BreakerState::Open(30 * SECOND));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::de::IntoDeserializer;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::clients::llm::{Llm, Route, Task};
+use crate::clients::llm::{Llm, PROVIDERS, Route, Task};
 
 pub use known::KnownTiers;
 pub use rate::{Rate, RateError, Rates, TokenCount};
@@ -58,26 +58,39 @@ pub enum ModelsError {
     #[error("SALDO_MODELS: {0} cannot be read: {1}")]
     Unreadable(String, std::io::Error),
     /// It is not what it should be: a price that is missing, zero or negative, too.
-    #[error("the models are not as they should be: {0}")]
+    #[error("SALDO_MODELS: the models are not as they should be: {0}")]
     Malformed(#[from] serde_path_to_error::Error<serde_json::Error>),
+    /// Something comes after it.
+    #[error("SALDO_MODELS: nothing may follow the object of the models: {0}")]
+    Longer(serde_json::Error),
     /// Two models have one id, or one has what is no id.
-    #[error("the models have {0:?} twice, or it is no id")]
+    #[error(
+        "SALDO_MODELS: models[].id: {0:?} is there twice, or is no id: give each model a word of its own, other than \"auto\", \
+         of 1 to 100 characters without spaces"
+    )]
     Id(String),
     /// A tier names what is not there, or what it may not use.
-    #[error("the tier {0:?} names {1:?}, which is not a model that it may use")]
+    #[error(
+        "SALDO_MODELS: the tier {0:?} names {1:?}, which is not a model that it may use: name one of its own tier, or of one below"
+    )]
     TierModel(Tier, String),
     /// A model has nobody who answers.
-    #[error("the model {0:?} has no route")]
+    #[error(
+        "SALDO_MODELS: routes of {0:?} are empty: name at least one provider, and what it calls the model"
+    )]
     NoRoute(String),
+    /// A route names a provider that there is not.
+    #[error("SALDO_MODELS: routes of {0:?}: there is no provider {1:?}: name one of {names}", names = PROVIDERS.join(", "))]
+    Provider(String, String),
     /// An answer must have a length.
-    #[error("max_output_tokens of {0:?} must be between 1 and {LONGEST}")]
+    #[error("SALDO_MODELS: max_output_tokens of {0:?} must be between 1 and {LONGEST}")]
     Length(String),
     /// The file has no version, or one that is no word.
-    #[error("the version must have 1 to 40 characters, none of them spaces")]
+    #[error("SALDO_MODELS: the version must have 1 to 40 characters, none of them spaces")]
     Version,
     /// Somebody would have no model at all.
     #[error(
-        "the tier {0:?} has no model whose provider is configured: add \"local-1\" to it, or a key"
+        "SALDO_MODELS: the tier {0:?} has no model whose provider is configured: add \"local-1\" to it, or a key"
     )]
     Nobody(Tier),
 }
@@ -176,8 +189,9 @@ impl Models {
     }
 
     fn parse(text: &str, providers: &Llm) -> Result<Self, ModelsError> {
-        let File { version, fixed, tiers, models } =
-            serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text))?;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let File { version, fixed, tiers, models } = serde_path_to_error::deserialize(&mut json)?;
+        json.end().map_err(ModelsError::Longer)?;
         if version.is_empty() || version.len() > 40 || version.contains(char::is_whitespace) {
             return Err(ModelsError::Version);
         }
@@ -203,6 +217,12 @@ impl Models {
             let is_word = !model.id.is_empty() && !model.id.contains(char::is_whitespace);
             if is_twice || !is_word || model.id.len() > 100 || model.id == AUTO {
                 return Err(ModelsError::Id(model.id.clone()));
+            }
+        }
+        for model in &self.offered {
+            let mut named = model.routes.iter().map(|route| route.provider.as_str());
+            if let Some(unknown) = named.find(|name| !PROVIDERS.contains(name)) {
+                return Err(ModelsError::Provider(model.id.clone(), unknown.to_owned()));
             }
         }
         for tier in Tier::ALL {
@@ -371,6 +391,15 @@ mod tests {
         assert!(matches!(of_tier, Err(ModelsError::TierModel(Tier::Basic, _))), "{of_tier:?}");
         let nobody = with("\"gpt-5-nano\", \"local-1\"], \"chat", "\"gpt-5-nano\"], \"chat");
         assert!(matches!(nobody, Err(ModelsError::Nobody(Tier::Free))), "{nobody:?}");
+        let provider = with("\"provider\": \"anthropic\"", "\"provider\": \"antropic\"");
+        let error = provider.expect_err("it is misspelt").to_string();
+        assert!(
+            error.contains("\"claude-haiku-4-5\"") && error.contains("\"antropic\""),
+            "{error}"
+        );
+        assert!(error.contains("local, gemini, anthropic, openai"), "{error}");
+        let longer = Models::parse(&format!("{DEFAULT} {{}}"), &local());
+        assert!(matches!(longer, Err(ModelsError::Longer(_))), "{longer:?}");
         let version = with("\"2026-11\"", "\"\"");
         assert!(matches!(version, Err(ModelsError::Version)), "{version:?}");
     }

@@ -114,7 +114,7 @@ impl<A: Stored> Turn<'_, A> {
                 Ok(Verdict::Conflict) => self.store.metrics().conflict(),
                 Ok(Verdict::Duplicate) => {
                     self.store.metrics().duplicate();
-                    if let Err(error) = self.answer_known().await {
+                    if let Err(error) = self.answer_known(&decisions).await {
                         return self.fail(&error);
                     }
                     if self.waiting.is_empty() {
@@ -182,7 +182,7 @@ impl<A: Stored> Turn<'_, A> {
         fresh: bool,
     ) -> Result<bool, Failure> {
         let before = self.waiting.len();
-        self.answer_known().await?;
+        self.answer_known(&decided.decisions).await?;
         if self.waiting.len() < before {
             // Decisions are by place; decide the rest again.
             return Ok(false);
@@ -194,15 +194,19 @@ impl<A: Stored> Turn<'_, A> {
         Ok(version == decided.loaded.version)
     }
 
-    /// Answers those commands that the log knows, as it did the first time.
-    async fn answer_known(&mut self) -> Result<(), Failure> {
+    /// Answers those commands that the log knows, as it did the first time. `decisions` are what was decided of all
+    /// that wait.
+    async fn answer_known(&mut self, decisions: &[Decision<A>]) -> Result<(), Failure> {
         let ids: Vec<_> = self.waiting.iter().map(|w| w.envelope.command_id.0).collect();
         let known =
             loading::known::<A>(self.store.pool(), self.store.codec(), self.id, &ids).await?;
         let mut known: HashMap<CommandId, Known<A>> = known.into_iter().collect();
-        for waiting in std::mem::take(&mut self.waiting) {
+        for (waiting, decision) in std::mem::take(&mut self.waiting).into_iter().zip(decisions) {
             match known.remove(&waiting.envelope.command_id) {
-                Some(known) => send(waiting.answer, again(known, &waiting.envelope)),
+                Some(mut known) => {
+                    known.outcome.replayed = !known.is(decision, &waiting.envelope);
+                    send(waiting.answer, again(known, &waiting.envelope));
+                }
                 None => self.waiting.push(waiting),
             }
         }
@@ -331,6 +335,15 @@ impl<A: Stored> Turn<'_, A> {
 
 /// A failure that is no refusal.
 pub(super) type Failure = ExecuteError<std::convert::Infallible>;
+
+impl<A: Stored> Known<A> {
+    /// Whether it is what was decided just now, and not what somebody did before under the same id: the writer sends
+    /// again what it got no answer to, and is told that the log has it.
+    fn is(&self, decision: &Decision<A>, envelope: &Envelope) -> bool {
+        self.metadata == envelope.metadata
+            && decision.as_ref().is_ok_and(|events| *events == self.outcome.events)
+    }
+}
 
 /// The first outcome of a command, unless its key was used for something else.
 fn again<A: Stored>(known: Known<A>, envelope: &Envelope) -> Answer<A> {

@@ -2,27 +2,30 @@
 //! answered.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::support::Database;
+use crate::support::{Database, Server};
 
 /// Between a server and its database.
 struct Proxy {
     folder: PathBuf,
-    /// Whether the next append's answer is to be lost.
-    armed: Arc<AtomicBool>,
+    /// The event whose append's answer is to be lost next.
+    armed: Armed,
     cuts: Arc<AtomicU32>,
 }
+
+type Armed = Arc<Mutex<Option<&'static str>>>;
 
 impl Proxy {
     fn start(database: &Path, folder: PathBuf) -> Self {
         std::fs::create_dir_all(&folder).expect("a folder");
         let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).expect("a socket");
-        let (armed, cuts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+        let (armed, cuts) = (Armed::default(), Arc::new(AtomicU32::new(0)));
         let proxy = Self { folder, armed: Arc::clone(&armed), cuts: Arc::clone(&cuts) };
         let database = database.join(".s.PGSQL.5432");
         tokio::spawn(async move {
@@ -33,15 +36,29 @@ impl Proxy {
         });
         proxy
     }
+
+    /// Has the answer to the next append of such an event be lost.
+    fn lose(&self, event: &'static str) {
+        *self.armed.lock().expect("a test that goes on") = Some(event);
+    }
+
+    fn has_lost_it(&self) -> bool {
+        self.armed.lock().expect("a test that goes on").is_none()
+    }
+}
+
+impl Database {
+    /// A server on this database behind a proxy.
+    fn behind_a_proxy(&self) -> (Server, Proxy) {
+        let proxy = Proxy::start(&self.socket(), self.data.join("proxy"));
+        let socket = self.socket().display().to_string();
+        let url = self.url().replace(&socket, &proxy.folder.display().to_string());
+        (self.server_at(&url), proxy)
+    }
 }
 
 /// Passes everything on, but cuts an armed writer's connection after what it sent has gone through.
-async fn pass(
-    mut client: UnixStream,
-    mut server: UnixStream,
-    armed: Arc<AtomicBool>,
-    cuts: Arc<AtomicU32>,
-) {
+async fn pass(mut client: UnixStream, mut server: UnixStream, armed: Armed, cuts: Arc<AtomicU32>) {
     let (mut from_client, mut from_server) = (vec![0; 65536], vec![0; 65536]);
     let mut is_writer = false;
     loop {
@@ -54,8 +71,9 @@ async fn pass(
                     return;
                 }
                 // The event's text is part of the message that executes.
-                let appends = sent.windows(7).any(|part| part == b"Debited");
-                if is_writer && appends && armed.swap(false, Ordering::SeqCst) {
+                let text = String::from_utf8_lossy(sent);
+                let lost = |event: &mut &str| is_writer && text.contains(*event);
+                if armed.lock().expect("a test that goes on").take_if(lost).is_some() {
                     // The answer comes, and nobody hears it.
                     let answered = server.read(&mut from_server).await;
                     assert!(matches!(answered, Ok(1..)), "the append was executed");
@@ -76,20 +94,18 @@ async fn pass(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_append_whose_answer_was_lost_is_not_applied_twice() {
     let database = Database::in_memory().await;
-    let proxy = Proxy::start(&database.socket(), database.data.join("proxy"));
-    let socket = database.socket().display().to_string();
-    let url = database.url().replace(&socket, &proxy.folder.display().to_string());
-    let server = database.server_at(&url);
+    let (server, proxy) = database.behind_a_proxy();
     let ada = server.register("ada@example.com").await;
     let mut ids = Vec::new();
     for round in 0..20 {
-        proxy.armed.store(true, Ordering::SeqCst);
+        proxy.lose("Debited");
         // With a key and without one: the server itself sends again.
         let key = if round % 2 == 0 { format!("key {round}") } else { String::new() };
         let answer = server.debit(&ada, 2, &key).await;
         assert_eq!(answer.status, 201, "{:?}", answer.body);
         ids.push(answer.body["id"].as_str().expect("an id").to_owned());
-        assert!(!proxy.armed.load(Ordering::SeqCst), "round {round} was not cut");
+        assert!(proxy.has_lost_it(), "round {round} was not cut");
+        assert_eq!(answer.header("idempotency-replayed"), "", "it was done for this request");
     }
     assert_eq!(proxy.cuts.load(Ordering::SeqCst), 20);
     let pool = database.pool().await;
@@ -102,6 +118,29 @@ async fn an_append_whose_answer_was_lost_is_not_applied_twice() {
     assert_eq!(debits.iter().map(ToString::to_string).collect::<Vec<_>>(), ids);
     assert_eq!(server.available(&ada).await, 60);
     pool.close().await;
+    drop(server);
+    database.remove().await;
+}
+
+/// Whoever is told that the log has a hold already must not take it for somebody else's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_hold_or_charge_was_not_heard_of_goes_on_as_if_it_were() {
+    let database = Database::in_memory().await;
+    let (server, proxy) = database.behind_a_proxy();
+    let ada = server.register("ada@example.com").await;
+    let body = json!({ "text": "It rained. The river rose." });
+    let mut left = server.available(&ada).await;
+    for lost in ["HoldAuthorized", "HoldCaptured"] {
+        for key in ["", lost] {
+            proxy.lose(lost);
+            let answer = server.post(&ada, "/ai/summarize", key, &body).await;
+            assert!(proxy.has_lost_it(), "{lost} was not cut");
+            assert_eq!(answer.status, 200, "{lost}, {key:?}: {:?}", answer.body);
+            assert_eq!(answer.header("idempotency-replayed"), "", "{lost}, {key:?}");
+            left -= 10;
+            assert_eq!(server.available(&ada).await, left, "{lost}, {key:?}");
+        }
+    }
     drop(server);
     database.remove().await;
 }

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use uuid::Uuid;
 
+use super::surely::surely;
 use crate::app::App;
 use crate::error::{Problem, Result};
-use crate::store::{SideRow, place, seal_with};
+use crate::store::{CodecError, SideRow, place, seal_with};
 
 /// What a call delivered.
 #[derive(Clone, Debug)]
@@ -40,9 +41,10 @@ pub struct Delivery {
     pub output_tokens: Option<u64>,
 }
 
-/// The call's result as a row, encrypted with the person's key.
+/// The call's result as a row, encrypted with the person's key; for that, too, the database is waited for.
 pub(super) async fn seal(app: &App, user: UserId, record: &Record) -> Result<SideRow> {
-    let key = app.store.codec().key(user).await.map_err(Problem::failed)?;
+    let passes = |error: &_| matches!(error, CodecError::Database(_));
+    let key = surely(passes, || app.store.codec().key(user)).await.map_err(Problem::failed)?;
     let key = key.ok_or_else(|| Problem::failed("the person has no key"))?;
     let mut sealed = json!({ aggregates::pii::CLEAR: record.delivery });
     seal_with(&key, &place("analysis", &record.id.to_string(), 1), &mut sealed)

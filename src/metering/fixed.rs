@@ -101,7 +101,11 @@ async fn ask(app: &App, ticket: &Ticket, task: Task, text: &str) -> Result<Compl
     loop {
         let piece = ticket.kept_until(app, answering.answer.try_next()).await;
         match piece.map_err(failed)? {
-            Some(Piece::Text(more)) => said.push_str(&more),
+            Some(Piece::Text(more)) if said.len() + more.len() <= tasks::LONGEST_TEXT => {
+                said.push_str(&more);
+            }
+            // Who writes on and on is not read any more: nothing else would end it.
+            Some(Piece::Text(_)) => return Err(failed(ProviderError::Invalid)),
             Some(Piece::Usage(used)) => tokens = tokens.then(used),
             Some(Piece::Finished(Finish::Stop)) => break,
             Some(Piece::Finished(Finish::Filtered)) => return Err(failed(ProviderError::Refused)),

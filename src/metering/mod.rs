@@ -18,6 +18,7 @@ mod payer;
 mod pour;
 mod queued;
 mod quota;
+mod surely;
 mod talk;
 mod tasks;
 mod ticket;

@@ -1,21 +1,15 @@
 //! Who pays for a call, and how that is said to the log.
 
-use std::time::Duration;
-
 use aggregates::id::{ApiKeyId, CommandId, HoldId, UserId, WalletId};
 use aggregates::wallet::{Ask, By, Origin, Wallet, WalletCommand, WalletError};
 use uuid::Uuid;
 
+use super::surely::surely;
 use super::ticket::command;
 use crate::app::App;
 use crate::clock;
 use crate::error::Result;
 use crate::store::{Envelope, ExecuteError, Metadata, Outcome, SideRow};
-
-/// How often, and how soon, a hold is tried to be ended while the log cannot be reached: what was delivered
-/// is to be charged, and what failed is to be given back. Half a minute of pauses, besides what each try takes.
-const ENDING: u32 = 60;
-const AGAIN: Duration = Duration::from_millis(500);
 
 /// Who pays, and for which request.
 #[derive(Clone)]
@@ -87,14 +81,7 @@ impl Payer {
         side: &[SideRow],
         ask: &Ask,
     ) -> Result<Outcome<Wallet>, ExecuteError<WalletError>> {
-        for _ in 0..ENDING {
-            match self.send(app, id, side.to_vec(), ask.clone()).await {
-                Err(ExecuteError::Busy | ExecuteError::Unavailable) => {
-                    tokio::time::sleep(AGAIN).await;
-                }
-                other => return other,
-            }
-        }
-        self.send(app, id, side.to_vec(), ask.clone()).await
+        let passes = |error: &_| matches!(error, ExecuteError::Busy | ExecuteError::Unavailable);
+        surely(passes, || self.send(app, id, side.to_vec(), ask.clone())).await
     }
 }

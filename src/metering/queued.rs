@@ -127,6 +127,15 @@ async fn asked(app: &App, payer: &Payer) -> Result<Option<Queued>> {
 /// Makes a call that waits, if it still does. An error is none of the call's: it is to be tried again.
 pub async fn make(app: &App, call: Uuid) -> Result<()> {
     let Some(waiting) = begin(app, call).await? else { return Ok(()) };
+    let tried = try_once(app, call, waiting).await;
+    if tried.is_err() {
+        // That is not the call's fault.
+        unbegin(app, call).await?;
+    }
+    tried
+}
+
+async fn try_once(app: &App, call: Uuid, waiting: Waiting) -> Result<()> {
     let task = Task::named(&waiting.feature);
     let task = task.ok_or_else(|| Problem::failed("a call of an unknown kind waits"))?;
     let Some(ticket) = ticket::resume(app, waiting.payer(), HoldId(call)).await? else {
@@ -147,14 +156,10 @@ pub async fn make(app: &App, call: Uuid) -> Result<()> {
             // Whoever asked may have been told so by another process: nothing is charged late.
             give_up(app, call, Failure::Expired).await
         }
-        Err(problem) => {
-            if let Some(failure) = Failure::of(&problem) {
-                return fail(app, ticket, failure).await;
-            }
-            // It is to be tried again, and that is not the call's fault.
-            unbegin(app, call).await?;
-            Err(problem)
-        }
+        Err(problem) => match Failure::of(&problem) {
+            Some(failure) => fail(app, ticket, failure).await,
+            None => Err(problem),
+        },
     }
 }
 

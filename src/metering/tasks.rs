@@ -6,8 +6,11 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use crate::clients::llm::{Message, ProviderError, Request, Role, Task};
 
-/// The longest answer to a text of 2,000 characters, in tokens.
-const LONGEST: u32 = 1500;
+/// The longest answer, in tokens: one to a text of 2,000 characters has some hundreds, and some models think before
+/// it for thousands, which are counted with it.
+const LONGEST: u32 = 8_000;
+/// The longest answer that is read, in bytes: a valid one has a few thousand.
+pub(super) const LONGEST_TEXT: usize = 64 * 1024;
 /// Keywords of an analysis, at most.
 const KEYWORDS: usize = 8;
 

@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("explain", &["app", "store"]),
     ("verify", &["store"]),
     ("metering", &["app", "clients", "declines", "models", "queue", "store"]),
-    ("administration", &["app", "metering", "queue", "store", "verify"]),
+    ("administration", &["app", "chats", "metering", "queue", "store", "verify"]),
     ("metrics", &["app", "clients", "store"]),
     ("chats", &["app", "clients", "metering", "models", "queue", "store"]),
     ("processes", &["app", "billing", "chats", "clients", "queue", "store", "webhooks"]),

@@ -1,6 +1,7 @@
 //! Work that waits, fails, or was given up, and what can be done about it. What jobs are given stays hidden: letters
 //! and ways into accounts are in it.
 
+use aggregates::id::ChatId;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,9 +10,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
+use crate::chats;
 use crate::error::{Problem, Result};
 use crate::metering;
-use crate::queue::MAKE_CALL;
+use crate::queue::{MAKE_CALL, REPLY};
 
 /// How a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Type, ToSchema)]
@@ -92,8 +94,8 @@ pub async fn retry(app: &App, id: i64) -> Result<()> {
     if tried.is_some() { Ok(()) } else { Err(not_now(app, id).await?) }
 }
 
-/// Has nobody try a job any more. A call that waits for it ends with it, so that nobody's credits are held for what
-/// nobody does: before anybody sees that it was given up, and while nobody can take it.
+/// Has nobody try a job any more. A call that waits for it ends with it, and so do the replies of a chat, so that nobody's
+/// credits are held for what nobody does, and nobody waits for it: before anybody sees that it was given up, and while nobody can take it.
 pub async fn give_up(app: &App, id: i64, reason: &str) -> Result<()> {
     let mut tx = app.db().begin().await?;
     let given_up = sqlx::query_scalar(
@@ -105,16 +107,17 @@ pub async fn give_up(app: &App, id: i64, reason: &str) -> Result<()> {
     let given_up: Option<Option<String>> =
         given_up.bind(id).bind(reason).fetch_optional(&mut *tx).await?;
     let Some(key) = given_up else { return Err(not_now(app, id).await?) };
-    if let Some(call) = key.as_deref().and_then(call_of) {
-        metering::abandon(app, call).await?;
+    match key.as_deref().and_then(|key| key.split_once('/')) {
+        Some((MAKE_CALL, call)) => metering::abandon(app, subject(call)?).await?,
+        Some((REPLY, chat)) => chats::reply::abandon(app, ChatId(subject(chat)?)).await?,
+        _ => {}
     }
     Ok(tx.commit().await?)
 }
 
-/// The call that a job of this key makes.
-fn call_of(key: &str) -> Option<Uuid> {
-    let (task, call) = key.split_once('/')?;
-    (task == MAKE_CALL).then(|| call.parse().ok())?
+/// What a job is about, by its key.
+fn subject(key: &str) -> Result<Uuid> {
+    key.parse().map_err(Problem::failed)
 }
 
 /// Why nothing can be done about a job.

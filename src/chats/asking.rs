@@ -207,7 +207,9 @@ pub async fn cancel(
         outcome => return Ok(outcome?),
     }
     let told = telling::row(app, user, chat, Some(reply), CANCELLING, &json!({})).await?;
-    send(app, user, chat, envelope.with(told), Ask::Cancel { reply }).await
+    // Whoever was to make it may come back late, or not at all.
+    let envelope = envelope.with(told).with(Job::about(REPLY, &chat.to_string()).row());
+    send(app, user, chat, envelope, Ask::Cancel { reply }).await
 }
 
 /// Drops a reply that waits, which counts as none of the day's then; what the log says to that.

@@ -8,6 +8,7 @@ mod pen;
 use aggregates::chat::Chat;
 use aggregates::id::{ChatId, MessageId, UserId};
 
+use super::telling;
 use crate::app::App;
 use crate::error::{Problem, Result};
 use crate::metering::{self, Past, Payer};
@@ -21,6 +22,9 @@ struct Turn {
     chat: ChatId,
     owner: UserId,
     reply: MessageId,
+    /// What was told last of the chat before its state was read: whether the reply is to stop, that says up to here,
+    /// and what is told from here on afterwards.
+    since: i64,
 }
 
 impl Turn {
@@ -34,6 +38,10 @@ impl Turn {
             may_repeat: true,
         }
     }
+
+    async fn is_to_stop(&self, app: &App) -> Result<bool> {
+        telling::is_to_stop(app, self.chat, self.reply, self.since).await
+    }
 }
 
 fn metadata() -> Metadata {
@@ -43,17 +51,12 @@ fn metadata() -> Metadata {
 /// Makes the replies that wait in a chat, in their order. Nobody else makes them at the same time: see
 /// its job. An error is one of ours, to be tried again.
 pub async fn run(app: &App, chat: ChatId) -> Result<()> {
-    loop {
-        let state = app.store.load::<Chat>(chat).await?;
-        let (Some(owner), Some(reply)) = (state.owner(), state.waiting().next()) else {
-            return Ok(());
-        };
-        let turn = Turn { chat, owner, reply };
+    while let Some((turn, is_to_stop)) = next(app, chat).await? {
+        let owner = turn.owner;
         if app.store.codec().key(owner).await.map_err(Problem::failed)?.is_none() {
             ending::forget(app, turn).await?;
             continue;
         }
-        let is_to_stop = state.to_cancel() == Some(reply);
         let ending = match metering::past(app, &turn.payer()).await? {
             // Whoever made it before has died, after it was charged or before.
             Past::Charged(charged) => Ending::recalled(app, turn, charged).await?,
@@ -63,4 +66,28 @@ pub async fn run(app: &App, chat: ChatId) -> Result<()> {
         };
         ending::note(app, turn, ending).await?;
     }
+    Ok(())
+}
+
+/// Ends the replies that wait in a chat, since nobody is to make them any more: they have failed, and are free.
+pub async fn abandon(app: &App, chat: ChatId) -> Result<()> {
+    while let Some((turn, _)) = next(app, chat).await? {
+        let ending = match metering::past(app, &turn.payer()).await? {
+            Past::Charged(charged) => Ending::recalled(app, turn, charged).await?,
+            Past::Never | Past::Over => Ending::Failed("given_up".to_owned()),
+        };
+        ending::note(app, turn, ending).await?;
+    }
+    Ok(())
+}
+
+/// The reply whose turn it is, where any waits, and whether the person has said that it is to stop.
+async fn next(app: &App, chat: ChatId) -> Result<Option<(Turn, bool)>> {
+    let since = telling::range(app, chat).await?.map_or(0, |(_, last)| last);
+    let state = app.store.load::<Chat>(chat).await?;
+    let (Some(owner), Some(reply)) = (state.owner(), state.waiting().next()) else {
+        return Ok(None);
+    };
+    let is_to_stop = state.to_cancel() == Some(reply);
+    Ok(Some((Turn { chat, owner, reply, since }, is_to_stop)))
 }

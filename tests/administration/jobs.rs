@@ -65,20 +65,56 @@ async fn nothing_is_decided_about_a_job_that_somebody_is_at() {
     house.shop.close().await;
 }
 
-#[tokio::test]
-async fn a_call_that_waits_ends_with_its_job_and_gives_its_credits_back() {
-    let house = House::open().await;
-    let (database, server, ada) =
-        (&house.shop.database, &house.shop.server, &house.shop.ada.access);
-    // Nobody comes to make it.
+/// From now on nobody comes to do what is to be done.
+async fn put_off(house: &House) {
     for statement in [
         "create function tomorrow() returns trigger language plpgsql as $$ begin
              new.run_at := now() + interval '1 day'; return new; end $$",
         "create trigger tomorrow before insert on graphile_worker._private_jobs
              for each row execute function tomorrow()",
     ] {
-        change(database, statement).await;
+        change(&house.shop.database, statement).await;
     }
+}
+
+#[tokio::test]
+async fn a_reply_that_waits_fails_with_its_job() {
+    let house = House::open().await;
+    let (server, ada) = (&house.shop.server, &house.shop.ada.access);
+    put_off(&house).await;
+    let bearer = format!("Bearer {ada}");
+    let headers = [("authorization", bearer.as_str())];
+    let post = async |path: &str, body: Value| {
+        let path = format!("/api/v1{path}");
+        let answer = server.send(Method::POST, &path, &headers, Some(&body)).await;
+        let answer = answer.expect("an answer");
+        assert!(answer.status.is_success(), "{path}: {:?}", answer.body);
+        answer.body
+    };
+    let chat = post("/chats", json!({})).await;
+    let messages = format!("/chats/{}/messages", chat["id"].as_str().expect("an id"));
+    for _ in 0..2 {
+        post(&messages, json!({ "text": "Hello." })).await;
+    }
+    let job = house.jobs("task=reply").await[0]["id"].as_i64().expect("an id");
+
+    let given_up = house.decide(job, "give-up").await;
+    assert_eq!(given_up.status, StatusCode::NO_CONTENT, "{:?}", given_up.body);
+    let said = ask(server, Method::GET, &messages, ada).await.body;
+    let said = said["items"].as_array().expect("messages");
+    let replies: Vec<_> = said.iter().filter(|said| said["role"] == "assistant").collect();
+    assert_eq!(replies.len(), 2, "{said:?}");
+    for reply in replies {
+        assert_eq!((&reply["state"], &reply["code"]), (&json!("failed"), &json!("given_up")));
+    }
+    house.shop.close().await;
+}
+
+#[tokio::test]
+async fn a_call_that_waits_ends_with_its_job_and_gives_its_credits_back() {
+    let house = House::open().await;
+    let (server, ada) = (&house.shop.server, &house.shop.ada.access);
+    put_off(&house).await;
     let before = ask(server, Method::GET, "/wallet", ada).await.body;
     let bearer = format!("Bearer {ada}");
     let headers = [("authorization", bearer.as_str()), ("prefer", "respond-async")];

@@ -1,5 +1,7 @@
 //! Replies that are cancelled: told, charged as far as they came, and not counted where nothing was charged.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use saldo::clients::llm::Finish;
 use serde_json::{Value, json};
@@ -70,6 +72,49 @@ async fn a_reply_that_waits_is_cancelled_at_once_and_one_under_way_keeps_what_ca
     assert_eq!(house.script.left(), 1, "the provider was left");
     let late = house.cancel(&chat, first["id"].as_str().expect("an id")).await;
     assert_eq!((late.status, &late.body["code"]), (StatusCode::CONFLICT, &json!("not_waiting")));
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_reply_that_is_cancelled_just_before_it_begins_is_not_made() {
+    let house = House::open(100).await;
+    let chat = house.chat().await;
+    // Whoever makes it has seen that nobody cancelled it, and waits for the read model before it asks.
+    house
+        .execute("update projections.checkpoints set paused_at = now() where name = 'chats'")
+        .await;
+    let reply = house.say(&chat, "one").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let stopped = house.cancel(&chat, &reply).await;
+    assert_eq!(stopped.body["state"], "cancelling", "{:?}", stopped.body);
+    house.execute("update projections.checkpoints set paused_at = null where name = 'chats'").await;
+    house.until(&chat, &reply, "cancelled").await;
+    assert_eq!(house.settled().await, 100, "it is free");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_reply_that_nobody_comes_to_make_is_cancelled_all_the_same() {
+    let house = House::open(100).await;
+    let chat = house.chat().await;
+    house
+        .execute(
+            "create function tomorrow() returns trigger language plpgsql as $$ begin
+                 new.run_at := now() + interval '1 day'; return new; end $$",
+        )
+        .await;
+    house
+        .execute(
+            "create trigger tomorrow before insert on graphile_worker._private_jobs
+                 for each row execute function tomorrow()",
+        )
+        .await;
+    let reply = house.say(&chat, "one").await;
+    house.execute("drop trigger tomorrow on graphile_worker._private_jobs").await;
+    let stopped = house.cancel(&chat, &reply).await;
+    assert_eq!(stopped.body["state"], "cancelling", "{:?}", stopped.body);
+    house.until(&chat, &reply, "cancelled").await;
+    assert_eq!(house.counted().await, 0);
     house.close().await;
 }
 

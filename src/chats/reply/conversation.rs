@@ -14,8 +14,8 @@ use crate::models::Model;
 
 /// The longest past that is read, in tokens, about: what is older is not read any more.
 const PAST: u64 = 16_000;
-/// The longest reply, in tokens, where the model could write more.
-const LONGEST: u32 = 4_000;
+/// The longest reply, in tokens, where the model could write more: what it thinks before is counted with it.
+const LONGEST: u32 = 8_000;
 
 /// What a reply is to be made of, and by which model.
 pub(super) async fn of(app: &App, turn: Turn) -> Result<Conversation> {

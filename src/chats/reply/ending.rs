@@ -40,7 +40,7 @@ fn finish_of(told: &[Told]) -> Option<End> {
 
 /// Notes it in the log, with the text, and tells of it. Whose chat was deleted meanwhile hears nothing.
 pub(super) async fn note(app: &App, turn: Turn, ending: Ending) -> Result<()> {
-    let Turn { chat, owner, reply } = turn;
+    let Turn { chat, owner, reply, .. } = turn;
     let mut side = Vec::new();
     let (what, data, ask) = match ending {
         Ending::Charged { finish, text, charged } => {
@@ -73,7 +73,7 @@ pub(super) async fn forget(app: &App, turn: Turn) -> Result<()> {
 }
 
 async fn send(app: &App, turn: Turn, side: Vec<SideRow>, ask: Ask) -> Result<()> {
-    let Turn { chat, owner, reply } = turn;
+    let Turn { chat, owner, reply, .. } = turn;
     let mut envelope = Envelope::new(CommandId::derive(reply.0, "end"), metadata());
     envelope.side = side;
     let command = ChatCommand { now: clock::now(), ask };

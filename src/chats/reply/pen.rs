@@ -22,8 +22,6 @@ const LOOK: Duration = Duration::from_secs(1);
 struct Pen<'a> {
     app: &'a App,
     turn: Turn,
-    /// What was told of the chat when the reply began.
-    begun: i64,
     text: String,
     untold: String,
     /// When it is to be told, where anything is.
@@ -40,11 +38,9 @@ enum Down {
 /// Asks a model for the reply, and writes it.
 pub(super) async fn write(app: &App, turn: Turn) -> Result<Ending> {
     let conversation = conversation::of(app, turn).await?;
-    let Turn { chat, owner, reply } = turn;
-    let begun = telling::tell(app, owner, chat, reply, "reply.started", &json!({})).await?;
-    // Where the chat is gone there is nothing to hear.
-    let begun = begun.unwrap_or(i64::MAX);
-    let talk = match Talk::begin(app, conversation, stopped(app, turn, begun)).await {
+    let Turn { chat, owner, reply, .. } = turn;
+    telling::tell(app, owner, chat, reply, "reply.started", &json!({})).await?;
+    let talk = match Talk::begin(app, conversation, stopped(app, turn)).await {
         Ok(Begun::Now(talk)) => talk,
         Ok(Begun::Left) => return Ok(Ending::Left),
         Ok(Begun::Before(..)) => {
@@ -55,16 +51,16 @@ pub(super) async fn write(app: &App, turn: Turn) -> Result<Ending> {
         Err(problem) => return Ok(Ending::Failed(problem.code.to_owned())),
     };
     let (text, untold) = (String::new(), String::new());
-    let mut pen = Pen { app, turn, begun, text, untold, due: None };
+    let mut pen = Pen { app, turn, text, untold, due: None };
     let (talk, down) = pen.write(talk).await?;
     pen.put_down(talk, down).await
 }
 
 /// Waits until the reply is to stop.
-async fn stopped(app: &App, turn: Turn, begun: i64) {
+async fn stopped(app: &App, turn: Turn) {
     let mut news = app.wakes.of(turn.chat.0);
     // Where it cannot be told, the next look tells.
-    while !telling::is_to_stop(app, turn.chat, turn.reply, begun).await.unwrap_or(false) {
+    while !turn.is_to_stop(app).await.unwrap_or(false) {
         let _ = timeout(LOOK, news.changed()).await;
     }
 }
@@ -88,12 +84,12 @@ impl Pen<'_> {
                 },
                 () = sleep_until(self.due.unwrap_or(look)) => {
                     look = Instant::now() + LOOK;
-                    if !self.tell().await? || self.is_to_stop().await? {
+                    if !self.tell().await? || self.turn.is_to_stop(self.app).await? {
                         return Ok((talk, Down::Stopped));
                     }
                 }
                 Ok(()) = news.changed() => {
-                    if self.is_to_stop().await? {
+                    if self.turn.is_to_stop(self.app).await? {
                         return Ok((talk, Down::Stopped));
                     }
                 }
@@ -107,7 +103,7 @@ impl Pen<'_> {
         if self.untold.is_empty() {
             return Ok(true);
         }
-        let Turn { chat, owner, reply } = self.turn;
+        let Turn { chat, owner, reply, .. } = self.turn;
         let slice = json!({ "text": self.untold });
         let told = telling::tell(self.app, owner, chat, reply, DELTA, &slice).await?;
         self.text.push_str(&self.untold);
@@ -115,18 +111,17 @@ impl Pen<'_> {
         Ok(told.is_some())
     }
 
-    async fn is_to_stop(&self) -> Result<bool> {
-        telling::is_to_stop(self.app, self.turn.chat, self.turn.reply, self.begun).await
-    }
-
     /// Charges what came, once all of it is told: whoever finds it charged finds it whole. What failed is
     /// free.
     async fn put_down(mut self, mut talk: Box<Talk>, down: Down) -> Result<Ending> {
         self.tell().await?;
         let finish = match down {
-            Down::Ended(_) if self.text.is_empty() => {
+            Down::Ended(end) if self.text.is_empty() => {
                 talk.release("the reply is empty").await?;
-                return Ok(Ending::Failed("provider_refused".to_owned()));
+                // Who is still thinking when the length is reached would have answered.
+                let is_late = end == End::Length;
+                let code = if is_late { "provider_failed" } else { "provider_refused" };
+                return Ok(Ending::Failed(code.to_owned()));
             }
             Down::Failed(code) => {
                 talk.release("the reply failed").await?;
@@ -142,7 +137,7 @@ impl Pen<'_> {
                 None
             }
         };
-        let Turn { chat, owner, reply } = self.turn;
+        let Turn { chat, owner, reply, .. } = self.turn;
         let ended = json!({ "finish": finish });
         telling::tell(self.app, owner, chat, reply, "reply.written", &ended).await?;
         let charged = talk.charge(None).await?;

@@ -58,7 +58,10 @@ impl Intent {
         };
         let id = Uuid::new_v5(&caller.asks(), format!("{route}\n{key}").as_bytes());
         let body = serde_json::to_vec(body).map_err(Problem::failed)?;
-        let hash = Sha256::new_with_prefix(route).chain_update("\n").chain_update(body).finalize();
+        // The log is for ever, and what is asked may be a word or two: with the key, which the log does not have, nobody
+        // finds it by trying.
+        let hash = Sha256::new_with_prefix(route).chain_update("\n").chain_update(key);
+        let hash = hash.chain_update("\n").chain_update(body).finalize();
         Ok(Self { id, request_hash: Some(hex(&hash)) })
     }
 
@@ -88,5 +91,26 @@ impl<T: IntoResponse> IntoResponse for Replayable<T> {
             response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aggregates::id::UserId;
+
+    use super::*;
+    use crate::accounts::Visitor;
+
+    #[test]
+    fn what_was_asked_is_not_found_by_who_does_not_know_the_key() {
+        let visitor = Visitor { request_id: None, agent: None, address: None };
+        let caller = Caller { user: UserId(Uuid::nil()), visitor, key: None };
+        let hash = |key: &str, body: &str| {
+            let key = IdempotencyKey(key.to_owned());
+            Intent::new(&caller, "post", Some(&key), &body).expect("an intent").request_hash
+        };
+        assert_eq!(hash("a key", "yes"), hash("a key", "yes"));
+        assert_ne!(hash("a key", "yes"), hash("a key", "no"));
+        assert_ne!(hash("a key", "yes"), hash("another", "yes"));
     }
 }

@@ -41,6 +41,7 @@ mod support;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod talks;
 mod timing;
+mod titles;
 mod told;
 mod used;
 mod wires;

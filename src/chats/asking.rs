@@ -123,8 +123,9 @@ pub async fn post(app: &App, user: UserId, post: Post, mut envelope: Envelope) -
         }
     };
     envelope.side.push(texts::row(app, user, chat, message.0, &text).await?);
+    // Somebody may give it one meanwhile: theirs stands.
     if !texts::has_title(app, chat).await? {
-        envelope.side.push(texts::row(app, user, chat, chat.0, &title_of(&text)).await?);
+        envelope.side.push(texts::first_title(app, user, chat, &title_of(&text)).await?);
     }
     let told = json!({ "reply_id": reply });
     envelope

@@ -22,9 +22,24 @@ pub(super) async fn row(
     text_id: Uuid,
     text: &str,
 ) -> Result<SideRow> {
-    let sealed = app.store.codec().seal_value(user, &place(text_id), &text).await;
-    let sealed = sealed.map_err(Problem::failed)?;
+    let sealed = sealed(app, user, text_id, text).await?;
     Ok(SideRow::ChatText { text_id, chat_id: chat, user_id: user, sealed })
+}
+
+/// What the chat is called by its first message as a row, which takes the place of no other.
+pub(super) async fn first_title(
+    app: &App,
+    user: UserId,
+    chat: ChatId,
+    title: &str,
+) -> Result<SideRow> {
+    let sealed = sealed(app, user, chat.0, title).await?;
+    Ok(SideRow::ChatFirstTitle { chat_id: chat, user_id: user, sealed })
+}
+
+async fn sealed(app: &App, user: UserId, text_id: Uuid, text: &str) -> Result<String> {
+    let sealed = app.store.codec().seal_value(user, &place(text_id), &text).await;
+    sealed.map_err(Problem::failed)
 }
 
 /// These texts, as far as they are there.

@@ -39,4 +39,4 @@ pub use queued::{Failure, Queued, abandon, make, queue};
 pub use quota::{PlanQuota, Quota, messages, quota};
 pub use talk::{Begun, Conversation, End, Next, Talk};
 pub use timing::Took;
-pub use tokens::latest;
+pub use tokens::Latest;

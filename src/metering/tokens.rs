@@ -1,6 +1,8 @@
 //! How many tokens a text has, where nobody says: an estimate, by the tokens that OpenAI's models read
 //! (o200k). Other providers' differ by some per cent.
 
+use std::collections::VecDeque;
+
 use crate::clients::llm::Message;
 
 /// What a message has besides its text: who speaks, where it begins and ends.
@@ -40,17 +42,35 @@ pub(super) fn at_most(estimate: u64) -> u64 {
     estimate + estimate.div_ceil(5)
 }
 
-/// The latest of a conversation, as far as so many tokens go, about; the last in any case.
-pub async fn latest(mut messages: Vec<Message>, most: u64) -> Vec<Message> {
-    let (mut sum, mut kept) = (0, 0);
-    for message in messages.iter().rev() {
-        sum += AROUND + of_long(&message.text).await;
-        if sum > most {
-            break;
-        }
-        kept += 1;
+/// The latest of a conversation that is read from its end, as far as so many tokens go, about; the last in any case.
+pub struct Latest {
+    most: u64,
+    sum: u64,
+    kept: VecDeque<Message>,
+}
+
+impl Latest {
+    /// Of at most so many tokens.
+    #[must_use]
+    pub fn within(most: u64) -> Self {
+        Self { most, sum: 0, kept: VecDeque::new() }
     }
-    messages.split_off(messages.len().saturating_sub(kept.max(1)))
+
+    /// Adds what was said before all that was added; whether anything older may fit.
+    pub async fn add(&mut self, message: Message) -> bool {
+        self.sum += AROUND + of_long(&message.text).await;
+        let fits = self.sum <= self.most;
+        if fits || self.kept.is_empty() {
+            self.kept.push_front(message);
+        }
+        fits
+    }
+
+    /// What is kept, in the order in which it was said.
+    #[must_use]
+    pub fn in_order(self) -> Vec<Message> {
+        self.kept.into()
+    }
 }
 
 #[cfg(test)]
@@ -61,15 +81,20 @@ mod tests {
     #[tokio::test]
     async fn of_a_long_conversation_the_latest_is_kept_and_the_last_in_any_case() {
         let said = |text: &str| Message { role: Role::User, text: text.to_owned() };
-        let all = || vec![said("one"), said("two two"), said("three three three")];
+        let newest_first = [said("three three three"), said("two two"), said("one")];
         let kept = async |most| {
-            let latest = latest(all(), most).await;
-            latest.iter().map(|said| said.text.len()).collect::<Vec<_>>()
+            let mut latest = Latest::within(most);
+            for message in newest_first.clone() {
+                if !latest.add(message).await {
+                    break;
+                }
+            }
+            latest.in_order().iter().map(|said| said.text.len()).collect::<Vec<_>>()
         };
         assert_eq!(kept(1000).await, [3, 7, 17]);
         assert_eq!(kept(13).await, [7, 17]);
         assert_eq!(kept(0).await, [17]);
-        assert!(latest(vec![], 10).await.is_empty());
+        assert!(Latest::within(10).in_order().is_empty());
     }
 
     #[tokio::test]

@@ -190,6 +190,8 @@ pub enum SideRow {
     /// What was said, by the message's id, or a title, by the chat's, encrypted with the person's key;
     /// in the place of the text before.
     ChatText { text_id: Uuid, chat_id: ChatId, user_id: UserId, sealed: String },
+    /// What a chat is called by its first message, encrypted as a text is: only where it is called nothing.
+    ChatFirstTitle { chat_id: ChatId, user_id: UserId, sealed: String },
     /// The chat is gone, with all that is beside the log of it.
     ChatForgotten { chat_id: ChatId },
     /// What is told of the chat to whoever listens.
@@ -241,6 +243,7 @@ impl SideRow {
             | Self::Analysis { user_id, .. }
             | Self::ChatOpened { user_id, .. }
             | Self::ChatText { user_id, .. }
+            | Self::ChatFirstTitle { user_id, .. }
             | Self::ChatAllowance { user_id, .. }
             | Self::ChatAllowanceBack { user_id, .. }
             | Self::QueuedCall { user_id, .. } => *user_id = person,

@@ -1,12 +1,15 @@
 //! Every route of the server: what can reach a provider is known, and is metered.
 
+use aggregates::user::{Ask, Role, User, UserCommand};
 use reqwest::{Method, Response, StatusCode};
 use saldo::clients::llm::{Finish, ProviderError};
+use saldo::store::{Envelope, Metadata};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::house::{House, question};
 use crate::script::Step;
+use crate::support::Person;
 
 /// What can reach a provider, and with which message the test has it do so. Only the last reply can be retried:
 /// that comes before another.
@@ -19,6 +22,8 @@ const METERED: [(Method, &str, &str); 5] = [
 ];
 /// Routes with these tags are of AI: each is sent a body with which it does what it is for.
 const OF_AI: [&str; 3] = ["ai", "chats", "openai"];
+
+const CAPTURES: &str = "select count(*) from events where event_type = 'HoldCaptured'";
 
 /// What is asked about.
 struct Things {
@@ -84,6 +89,44 @@ impl House {
         let request = request.bearer_auth(&self.ada.token);
         let request = if *method == Method::GET { request } else { request.json(&body) };
         request.send().await.expect("an answer")
+    }
+
+    /// Somebody who may administer.
+    async fn root(&self) -> Person {
+        let root = self.server.register("root@example.com").await;
+        let ask = Ask::ChangeRole { role: Role::Admin, reason: None };
+        let command = UserCommand { now: saldo::clock::now(), ask };
+        let envelope = Envelope::once(Metadata::default());
+        let role = self.node.app.store.execute::<User>(root.id, envelope, command).await;
+        role.expect("an administrator");
+        root
+    }
+
+    /// From now on nobody comes to do what is asked for.
+    async fn put_off_jobs(&self) {
+        self.execute(
+            "create function tomorrow() returns trigger language plpgsql as $$ begin
+                 new.run_at := now() + interval '1 day'; return new; end $$",
+        )
+        .await;
+        self.execute(
+            "create trigger tomorrow before insert on graphile_worker._private_jobs
+                 for each row execute function tomorrow()",
+        )
+        .await;
+    }
+
+    /// Asks for what is done later: a call that nobody waits for, or a reply.
+    async fn ask_for_later(&self, task: &str, things: &Things) {
+        if task == "reply" {
+            self.say(&things.chat, "Reply to this.").await;
+            return;
+        }
+        let bearer = format!("Bearer {}", self.ada.token);
+        let headers = [("authorization", bearer.as_str()), ("prefer", "respond-async")];
+        let (path, body) = ("/api/v1/ai/summarize", json!({ "text": "Summarize this." }));
+        let queued = self.server.send(Method::POST, path, &headers, Some(&body)).await;
+        assert_eq!(queued.expect("an answer").status, StatusCode::ACCEPTED);
     }
 
     /// What a hold was charged, by the log.
@@ -157,6 +200,36 @@ async fn nobody_is_asked_for_whom_has_no_credits() {
     }
     house.until_nobody_asks().await;
     assert_eq!(house.script.asked(), asked);
+    house.close().await;
+}
+
+/// The one way to a provider that is not the payer's own: to what they have asked for, and hold credits for or will.
+#[tokio::test]
+async fn a_job_that_an_administrator_has_tried_asks_on_account_of_a_hold_that_is_charged_once() {
+    let (house, things) = House::with_things().await;
+    house.give(10_000).await;
+    let root = house.root().await;
+    house.put_off_jobs().await;
+    for task in ["make_call", "reply"] {
+        let (asked, captures) = (house.script.asked(), house.count(CAPTURES).await);
+        house.ask_for_later(task, &things).await;
+        let jobs = house.server.get(&root, &format!("/admin/jobs?task={task}")).await.body;
+        assert_eq!(jobs["items"][0]["state"], "waiting", "{jobs}");
+        assert_eq!(house.script.asked(), asked, "{task}");
+        let retry = format!("/admin/jobs/{}/retry", jobs["items"][0]["id"]);
+        let tried = house.server.post(&root, &retry, "", &json!({})).await;
+        assert_eq!(tried.status, StatusCode::ACCEPTED, "{task}: {:?}", tried.body);
+        house.until_asked(asked + 1).await;
+        house.until_nobody_asks().await;
+        house.settled().await;
+        let hold = *house.script.holds().last().expect("a hold");
+        let charged = house.charged(hold).await;
+        assert!(charged.is_some_and(|charged| charged > 0), "{task}: {charged:?}");
+        let again = house.server.post(&root, &retry, "", &json!({})).await;
+        assert_eq!(again.status, StatusCode::NOT_FOUND, "{task}: {:?}", again.body);
+        assert_eq!(house.script.asked(), asked + 1, "{task}");
+        assert_eq!(house.count(CAPTURES).await, captures + 1, "{task}");
+    }
     house.close().await;
 }
 

@@ -19,6 +19,7 @@ mod listening;
 #[expect(dead_code, unused_imports, reason = "other tests use the rest")]
 mod llm;
 mod nodes;
+mod past;
 mod prices;
 mod queue_house;
 mod queued;
@@ -36,7 +37,11 @@ mod stream;
 #[path = "../system/support.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod support;
+#[path = "../system/talks.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
+mod talks;
 mod timing;
+mod titles;
 mod told;
 mod used;
 mod wires;

@@ -121,8 +121,20 @@ async fn messages_are_paged(pool: &PgPool, chat: &ChatRow, expected: &Oracle) {
     mine.retain(|message| {
         message["state"] == "done" && message["number"].as_i64().unwrap() < i64::from(before)
     });
-    let read = rows::conversation(pool, chat.chat_id, before).await.unwrap();
-    assert_eq!(read.iter().map(|it| it.message_id).collect::<Vec<_>>(), ids(&mine));
+    conversation_is_paged(pool, chat.chat_id, before, &ids(&mine)).await;
+}
+
+async fn conversation_is_paged(pool: &PgPool, chat: Uuid, mut before: i32, mine: &[Uuid]) {
+    let mut read = vec![];
+    loop {
+        let page = rows::conversation(pool, chat, before, 3).await.unwrap();
+        assert!(page.len() <= 3);
+        let Some(oldest) = page.last() else { break };
+        before = oldest.number;
+        read.extend(page.iter().map(|it| it.message_id));
+    }
+    read.reverse();
+    assert_eq!(read, mine);
 }
 
 async fn what_waits_is_found(pool: &PgPool, expected: &Oracle) {

@@ -71,6 +71,31 @@ async fn a_chat_that_is_deleted_leaves_no_word_and_nothing_late_brings_one_back(
 }
 
 #[tokio::test]
+async fn a_title_by_the_first_message_stands_only_where_there_is_none_and_the_chat_is_kept() {
+    let database = Database::in_memory().await;
+    let server = database.server();
+    let ada = server.register("ada@example.com").await;
+    let (store, pool) = (lives::store(&database).await, database.pool().await);
+    let (talk, other) = (Talk::begin(&store, ada.id).await, Talk::begin(&store, ada.id).await);
+    let titled = async |row: SideRow| {
+        talk.ask(Ask::Retitle, [row]).await.expect("it is written");
+        let titles = "select sealed from chat_texts order by sealed";
+        sqlx::query_scalar::<_, String>(titles).fetch_all(&pool).await.expect("titles")
+    };
+    assert_eq!(titled(talk.first_title("said first")).await, ["said first"]);
+    assert_eq!(titled(talk.first_title("said second")).await, ["said first"]);
+    assert_eq!(titled(talk.text(talk.chat, "given")).await, ["given"]);
+    assert_eq!(titled(talk.first_title("said late")).await, ["given"]);
+    let forgotten = SideRow::ChatForgotten { chat_id: other.chat };
+    other.ask(Ask::Delete, [forgotten]).await.expect("it is deleted");
+    assert_eq!(titled(other.first_title("of none")).await, ["given"]);
+    store.pool().close().await;
+    pool.close().await;
+    drop(server);
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn of_a_person_who_is_erased_no_word_is_left_and_none_comes_later() {
     let database = Database::in_memory().await;
     let server = database.server();

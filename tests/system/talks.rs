@@ -62,6 +62,12 @@ impl Talk {
         SideRow::ChatText { text_id, chat_id, user_id, sealed: sealed.to_owned() }
     }
 
+    /// A title that the first message gives.
+    pub fn first_title(&self, sealed: &str) -> SideRow {
+        let (chat_id, user_id) = (self.chat, self.user);
+        SideRow::ChatFirstTitle { chat_id, user_id, sealed: sealed.to_owned() }
+    }
+
     pub fn told(&self, what: &str) -> SideRow {
         let (chat_id, what) = (self.chat, what.to_owned());
         SideRow::ChatStream { chat_id, what, message_id: None, sealed: None }

@@ -156,16 +156,23 @@ pub async fn message_of(
         .await
 }
 
-/// What was said and replied in a chat before a place in it, in order: what a model reads that is to
-/// reply there.
-pub async fn conversation(pool: &PgPool, chat: Uuid, before: i32) -> sqlx::Result<Vec<Exchange>> {
+/// What was said and replied in a chat, the newest first, from before a place in it: what a model reads
+/// that is to reply there.
+pub async fn conversation(
+    pool: &PgPool,
+    chat: Uuid,
+    before: i32,
+    limit: i64,
+) -> sqlx::Result<Vec<Exchange>> {
     sqlx::query_as(
         "select message_id, role, number from messages
          where chat_id = $1 and number < $2 and state = 'done'
-         order by number",
+         order by number desc
+         limit $3",
     )
     .bind(chat)
     .bind(before)
+    .bind(limit)
     .fetch_all(pool)
     .await
 }

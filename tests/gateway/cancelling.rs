@@ -78,6 +78,9 @@ async fn a_reply_that_waits_is_cancelled_at_once_and_one_under_way_keeps_what_ca
 #[tokio::test]
 async fn a_reply_that_is_cancelled_just_before_it_begins_is_not_made() {
     let house = House::open(100).await;
+    let slow = Step::Rests(Duration::from_millis(300));
+    let steps = vec![slow, Step::Says("too late".to_owned()), Step::Ends(Finish::Stop)];
+    house.script.answer("one", steps);
     let chat = house.chat().await;
     // Whoever makes it has seen that nobody cancelled it, and waits for the read model before it asks.
     house

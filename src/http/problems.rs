@@ -189,7 +189,7 @@ impl Shape {
     fn with_body(self, response: &Response, problem: &Problem, request_id: &str) -> Response {
         match self {
             Self::Problem => with_body(response, problem, request_id),
-            Self::OpenAi => openai::with_body(problem),
+            Self::OpenAi => allowing(response, openai::with_body(problem)),
         }
     }
 }
@@ -207,8 +207,8 @@ fn log(problem: &Problem, request_id: &str) {
 }
 
 fn with_body(response: &Response, problem: &Problem, request_id: &str) -> Response {
-    let allow = response.headers().get(ALLOW).cloned();
-    let mut response = (problem.status(), axum::Json(Body { problem, request_id })).into_response();
+    let body = axum::Json(Body { problem, request_id });
+    let mut response = allowing(response, (problem.status(), body).into_response());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if problem.status() == StatusCode::UNAUTHORIZED {
@@ -217,10 +217,15 @@ fn with_body(response: &Response, problem: &Problem, request_id: &str) -> Respon
     if let Some(seconds) = problem.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if let Some(allow) = allow {
-        headers.insert(ALLOW, allow);
-    }
     response
+}
+
+/// The answer, with the methods that the one before it says the route knows.
+fn allowing(before: &Response, mut answer: Response) -> Response {
+    if let Some(allow) = before.headers().get(ALLOW) {
+        answer.headers_mut().insert(ALLOW, allow.clone());
+    }
+    answer
 }
 
 /// 404 for a path that is no route.

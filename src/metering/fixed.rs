@@ -104,12 +104,13 @@ async fn ask(app: &App, ticket: &Ticket, task: Task, text: &str) -> Result<Compl
             Some(Piece::Text(more)) if said.len() + more.len() <= tasks::LONGEST_TEXT => {
                 said.push_str(&more);
             }
-            // Who writes on and on is not read any more: nothing else would end it.
-            Some(Piece::Text(_)) => return Err(failed(ProviderError::Invalid)),
             Some(Piece::Usage(used)) => tokens = tokens.then(used),
             Some(Piece::Finished(Finish::Stop)) => break,
             Some(Piece::Finished(Finish::Filtered)) => return Err(failed(ProviderError::Refused)),
-            Some(Piece::Finished(Finish::Length)) => return Err(failed(ProviderError::Invalid)),
+            // Who writes on and on is not read any more: nothing else would end it.
+            Some(Piece::Text(_) | Piece::Finished(Finish::Length)) => {
+                return Err(failed(ProviderError::Invalid));
+            }
             None => return Err(failed(ProviderError::CutShort)),
         }
     }

@@ -206,17 +206,25 @@ pub async fn redeliver(
 ) -> Result<(WebhookDelivery, bool)> {
     let mut tx = app.db().begin().await?;
     let row = endpoints::locked(&mut tx, user, endpoint).await?;
-    let asked = sqlx::query_scalar(
-        "select asked_by from webhook_deliveries where delivery_id = $1 and endpoint_id = $2
+    let replayed: Option<bool> = sqlx::query_scalar(
+        "select exists (
+             select from webhook_redeliveries r
+             where r.delivery_id = d.delivery_id and r.request_id = $3)
+         from webhook_deliveries d where delivery_id = $1 and endpoint_id = $2
          for update",
-    );
-    let asked: Option<Option<Uuid>> =
-        asked.bind(delivery.0).bind(endpoint.0).fetch_optional(&mut *tx).await?;
-    let replayed = asked.ok_or_else(Problem::not_found)? == Some(by);
+    )
+    .bind(delivery.0)
+    .bind(endpoint.0)
+    .bind(by)
+    .fetch_optional(&mut *tx)
+    .await?;
+    let replayed = replayed.ok_or_else(Problem::not_found)?;
     if !replayed {
         listening(&row)?;
         sqlx::query(
-            "update webhook_deliveries set state = 'waiting', tries = 0, next_at = $2, asked_by = $3
+            "with asked as (
+                 insert into webhook_redeliveries (delivery_id, request_id) values ($1, $3))
+             update webhook_deliveries set state = 'waiting', tries = 0, next_at = $2, asked_by = $3
              where delivery_id = $1",
         )
         .bind(delivery.0)

@@ -44,7 +44,7 @@ async fn claim(app: &App, id: EndpointId) -> Result<Option<(Row, Vec<Due>)>> {
              order by next_at, number
              limit greatest($4 - (select count(*) from webhook_deliveries
                  where endpoint_id = $1 and state = 'waiting' and leased_until > $2), 0))
-         returning delivery_id, body, tries, attempts",
+         returning delivery_id, body, tries, attempts, asked_by",
     )
     .bind(id.0)
     .bind(now)

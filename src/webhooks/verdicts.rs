@@ -57,6 +57,7 @@ pub(super) struct Due {
     pub(super) body: String,
     tries: i32,
     attempts: i32,
+    asked_by: Option<Uuid>,
 }
 
 /// The last twenty tries of each of these, the oldest first.
@@ -155,7 +156,8 @@ fn error_of(sent: &Sent) -> Option<String> {
     }
 }
 
-/// What becomes of the webhook; whether it is still as it was when it was sent.
+/// What becomes of the webhook; whether nobody else has tried it since it was sent. Whoever asked meanwhile that it
+/// be sent once more has all the tries of a new one: this is none of them, and decides nothing.
 async fn follow(
     db: &mut PgConnection,
     endpoint: &Row,
@@ -163,6 +165,19 @@ async fn follow(
     answer: Option<&Answer>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<bool> {
+    let tried: Option<Option<Uuid>> = sqlx::query_scalar(
+        "update webhook_deliveries set attempts = attempts + 1, leased_until = null
+         where delivery_id = $1 and attempts = $2
+         returning asked_by",
+    )
+    .bind(due.delivery_id)
+    .bind(due.attempts)
+    .fetch_optional(&mut *db)
+    .await?;
+    let Some(asked_by) = tried else { return Ok(false) };
+    if asked_by != due.asked_by {
+        return Ok(true);
+    }
     let is_taken = answer.is_some_and(Answer::is_taken);
     let next_at = schedule::next(due.tries + 1, now).filter(|_| !is_taken && endpoint.enabled);
     let state = match (is_taken, next_at) {
@@ -170,18 +185,16 @@ async fn follow(
         (false, Some(_)) => "waiting",
         (false, None) => "failed",
     };
-    let followed = sqlx::query(
-        "update webhook_deliveries
-         set state = $3, next_at = $4, tries = tries + 1, attempts = attempts + 1, leased_until = null
-         where delivery_id = $1 and attempts = $2",
+    sqlx::query(
+        "update webhook_deliveries set state = $2, next_at = $3, tries = tries + 1
+         where delivery_id = $1",
     )
     .bind(due.delivery_id)
-    .bind(due.attempts)
     .bind(state)
     .bind(next_at)
     .execute(db)
     .await?;
-    Ok(followed.rows_affected() == 1)
+    Ok(true)
 }
 
 /// What becomes of the endpoint: one that says that it is gone, or has taken nothing for long, is turned

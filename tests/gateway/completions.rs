@@ -252,6 +252,13 @@ async fn what_cannot_be_answered_is_refused_in_the_shape_that_sdks_read() {
             "invalid",
             Some("messages[0].content"),
         ),
+        (with("functions", json!([{"name": "now"}])), 400, "invalid", Some("functions")),
+        (with("function_call", json!("auto")), 400, "invalid", Some("function_call")),
+        (with("function_call", json!({"name": "now"})), 400, "invalid", Some("function_call")),
+        (with("modalities", json!(["text", "audio"])), 400, "invalid", Some("modalities")),
+        (with("modalities", json!("text")), 400, "invalid", Some("modalities")),
+        (with("audio", json!({"voice": "alloy"})), 400, "invalid", Some("audio")),
+        (with("logprobs", json!(true)), 400, "invalid", Some("logprobs")),
     ] {
         let answer = house.ask_for(&body, "").await;
         let error = &answer.body["error"];
@@ -262,6 +269,7 @@ async fn what_cannot_be_answered_is_refused_in_the_shape_that_sdks_read() {
             "{body}"
         );
     }
+    assert_eq!((house.wallet().await, house.script.asked()), ((100, 0), 0));
     house.script.answer("hello", vec![Step::Fails(ProviderError::Unsupported("stop"))]);
     let answer = house.ask_for(&with("stop", json!("END")), "").await;
     let error = &answer.body["error"];
@@ -271,10 +279,111 @@ async fn what_cannot_be_answered_is_refused_in_the_shape_that_sdks_read() {
         "{error}"
     );
     assert_eq!(house.wallet().await.1, 0, "nothing is held for it");
-    // What is not known is ignored, as its clients expect.
+    // What is not known is ignored, as its clients expect; so is what would change nothing.
+    let free = vec![Step::Says("Hello".to_owned()), Step::Used(Some(0), Some(0)), ends()];
+    house.script.answer("hello", free);
+    for (field, value) in [
+        ("user", json!("somebody")),
+        ("functions", json!([])),
+        ("function_call", json!("none")),
+        ("modalities", json!(["text"])),
+        ("logprobs", json!(false)),
+        ("functions", Value::Null),
+        ("function_call", Value::Null),
+        ("modalities", Value::Null),
+        ("audio", Value::Null),
+        ("logprobs", Value::Null),
+    ] {
+        let answer = house.ask_for(&with(field, value), "").await;
+        assert_eq!(answer.status, StatusCode::OK, "{field}: {:?}", answer.body);
+    }
+    house.close().await;
+}
+
+#[tokio::test]
+async fn what_is_not_understood_is_told_by_its_field_and_what_it_may_be() {
+    let house = House::open(100).await;
+    let with = |field: &str, value: Value| {
+        let mut body = question("hello", false);
+        body[field] = value;
+        body
+    };
+    let then = |said: Value| with("messages", json!([{"role": "user", "content": "hello"}, said]));
+    let calls = json!([{"id": "1", "type": "function", "function": {"name": "now"}}]);
+    for (body, param, remedy) in [
+        (with("stop", json!(5)), "stop", "must be a text, or a list of at most 4 texts"),
+        (with("stop", json!(["end", 5])), "stop", "must be a text, or a list of at most 4 texts"),
+        (
+            then(json!({"role": "user", "content": 5})),
+            "messages[1].content",
+            "must be a text, or a list of parts of the type text",
+        ),
+        (
+            then(json!({"role": "assistant", "content": null})),
+            "messages[1].content",
+            "must be there: a text, or a list of parts of the type text",
+        ),
+        (
+            then(json!({"role": "assistant"})),
+            "messages[1].content",
+            "must be there: a text, or a list of parts of the type text",
+        ),
+        (
+            then(json!({"role": "assistant", "content": null, "tool_calls": calls})),
+            "messages[1].tool_calls",
+            "functions are not called: leave it out",
+        ),
+        (
+            then(json!({"role": "assistant", "content": null, "function_call": {"name": "now"}})),
+            "messages[1].function_call",
+            "functions are not called: leave it out",
+        ),
+        (
+            then(json!({"role": "tool", "tool_call_id": "1", "content": "noon"})),
+            "messages[1].role",
+            "functions are not called: leave the message out",
+        ),
+        (
+            then(json!({"role": "function", "name": "now", "content": "noon"})),
+            "messages[1].role",
+            "functions are not called: leave the message out",
+        ),
+    ] {
+        let answer = house.ask_for(&body, "").await;
+        let error = &answer.body["error"];
+        assert_eq!(
+            (answer.status, error["param"].as_str(), error["message"].as_str()),
+            (StatusCode::BAD_REQUEST, Some(param), Some(format!("{param}: {remedy}").as_str())),
+            "{body}"
+        );
+    }
+    assert_eq!((house.wallet().await, house.script.asked()), ((100, 0), 0));
+    // As SDKs write an answer that they send back.
     house.script.answer("hello", vec![Step::Says("Hello".to_owned()), ends()]);
-    let answer = house.ask_for(&with("user", json!("somebody")), "").await;
+    let before =
+        json!({"role": "assistant", "content": "Hello", "tool_calls": null, "function_call": null});
+    let messages = json!([before, {"role": "user", "content": "hello", "tool_calls": []}]);
+    let answer = house.ask_for(&with("messages", messages), "").await;
     assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_method_that_the_route_does_not_know_is_told_those_it_knows() {
+    let house = House::open(0).await;
+    let bearer = format!("Bearer {}", house.ada.token);
+    let headers = [("authorization", bearer.as_str())];
+    for (method, path, allowed) in
+        [(Method::GET, "/v1/chat/completions", "POST"), (Method::DELETE, "/v1/models", "GET")]
+    {
+        let answer = house.server.send(method, path, &headers, None).await.expect("an answer");
+        assert_eq!(
+            (answer.status, &answer.body["error"]["code"]),
+            (StatusCode::METHOD_NOT_ALLOWED, &json!("method_not_allowed")),
+            "{path}"
+        );
+        assert!(answer.header("allow").contains(allowed), "{path}: {:?}", answer.header("allow"));
+    }
     house.close().await;
 }
 

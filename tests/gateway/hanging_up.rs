@@ -5,8 +5,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use reqwest::StatusCode;
 use saldo::clients::llm::Finish;
+use serde_json::json;
 
-use crate::house::House;
+use crate::house::{House, question};
 use crate::script::{Script, Step};
 use crate::stream::{Stream, said};
 
@@ -64,6 +65,31 @@ async fn who_hangs_up_in_the_middle_pays_for_what_came() {
     assert!((31..=33).contains(&charged), "{charged}");
     assert_eq!(house.captured_usage().await["estimated"], true);
     assert_eq!(house.script.left(), 1, "the provider was left");
+    house.close().await;
+}
+
+/// SDKs try every conflict again that does not say that this is in vain.
+#[tokio::test]
+async fn only_an_answer_that_is_still_written_is_worth_asking_for_again() {
+    let house = House::open(100).await;
+    let steps = vec![Step::Says(" end".to_owned()), Step::Waits, ten(), Step::Ends(Finish::Stop)];
+    house.script.answer("half", steps);
+    let mut stream = house.listen("half", "a key").await;
+    stream.until("end").await;
+    let again = house.ask_for(&question("half", true), "a key").await;
+    assert_eq!(
+        (again.status, &again.body["error"]["code"]),
+        (StatusCode::CONFLICT, &json!("still_running"))
+    );
+    assert_eq!((again.header("retry-after"), again.header("x-should-retry")), ("1", ""));
+    drop(stream);
+    house.settled().await;
+    let again = house.ask_for(&question("half", true), "a key").await;
+    assert_eq!(
+        (again.status, &again.body["error"]["code"]),
+        (StatusCode::CONFLICT, &json!("not_kept"))
+    );
+    assert_eq!((again.header("retry-after"), again.header("x-should-retry")), ("", "false"));
     house.close().await;
 }
 

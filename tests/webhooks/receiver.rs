@@ -24,6 +24,8 @@ pub enum Mood {
     Hangs,
     /// After so long.
     Waits(Duration),
+    /// After so long, and does not take it.
+    Fails(Duration),
 }
 
 /// What it was sent.
@@ -102,6 +104,10 @@ async fn take(State(parts): State<Arc<Parts>>, headers: HeaderMap, body: Bytes) 
         Mood::Waits(pause) => {
             tokio::time::sleep(pause).await;
             StatusCode::NO_CONTENT.into_response()
+        }
+        Mood::Fails(pause) => {
+            tokio::time::sleep(pause).await;
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }

@@ -1,10 +1,13 @@
 //! What is not taken is tried again, less and less often, and not for ever.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::receiver::{Mood, Received, until};
+use crate::support::Answer;
 use crate::webhook_house::House;
 use crate::world::{ADA, Tokens, login, message, verify};
 
@@ -48,6 +51,81 @@ async fn what_is_not_taken_is_tried_ten_times_by_the_schedule_and_by_hand_once_m
     assert_eq!(received.iter().map(Received::id).collect::<Vec<_>>(), vec![id.as_str(); 11]);
     assert!(received.iter().all(|it| it.body == received[0].body));
     house.close().await;
+}
+
+/// Its last try is under way, and comes to nothing.
+#[tokio::test]
+async fn what_is_sent_once_more_while_it_is_tried_has_all_the_tries_of_a_new_one() {
+    let house = House::open().await;
+    house.receiver.is(Mood::Answers(500));
+    let opened = house.listen(&["hold.expired"]).await;
+    let id = house.test(&opened.id).await;
+    for tries in 1..9 {
+        house.tried(&opened.id, tries).await;
+        house.hurry().await;
+    }
+    house.tried(&opened.id, 9).await;
+    house.receiver.is(Mood::Fails(Duration::from_secs(2)));
+    house.hurry().await;
+    house.receiver.until("endpoint.test", 10).await;
+    let sent = again(&house, &opened.id, &id, "again").await;
+    assert_eq!((sent.status, &sent.body["state"]), (StatusCode::ACCEPTED, &json!("waiting")));
+    house.receiver.is(Mood::Answers(500));
+    for (tries, after) in (11..).zip(SCHEDULE) {
+        let delivery = house.tried(&opened.id, tries).await;
+        let last = &delivery["attempts"][tries - 1];
+        assert_eq!(delivery["state"], "waiting", "after try {tries}");
+        let waits = time(&delivery["next_at"]) - time(&last["at"]);
+        assert_eq!(waits, TimeDelta::seconds(after), "after try {tries}");
+        house.hurry().await;
+    }
+    let delivery = house.tried(&opened.id, 20).await;
+    assert_eq!((&delivery["state"], &delivery["next_at"]), (&json!("failed"), &Value::Null));
+    house.close().await;
+}
+
+/// Its first try is under way, and is taken: whoever asks for another one gets it.
+#[tokio::test]
+async fn what_is_sent_once_more_while_it_is_taken_is_sent_once_more() {
+    let house = House::open().await;
+    house.receiver.is(Mood::Waits(Duration::from_secs(2)));
+    let opened = house.listen(&["hold.expired"]).await;
+    let id = house.test(&opened.id).await;
+    house.receiver.until("endpoint.test", 1).await;
+    let sent = again(&house, &opened.id, &id, "again").await;
+    assert_eq!((sent.status, &sent.body["state"]), (StatusCode::ACCEPTED, &json!("waiting")));
+    house.receiver.is(Mood::Takes);
+    let delivery = house.tried(&opened.id, 2).await;
+    assert_eq!(delivery["state"], "delivered");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_key_sends_once_also_when_others_have_sent_since() {
+    let house = House::open().await;
+    let opened = house.listen(&["hold.expired"]).await;
+    let id = house.test(&opened.id).await;
+    house.tried(&opened.id, 1).await;
+    for (key, replayed, tries) in
+        [("one", "", 2), ("other", "", 3), ("one", "true", 3), ("other", "true", 3)]
+    {
+        let sent = again(&house, &opened.id, &id, key).await;
+        assert_eq!(
+            (sent.status, sent.header("idempotency-replayed")),
+            (StatusCode::ACCEPTED, replayed),
+            "{key}"
+        );
+        house.tried(&opened.id, tries).await;
+    }
+    house.until_sent().await;
+    assert_eq!(house.receiver.received().len(), 3);
+    house.close().await;
+}
+
+/// Asks that it be sent once more.
+async fn again(house: &House, endpoint: &str, delivery: &str, key: &str) -> Answer {
+    let path = format!("/webhook-endpoints/{endpoint}/deliveries/{delivery}/redeliver");
+    house.post(&path, key, &json!({})).await
 }
 
 #[tokio::test]

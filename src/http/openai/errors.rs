@@ -56,6 +56,16 @@ fn status(problem: &Problem) -> StatusCode {
     }
 }
 
+/// Whether the same request may come to something else. Of conflicts those may that say when: whatever they wait for
+/// ends.
+fn is_worth_another_try(problem: &Problem) -> bool {
+    match problem.status() {
+        StatusCode::TOO_MANY_REQUESTS => true,
+        StatusCode::CONFLICT => problem.retry_after.is_some(),
+        status => !status.is_client_error(),
+    }
+}
+
 /// The answer that tells of a problem. SDKs try some statuses again; not where that cannot help.
 pub(in crate::http) fn with_body(problem: &Problem) -> Response {
     let mut response = (status(problem), axum::Json(Failure::from(problem))).into_response();
@@ -66,9 +76,7 @@ pub(in crate::http) fn with_body(problem: &Problem) -> Response {
     if problem.status() == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    if problem.status().is_client_error()
-        && ![StatusCode::TOO_MANY_REQUESTS, StatusCode::CONFLICT].contains(&problem.status())
-    {
+    if !is_worth_another_try(problem) {
         headers.insert("x-should-retry", HeaderValue::from_static("false"));
     }
     response

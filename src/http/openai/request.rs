@@ -14,6 +14,8 @@ use crate::models::Model;
 const MESSAGES: usize = 1000;
 /// What may end an answer, at most.
 const STOPS: usize = 4;
+/// What whoever wants functions called is told, by any name of them.
+const NO_FUNCTIONS: &str = "functions are not called: leave it out";
 
 /// A conversation to go on with.
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -44,6 +46,21 @@ pub(super) struct Completion {
     /// None: functions are not called.
     #[schema(value_type = Option<Vec<Object>>)]
     tools: Option<Vec<Value>>,
+    /// None: the same, by its older name.
+    #[schema(value_type = Option<Vec<Object>>)]
+    functions: Option<Value>,
+    /// `none`.
+    #[schema(value_type = Option<String>)]
+    function_call: Option<Value>,
+    /// `["text"]`.
+    #[schema(value_type = Option<Vec<String>>)]
+    modalities: Option<Value>,
+    /// None: sound is not made.
+    #[schema(value_type = Option<Object>)]
+    audio: Option<Value>,
+    /// `false`.
+    #[schema(value_type = Option<bool>)]
+    logprobs: Option<Value>,
     /// `{"type": "text"}`.
     #[schema(value_type = Option<Object>)]
     response_format: Option<Value>,
@@ -62,12 +79,19 @@ struct StreamOptions {
 #[derive(Serialize, Deserialize, ToSchema)]
 struct Prompt {
     role: String,
-    content: Content,
+    #[schema(value_type = Content)]
+    content: Option<Content>,
+    /// None: functions are not called.
+    #[schema(value_type = Option<Vec<Object>>)]
+    tool_calls: Option<Value>,
+    /// None: the same, by its older name.
+    #[schema(value_type = Option<Object>)]
+    function_call: Option<Value>,
 }
 
 /// A text, or several parts of it.
 #[derive(Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a text, or a list of parts of the type text")]
 enum Content {
     Text(String),
     Parts(Vec<Part>),
@@ -84,7 +108,7 @@ struct Part {
 
 /// What ends an answer.
 #[derive(Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a text, or a list of at most 4 texts")]
 enum Stop {
     One(String),
     Several(Vec<String>),
@@ -148,9 +172,6 @@ impl Completion {
         if self.n.is_some_and(|n| n != 1) {
             return not_there("n", "must be 1: ask again for another answer");
         }
-        if self.tools.as_ref().is_some_and(|tools| !tools.is_empty()) {
-            return not_there("tools", "functions are not called: leave it out");
-        }
         let is_text = |format: &Value| {
             format.is_object() && format.get("type").is_none_or(|kind| kind == "text")
         };
@@ -163,34 +184,79 @@ impl Completion {
         if self.top_p.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
             return not_there("top_p", "must be between 0 and 1");
         }
-        Ok(())
+        self.refuse()
     }
+
+    /// What would be answered otherwise than was asked for, and charged.
+    fn refuse(&self) -> Result<()> {
+        let is_none = |call: &Value| call == "none";
+        let is_text = |kinds: &Value| {
+            kinds.as_array().is_some_and(|kinds| kinds.iter().all(|kind| kind == "text"))
+        };
+        let is_false = |wanted: &Value| wanted.as_bool() == Some(false);
+        let is_fine = [
+            ("tools", self.tools.as_ref().is_none_or(Vec::is_empty), NO_FUNCTIONS),
+            ("functions", self.functions.as_ref().is_none_or(is_empty), NO_FUNCTIONS),
+            ("function_call", self.function_call.as_ref().is_none_or(is_none), NO_FUNCTIONS),
+            (
+                "modalities",
+                self.modalities.as_ref().is_none_or(is_text),
+                "must be [\"text\"], or left out",
+            ),
+            ("audio", self.audio.is_none(), "sound is not made: leave it out"),
+            (
+                "logprobs",
+                self.logprobs.as_ref().is_none_or(is_false),
+                "probabilities are not told: must be false, or left out",
+            ),
+        ];
+        match is_fine.into_iter().find(|(_, is_fine, _)| !is_fine) {
+            Some((field, _, detail)) => Err(Problem::field(field, detail)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn is_empty(list: &Value) -> bool {
+    list.as_array().is_some_and(Vec::is_empty)
 }
 
 impl Prompt {
     fn message(&self, place: usize) -> Result<llm::Message> {
+        let wrong = |field, remedy| Problem::field(format!("messages[{place}].{field}"), remedy);
         let role = match self.role.as_str() {
             "system" | "developer" => Role::System,
             "user" => Role::User,
             "assistant" => Role::Assistant,
-            _ => {
-                let remedy = "must be system, developer, user or assistant";
-                return Err(Problem::field(format!("messages[{place}].role"), remedy));
+            "tool" | "function" => {
+                return Err(wrong("role", "functions are not called: leave the message out"));
             }
+            _ => return Err(wrong("role", "must be system, developer, user or assistant")),
         };
-        let text = match &self.content {
-            Content::Text(text) => text.clone(),
-            Content::Parts(parts) => {
-                let texts = parts.iter().map(|part| match (part.kind.as_str(), &part.text) {
-                    ("text", Some(text)) => Ok(text.as_str()),
-                    _ => Err(Problem::field(
-                        format!("messages[{place}].content"),
-                        "must be text: images and sound are not understood",
-                    )),
-                });
-                texts.collect::<Result<Vec<_>>>()?.concat()
-            }
+        if !self.tool_calls.as_ref().is_none_or(is_empty) {
+            return Err(wrong("tool_calls", NO_FUNCTIONS));
+        }
+        if self.function_call.is_some() {
+            return Err(wrong("function_call", NO_FUNCTIONS));
+        }
+        let Some(content) = &self.content else {
+            let remedy = "must be there: a text, or a list of parts of the type text";
+            return Err(wrong("content", remedy));
         };
+        let remedy = "must be text: images and sound are not understood";
+        let text = content.text().ok_or_else(|| wrong("content", remedy))?;
         Ok(llm::Message { role, text })
+    }
+}
+
+impl Content {
+    /// The text; none where some of it is none.
+    fn text(&self) -> Option<String> {
+        let parts = match self {
+            Self::Text(text) => return Some(text.clone()),
+            Self::Parts(parts) => parts,
+        };
+        let texts = parts.iter().map(|part| part.text.as_deref().filter(|_| part.kind == "text"));
+        Some(texts.collect::<Option<Vec<_>>>()?.concat())
     }
 }

@@ -144,3 +144,16 @@ async fn what_is_on_offer_is_what_is_charged() {
     assert_eq!(answer.header("credits-charged"), offer["summarize"].to_string(), "{offer}");
     house.close().await;
 }
+
+/// Nothing else would end it: a fixed price does not grow with what is written.
+#[tokio::test]
+async fn for_a_fixed_price_nobody_is_read_who_writes_on_and_on() {
+    let house = House::open(100).await;
+    let much = || Step::Says("and so on ".repeat(3_000));
+    house.script.answer(TEXT, vec![much(), much(), much(), Step::Waits]);
+    let answer = house.post("/ai/summarize", &json!({ "text": TEXT })).await;
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{:?}", answer.body);
+    assert_eq!(answer.body["code"], "provider_failed");
+    assert_eq!(house.settled().await, 100, "it is free");
+    house.close().await;
+}

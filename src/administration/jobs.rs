@@ -94,8 +94,9 @@ pub async fn retry(app: &App, id: i64) -> Result<()> {
     if tried.is_some() { Ok(()) } else { Err(not_now(app, id).await?) }
 }
 
-/// Has nobody try a job any more. A call that waits for it ends with it, and so do the replies of a chat, so that nobody's
-/// credits are held for what nobody does, and nobody waits for it: before anybody sees that it was given up, and while nobody can take it.
+/// Has nobody try a job any more. A call that waits for it ends with it, so that nobody's credits are held for what
+/// nobody does: before anybody sees that it was given up, and while nobody can take it. The replies of a chat end after it:
+/// whoever says something in the chat asks for the same job, and would wait for this while the log waits for them.
 pub async fn give_up(app: &App, id: i64, reason: &str) -> Result<()> {
     let mut tx = app.db().begin().await?;
     let given_up = sqlx::query_scalar(
@@ -107,12 +108,15 @@ pub async fn give_up(app: &App, id: i64, reason: &str) -> Result<()> {
     let given_up: Option<Option<String>> =
         given_up.bind(id).bind(reason).fetch_optional(&mut *tx).await?;
     let Some(key) = given_up else { return Err(not_now(app, id).await?) };
-    match key.as_deref().and_then(|key| key.split_once('/')) {
-        Some((MAKE_CALL, call)) => metering::abandon(app, subject(call)?).await?,
-        Some((REPLY, chat)) => chats::reply::abandon(app, ChatId(subject(chat)?)).await?,
-        _ => {}
+    let about = key.as_deref().and_then(|key| key.split_once('/'));
+    if let Some((MAKE_CALL, call)) = about {
+        metering::abandon(app, subject(call)?).await?;
     }
-    Ok(tx.commit().await?)
+    tx.commit().await?;
+    if let Some((REPLY, chat)) = about {
+        chats::reply::abandon(app, ChatId(subject(chat)?)).await?;
+    }
+    Ok(())
 }
 
 /// What a job is about, by its key.

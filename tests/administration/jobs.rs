@@ -19,6 +19,25 @@ impl House {
         let body = json!({ "reason": "nobody wants it" });
         self.as_root(Method::POST, &format!("/admin/jobs/{job}/{what}"), &body).await
     }
+
+    /// Where Ada says something in a new chat.
+    async fn chat(&self) -> String {
+        let chat = self.as_ada("/chats", &json!({})).await;
+        format!("/chats/{}/messages", chat["id"].as_str().expect("an id"))
+    }
+
+    async fn say(&self, messages: &str) {
+        self.as_ada(messages, &json!({ "text": "Hello." })).await;
+    }
+
+    async fn as_ada(&self, path: &str, body: &Value) -> Value {
+        let (path, bearer) = (format!("/api/v1{path}"), format!("Bearer {}", self.shop.ada.access));
+        let headers = [("authorization", bearer.as_str())];
+        let answer = self.shop.server.send(Method::POST, &path, &headers, Some(body)).await;
+        let answer = answer.expect("an answer");
+        assert!(answer.status.is_success(), "{path}: {:?}", answer.body);
+        answer.body
+    }
 }
 
 #[tokio::test]
@@ -77,24 +96,43 @@ async fn put_off(house: &House) {
     }
 }
 
+/// Whoever says something writes to the log, and asks for the job that the other one has.
+#[tokio::test]
+async fn who_gives_a_job_of_replies_up_and_who_asks_for_it_do_not_wait_for_each_other() {
+    let house = House::open().await;
+    put_off(&house).await;
+    let messages = house.chat().await;
+    house.say(&messages).await;
+    let job = house.jobs("task=reply").await[0]["id"].as_i64().expect("an id");
+    let pool = house.shop.database.pool().await;
+    let mut log = pool.begin().await.expect("a transaction");
+    let hold = sqlx::query("select from log_head for update").execute(&mut *log);
+    hold.await.expect("the log is held");
+    let said = house.say(&messages);
+    let given_up = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        house.decide(job, "give-up").await
+    };
+    let let_go = async {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        log.commit().await.expect("it is let go");
+    };
+    let all = async { tokio::join!(said, given_up, let_go) };
+    let all = tokio::time::timeout(Duration::from_secs(10), all).await;
+    let ((), given_up, ()) = all.expect("one waits for the other");
+    assert_eq!(given_up.status, StatusCode::NO_CONTENT, "{:?}", given_up.body);
+    pool.close().await;
+    house.shop.close().await;
+}
+
 #[tokio::test]
 async fn a_reply_that_waits_fails_with_its_job() {
     let house = House::open().await;
     let (server, ada) = (&house.shop.server, &house.shop.ada.access);
     put_off(&house).await;
-    let bearer = format!("Bearer {ada}");
-    let headers = [("authorization", bearer.as_str())];
-    let post = async |path: &str, body: Value| {
-        let path = format!("/api/v1{path}");
-        let answer = server.send(Method::POST, &path, &headers, Some(&body)).await;
-        let answer = answer.expect("an answer");
-        assert!(answer.status.is_success(), "{path}: {:?}", answer.body);
-        answer.body
-    };
-    let chat = post("/chats", json!({})).await;
-    let messages = format!("/chats/{}/messages", chat["id"].as_str().expect("an id"));
+    let messages = house.chat().await;
     for _ in 0..2 {
-        post(&messages, json!({ "text": "Hello." })).await;
+        house.say(&messages).await;
     }
     let job = house.jobs("task=reply").await[0]["id"].as_i64().expect("an id");
 
